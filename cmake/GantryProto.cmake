@@ -1,0 +1,22 @@
+# gantry_proto_library(NAME file.proto ...): compiles .proto files, named relative to src/, into one static library.
+# The generated headers are included as "api/core/v1/pod.pb.h". Each file is generated and compiled by itself.
+function(gantry_proto_library name)
+  set(out ${CMAKE_BINARY_DIR}/gen)
+  file(MAKE_DIRECTORY ${out})
+  set(generated)
+  foreach(proto ${ARGN})
+    string(REGEX REPLACE "\\.proto$" "" stem ${proto})
+    add_custom_command(
+      OUTPUT ${out}/${stem}.pb.cc ${out}/${stem}.pb.h
+      COMMAND protobuf::protoc -I ${CMAKE_SOURCE_DIR}/src --cpp_out=${out} --dependency_out=${out}/${stem}.pb.d
+              ${CMAKE_SOURCE_DIR}/src/${proto}
+      DEPENDS ${CMAKE_SOURCE_DIR}/src/${proto}
+      DEPFILE ${out}/${stem}.pb.d
+      VERBATIM)
+    list(APPEND generated ${out}/${stem}.pb.cc)
+  endforeach()
+  add_library(${name} STATIC ${generated})
+  target_include_directories(${name} SYSTEM PUBLIC ${out})
+  target_link_libraries(${name} PUBLIC protobuf::libprotobuf)
+  target_compile_options(${name} PRIVATE -w)
+endfunction()

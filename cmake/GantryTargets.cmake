@@ -1,0 +1,25 @@
+# gantry_room(NAME SOURCES ... USES ... LIBRARIES ...): one static library per room (or part of one).
+# USES names the rooms it may include; LIBRARIES are outside dependencies that only its .cc files see.
+function(gantry_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+  add_library(gantry_${name} STATIC ${ROOM_SOURCES})
+  target_include_directories(gantry_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  list(TRANSFORM ROOM_USES PREPEND gantry_)
+  target_link_libraries(gantry_${name} PUBLIC ${ROOM_USES} PRIVATE ${ROOM_LIBRARIES})
+endfunction()
+
+# gantry_test(NAME SOURCES ... USES ... LIBRARIES ... [LABELS ...] [TIMEOUT seconds]): one GoogleTest program,
+# one ctest entry. Label `root` marks tests that need root and kernel features, `slow` those over ten seconds.
+function(gantry_test name)
+  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  list(TRANSFORM TEST_USES PREPEND gantry_)
+  target_link_libraries(${name} PRIVATE ${TEST_USES} ${TEST_LIBRARIES} GTest::gmock GTest::gtest GTest::gtest_main
+                                        Threads::Threads)
+  if(NOT TEST_TIMEOUT)
+    set(TEST_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${TEST_TIMEOUT})
+endfunction()

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace google::protobuf {
+class Message;
+}
+
+namespace gantry::api {
+
+struct KindInfo;
+
+// What fieldValidation reports beside the object itself, each worded as kube-apiserver words it:
+// `unknown field "spec.foo"`, `duplicate field "spec.foo"`.
+struct JsonIssues {
+  std::vector<std::string> messages;
+};
+
+// Reads the JSON of one message by Kubernetes' rules into `out` (which is cleared). `apiVersion` and `kind` at the top
+// are accepted and skipped where the type has them. Unknown and duplicate fields are dropped and, when `issues` is
+// not null, reported there. Malformed text or a wrong type: kBadRequest, worded as Go's decoder words it.
+// Hostile input is safe: depth is bounded, nothing is executed or allocated beyond a small multiple of the input.
+Status ReadJson(std::string_view text, google::protobuf::Message* out, JsonIssues* issues = nullptr);
+
+// Appends the message as JSON, without apiVersion and kind. Maps are sorted by key; fields stand in Kubernetes' order.
+void WriteJson(const google::protobuf::Message& message, std::string* out);
+
+// Appends a whole object: kind, apiVersion, then its fields; `revision` > 0 replaces metadata.resourceVersion.
+void WriteObjectJson(const KindInfo& kind, const google::protobuf::Message& message, int64_t revision,
+                     std::string* out);
+
+}  // namespace gantry::api

@@ -1,0 +1,105 @@
+#include "base/env/real/real_env.h"
+
+#include <sys/random.h>
+#include <time.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "base/check.h"
+
+namespace gantry {
+namespace asio = boost::asio;
+
+namespace {
+
+int64_t Nanoseconds(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+class AsioTimer : public TimerHandle {
+ public:
+  AsioTimer(asio::io_context& io, Duration delay, absl::AnyInvocable<void()> call)
+      : timer_(std::make_shared<asio::steady_timer>(io, delay)) {
+    timer_->async_wait([timer = timer_, call = std::move(call)](boost::system::error_code error) mutable {
+      if (!error) call();
+    });
+  }
+  ~AsioTimer() override {
+    // A timer object is not thread-safe, so it is cancelled where its handler runs.
+    asio::post(timer_->get_executor(), [timer = timer_] { timer->cancel(); });
+  }
+
+ private:
+  std::shared_ptr<asio::steady_timer> timer_;
+};
+
+}  // namespace
+
+struct RealEnv::Threads {
+  Threads(int loops, int blocking_threads)
+      : io(loops), work(io.get_executor()), pool(static_cast<size_t>(blocking_threads)) {
+    for (int i = 0; i < loops; ++i) loop_threads.emplace_back([this] { io.run(); });
+  }
+
+  asio::io_context io;
+  asio::executor_work_guard<asio::io_context::executor_type> work;
+  asio::thread_pool pool;
+  std::vector<std::thread> loop_threads;
+};
+
+RealEnv::RealEnv(int loop_threads, int blocking_threads) {
+  if (loop_threads <= 0) loop_threads = std::max(2u, std::thread::hardware_concurrency());
+  threads_ = std::make_unique<Threads>(loop_threads, blocking_threads);
+}
+
+RealEnv::~RealEnv() { Stop(); }
+
+void RealEnv::Stop() {
+  threads_->work.reset();
+  threads_->io.stop();
+  for (std::thread& thread : threads_->loop_threads) thread.join();
+  threads_->loop_threads.clear();
+  threads_->pool.stop();
+  threads_->pool.join();
+}
+
+WallTime RealEnv::Now() const { return WallTime(Duration(Nanoseconds(CLOCK_REALTIME))); }
+SteadyTime RealEnv::Steady() const { return SteadyTime(Duration(Nanoseconds(CLOCK_MONOTONIC))); }
+
+void RealEnv::RandomBytes(std::span<uint8_t> out) {
+  size_t done = 0;
+  while (done < out.size()) {
+    ssize_t got = getrandom(out.data() + done, out.size() - done, 0);
+    if (got < 0 && errno == EINTR) continue;
+    GANTRY_CHECK(got > 0, "getrandom failed");
+    done += static_cast<size_t>(got);
+  }
+}
+
+Executor RealEnv::executor() { return threads_->io.get_executor(); }
+Executor RealEnv::MakeStrand() { return asio::make_strand(threads_->io); }
+Executor RealEnv::blocking() { return threads_->pool.get_executor(); }
+asio::io_context& RealEnv::io() { return threads_->io; }
+
+std::unique_ptr<TimerHandle> RealEnv::CallAt(SteadyTime when, absl::AnyInvocable<void()> call) {
+  return std::make_unique<AsioTimer>(threads_->io, std::max(Duration::zero(), when - Steady()),
+                                     std::move(call));
+}
+
+void RealEnv::RunToEnd(Task<> task) {
+  asio::co_spawn(threads_->io, std::move(task), asio::use_future).get();
+}
+
+}  // namespace gantry

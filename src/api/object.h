@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "api/kinds.h"
-#include "api/meta/v1/meta.pb.h"
+#include "api/meta/v1/object_meta.pb.h"
 #include "base/status.h"
 
 namespace gantry::api {

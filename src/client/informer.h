@@ -1,0 +1,88 @@
+#pragma once
+
+#include <absl/container/btree_map.h>
+#include <absl/functional/any_invocable.h>
+#include <absl/synchronization/mutex.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/env/spawn.h"
+#include "client/client.h"
+
+namespace gantry::client {
+
+// A cached, ordered view of one kind that follows the API server.
+//
+// Contract: eventually every object of the kind (that the selector admits) is here at its newest revision. Handlers
+// see, per object, changes in order, none twice, but several changes may arrive as one; nothing is promised across
+// objects. A handler called with (old, new) is called after the view shows the change. On a lost connection the informer lists again by
+// itself (with back-off) and hands out the difference. In-process objects are shared with the API server's cache: nothing is copied or decoded twice.
+// Life cycle: Start once, handlers added before; Stop through the InformerSet. Threading: any thread; handlers run
+// on one strand of the informer and must not block.
+class Informer {
+ public:
+  // `before` is null for an addition, `after` null for a removal.
+  using Handler = std::function<void(const api::ObjectPtr& before, const api::ObjectPtr& after)>;
+  // The values under which an object is found by ByIndex ("by node": spec.nodeName).
+  using IndexFunction = std::function<std::vector<std::string>(const api::Object& object)>;
+
+  virtual ~Informer() = default;
+
+  virtual void AddHandler(Handler handler) = 0;
+  virtual void AddIndex(std::string name, IndexFunction function) = 0;
+
+  // Null when absent. `ns` is empty for cluster-scoped kinds.
+  virtual api::ObjectPtr Get(std::string_view ns, std::string_view name) const = 0;
+  // Ordered by namespace and name. `ns` empty: all.
+  virtual std::vector<api::ObjectPtr> List(std::string_view ns = {}) const = 0;
+  virtual std::vector<api::ObjectPtr> ByIndex(std::string_view index, std::string_view value) const = 0;
+
+  // True once the first list is in.
+  virtual bool synced() const = 0;
+  // The view shows every change up to this revision (of its kind; advances with bookmarks and relists too).
+  virtual int64_t revision() const = 0;
+  virtual Task<Status> WaitForSync(CancelToken cancel) = 0;
+};
+
+// One Informer per kind and selector for a whole process, shared by all who ask.
+class InformerSet {
+ public:
+  // `client` and `env` outlive the set.
+  InformerSet(Env& env, Client& client);
+  ~InformerSet();
+
+  Informer& For(const api::KindInfo& kind, ListOptions options = {});
+  template <class T>
+  Informer& For() {
+    return For(api::KindOf<T>());
+  }
+
+  // Starts those asked for so far, and later ones as they are asked for.
+  void Start();
+  // Until every informer has its first list.
+  Task<Status> WaitForSync(CancelToken cancel);
+  Task<> Stop();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Typed reads.
+template <class T>
+api::Ref<T> GetFrom(const Informer& informer, std::string_view ns, std::string_view name) {
+  return api::Ref<T>(informer.Get(ns, name));
+}
+template <class T>
+std::vector<api::Ref<T>> Typed(const std::vector<api::ObjectPtr>& objects) {
+  std::vector<api::Ref<T>> typed;
+  typed.reserve(objects.size());
+  for (const api::ObjectPtr& object : objects) typed.emplace_back(object);
+  return typed;
+}
+
+}  // namespace gantry::client

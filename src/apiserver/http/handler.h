@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/env/cancel.h"
+#include "base/env/stream.h"
+#include "base/env/task.h"
+#include "base/env/time.h"
+
+namespace gantry::apiserver {
+
+// Header fields in the order in which they came; names are matched without case.
+class Headers {
+ public:
+  void Add(std::string name, std::string value);
+  void Set(std::string name, std::string value);
+  // Empty when absent.
+  std::string_view Get(std::string_view name) const;
+  bool Has(std::string_view name) const;
+  const std::vector<std::pair<std::string, std::string>>& all() const { return fields_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+// The identity that a client certificate proved in the handshake, and the one that the connection gives.
+struct PeerInfo {
+  std::string address;  // "127.0.0.1:40000"
+  // Subject of a verified client certificate; empty common name: none was shown.
+  std::string certificate_common_name;
+  std::vector<std::string> certificate_organizations;
+  bool certificate_expired = false;
+};
+
+// One HTTP request with its whole body. The listener has enforced size limits (body over
+// `max_body_bytes` answers 413 there) and decoded nothing.
+struct Request {
+  std::string method;  // "GET"
+  std::string path;    // "/api/v1/pods", still percent-encoded, without the query
+  std::string query;   // "watch=true", without "?"
+  Headers headers;
+  std::string body;
+  PeerInfo peer;
+  CancelToken cancel;      // the client went away or the server stops
+  bool http2 = false;
+};
+
+// Where a streamed body goes. Threading: as Stream.
+class BodyWriter {
+ public:
+  virtual ~BodyWriter() = default;
+  // Sends the chunk; returns when the transport has room for the next one. The bytes are shared, not copied, where the
+  // transport can. kCanceled once the client is gone.
+  virtual Task<Status> Write(std::shared_ptr<const std::string> chunk) = 0;
+};
+
+// What to answer. Exactly one of body/bodies, stream, upgrade is used.
+struct Response {
+  Response() = default;
+
+  int status = 200;
+  Headers headers;  // content-type and the like; the listener adds date, content-length, transfer-encoding
+  std::string body;
+  // A body of shared pieces sent one after another (a list made of cached objects), after `body`.
+  std::vector<std::shared_ptr<const std::string>> pieces;
+  // A body of unknown length (watch, log -f). Called after the header went out; returning ends the body.
+  std::function<Task<void>(BodyWriter&)> stream;
+  // For 101: called with the raw connection (bytes read ahead included). HTTP/1.1 only. Owns it until it returns.
+  std::function<Task<void>(std::unique_ptr<Stream>)> upgrade;
+};
+
+// The server above the wire. Called on the connection's strand, several at once for HTTP/2.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual Task<Response> Handle(Request request) = 0;
+};
+
+}  // namespace gantry::apiserver

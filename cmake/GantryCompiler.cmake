@@ -3,6 +3,7 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_PCH_INSTANTIATE_TEMPLATES ON)
 
 option(GANTRY_FUZZ "Build the fuzz targets (Clang only)" OFF)
 option(GANTRY_BENCH "Build the programs in bench/" ON)
@@ -20,6 +21,8 @@ endif()
 
 add_compile_options(-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # Without its time stamp a precompiled header can be cached.
+  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
   add_compile_options(-Wthread-safety -Werror=thread-safety -Werror=unused-result
                       -Werror=return-type)
 else()

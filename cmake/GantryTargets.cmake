@@ -6,6 +6,9 @@ function(gantry_room name)
   target_include_directories(gantry_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   list(TRANSFORM ROOM_USES PREPEND gantry_)
   target_link_libraries(gantry_${name} PUBLIC ${ROOM_USES} PRIVATE ${ROOM_LIBRARIES})
+  if(NOT name STREQUAL "base")
+    gantry_precompile(gantry_${name})
+  endif()
 endfunction()
 
 # gantry_test(NAME SOURCES ... USES ... LIBRARIES ... [LABELS ...] [TIMEOUT seconds]): one GoogleTest program,
@@ -17,9 +20,18 @@ function(gantry_test name)
   list(TRANSFORM TEST_USES PREPEND gantry_)
   target_link_libraries(${name} PRIVATE ${TEST_USES} ${TEST_LIBRARIES} GTest::gmock GTest::gtest GTest::gtest_main
                                         Threads::Threads)
+  gantry_precompile(${name})
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 120)
   endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${TEST_TIMEOUT})
+endfunction()
+
+# What nearly every file includes, precompiled once. Generated code does not use it, so that it stays cacheable.
+option(GANTRY_PCH "Precompile the common headers" ON)
+function(gantry_precompile target)
+  if(GANTRY_PCH AND TARGET gantry_pch)
+    target_precompile_headers(${target} REUSE_FROM gantry_pch)
+  endif()
 endfunction()

@@ -12,8 +12,21 @@
 
 namespace gantry::client {
 
-// What one reconcile wants done. The shell carries it out in order, each write with its preconditions, and stops at the
-// first failure (the key then comes back with back-off). NotFound on a delete and AlreadyExists with `tolerate_exists` are success.
+// An event to be recorded (core/v1 Event), folded with equal ones as client-go's recorder does.
+struct EventNote {
+  api::ObjectPtr about;
+  std::string type;  // "Normal" or "Warning"
+  std::string reason;
+  std::string message;
+};
+
+struct Plan;
+
+// What one reconcile wants done. The shell carries it out in order, each write with its
+// preconditions, and stops at the first failure (the key then comes back with back-off).
+// Neighbouring creates of one kind go out together, in batches that double (1, 2, 4, ...), so that
+// a hopeless one is tried once and not five hundred times. NotFound on a delete and AlreadyExists
+// with `tolerate_exists` are success.
 struct Action {
   enum class Verb : uint8_t { kCreate, kUpdate, kUpdateStatus, kPatch, kDelete };
   Action() = default;
@@ -27,14 +40,11 @@ struct Action {
   PatchType patch_type = PatchType::kMerge;
   DeleteOptions delete_options;
   bool tolerate_exists = false;
-};
-
-// An event to be recorded (core/v1 Event), folded with equal ones as client-go's recorder does.
-struct EventNote {
-  api::ObjectPtr about;
-  std::string type;  // "Normal" or "Warning"
-  std::string reason;
-  std::string message;
+  // What else is to be said once the write went through, or failed: events that name the object
+  // that the server made, a status that tells of the failure. Both see only their argument and what
+  // they captured by value.
+  std::function<EventNote(const api::ObjectPtr& written)> on_success;
+  std::function<Plan(const Status& failure)> on_failure;
 };
 
 struct Plan {
@@ -49,13 +59,15 @@ struct Plan {
   template <class T>
   void UpdateStatus(T object);
   template <class T>
-  void Delete(const T& object, DeleteOptions options = DeleteOptions());  // uid becomes a precondition
+  void Delete(const T& object,
+              DeleteOptions options = DeleteOptions());  // uid becomes a precondition
 };
 
-// Moves one object's world towards what it asks for. `Reconcile` is plain synchronous code over the informers: it reads, compares
-// and returns what should be done; it never waits, and it never remembers anything that it could look up.
-// The framework: de-duplicates keys, never reconciles a key twice at once, backs off on failure (5 ms doubling to
-// 1000 s, as client-go), and does not reconcile a key again before the informers show its own last writes.
+// Moves one object's world towards what it asks for. `Reconcile` is plain synchronous code over the
+// informers: it reads, compares and returns what should be done; it never waits, and it never
+// remembers anything that it could look up. The framework: de-duplicates keys, never reconciles a
+// key twice at once, backs off on failure (5 ms doubling to 1000 s, as client-go), and does not
+// reconcile a key again before the informers show its own last writes.
 class Reconciler {
  public:
   struct Key {
@@ -66,7 +78,8 @@ class Reconciler {
   using Enqueue = std::function<void(Key)>;
 
   virtual ~Reconciler() = default;
-  virtual std::string_view name() const = 0;  // "deployment", also the metrics label and the event source: "deployment-controller"
+  virtual std::string_view name() const = 0;  // "deployment", also the metrics label and the event
+                                              // source: "deployment-controller"
   // Registers informers, indexes and handlers.
   virtual void Setup(InformerSet& informers, Enqueue enqueue) = 0;
   // A failed status is a retry with back-off.

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace gantry::api {
+
+namespace internal {
+// True for bytes that cannot stand as they are in a JSON string as the API server writes it.
+inline constexpr std::array<bool, 256> kJsonSpecial = [] {
+  std::array<bool, 256> special{};
+  for (int c = 0; c < 0x20; ++c) special[c] = true;
+  for (int c = 0x80; c < 0x100; ++c) special[c] = true;
+  for (char c : {'"', '\\', '<', '>', '&', '\x7f'}) special[static_cast<unsigned char>(c)] = c != '\x7f';
+  return special;
+}();
+
+// The length of the UTF-8 sequence at the front of `text`, 0 where it is none.
+inline size_t Utf8Length(std::string_view text) {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  auto tail = [&](size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
+  unsigned char c = byte(0);
+  if (c < 0x80) return 1;
+  if (c >= 0xC2 && c <= 0xDF) return tail(1) ? 2 : 0;
+  if (c >= 0xE0 && c <= 0xEF) {
+    if (!tail(1) || !tail(2)) return 0;
+    if ((c == 0xE0 && byte(1) < 0xA0) || (c == 0xED && byte(1) > 0x9F)) return 0;
+    return 3;
+  }
+  if (c >= 0xF0 && c <= 0xF4) {
+    if (!tail(1) || !tail(2) || !tail(3)) return 0;
+    if ((c == 0xF0 && byte(1) < 0x90) || (c == 0xF4 && byte(1) > 0x8F)) return 0;
+    return 4;
+  }
+  return 0;
+}
+}  // namespace internal
+
+// Appends `text` as a JSON string, quotes included, as Go's encoding/json does: <, > and & are escaped, and what is not
+// UTF-8 becomes U+FFFD.
+inline void AppendJsonString(std::string_view text, std::string* out) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  out->push_back('"');
+  size_t from = 0;
+  for (size_t i = 0; i < text.size();) {
+    unsigned char c = static_cast<unsigned char>(text[i]);
+    if (!internal::kJsonSpecial[c]) {
+      ++i;
+      continue;
+    }
+    size_t length = 1;
+    if (c >= 0x80) {
+      length = internal::Utf8Length(text.substr(i));
+      bool separator = length == 3 && text.substr(i, 2) == "\xE2\x80" && (text[i + 2] & 0xFE) == 0xA8;
+      if (length != 0 && !separator) {
+        i += length;
+        continue;
+      }
+    }
+    out->append(text, from, i - from);
+    switch (c) {
+      case '"': out->append("\\\""); break;
+      case '\\': out->append("\\\\"); break;
+      case '\b': out->append("\\b"); break;
+      case '\f': out->append("\\f"); break;
+      case '\n': out->append("\\n"); break;
+      case '\r': out->append("\\r"); break;
+      case '\t': out->append("\\t"); break;
+      default:
+        if (c < 0x80) {
+          out->append("\\u00");
+          out->push_back(kHex[c >> 4]);
+          out->push_back(kHex[c & 15]);
+        } else if (length == 0) {
+          out->append("\\ufffd");
+          length = 1;
+        } else {
+          out->append(text[i + 2] & 1 ? "\\u2029" : "\\u2028");
+        }
+    }
+    i += length;
+    from = i;
+  }
+  out->append(text, from, text.size() - from);
+  out->push_back('"');
+}
+
+inline void AppendJsonInt(int64_t value, std::string* out) {
+  char buffer[24];
+  auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+  out->append(buffer, end);
+}
+
+}  // namespace gantry::api

@@ -40,6 +40,10 @@ class Env {
   // Threads for calls that block (disk, fsync, libraries without async forms).
   virtual Executor blocking() = 0;
 
+  // A thread of its own for blocking calls, which run one at a time in order: for a service that must not wait
+  // for others' blocking calls (the store's committer). Lives as long as the Env.
+  virtual Executor MakeThread() = 0;
+
   // Runs `call` on the executor at `when`, or at once when that has passed.
   virtual std::unique_ptr<TimerHandle> CallAt(SteadyTime when, absl::AnyInvocable<void()> call) = 0;
 };

@@ -1,5 +1,6 @@
 #include "base/env/real/real_env.h"
 
+#include <absl/synchronization/mutex.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -57,6 +58,8 @@ struct RealEnv::Threads {
   asio::executor_work_guard<asio::io_context::executor_type> work;
   asio::thread_pool pool;
   std::vector<std::thread> loop_threads;
+  absl::Mutex mutex;
+  std::vector<std::unique_ptr<asio::thread_pool>> own ABSL_GUARDED_BY(mutex);
 };
 
 RealEnv::RealEnv(int loop_threads, int blocking_threads) {
@@ -73,6 +76,15 @@ void RealEnv::Stop() {
   threads_->loop_threads.clear();
   threads_->pool.stop();
   threads_->pool.join();
+  std::vector<std::unique_ptr<asio::thread_pool>> own;
+  {
+    absl::MutexLock lock(&threads_->mutex);
+    own.swap(threads_->own);
+  }
+  for (const auto& thread : own) {
+    thread->stop();
+    thread->join();
+  }
 }
 
 WallTime RealEnv::Now() const { return WallTime(Duration(Nanoseconds(CLOCK_REALTIME))); }
@@ -91,6 +103,13 @@ void RealEnv::RandomBytes(std::span<uint8_t> out) {
 Executor RealEnv::executor() { return threads_->io.get_executor(); }
 Executor RealEnv::MakeStrand() { return asio::make_strand(threads_->io); }
 Executor RealEnv::blocking() { return threads_->pool.get_executor(); }
+Executor RealEnv::MakeThread() {
+  auto thread = std::make_unique<asio::thread_pool>(1);
+  Executor executor = thread->get_executor();
+  absl::MutexLock lock(&threads_->mutex);
+  threads_->own.push_back(std::move(thread));
+  return executor;
+}
 asio::io_context& RealEnv::io() { return threads_->io; }
 
 std::unique_ptr<TimerHandle> RealEnv::CallAt(SteadyTime when, absl::AnyInvocable<void()> call) {

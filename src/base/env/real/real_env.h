@@ -26,6 +26,7 @@ class RealEnv : public Env {
   Executor executor() override;
   Executor MakeStrand() override;
   Executor blocking() override;
+  Executor MakeThread() override;
   std::unique_ptr<TimerHandle> CallAt(SteadyTime when, absl::AnyInvocable<void()> call) override;
 
   // For the adapters in base/env/real and the transports that need Asio's own objects.

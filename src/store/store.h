@@ -65,6 +65,17 @@ struct ListPage {
   int64_t remaining = 0;  // how many keys stand behind this page
 };
 
+// Hears of every commit before it is acknowledged: how a cache shows a write to its own writer. Called by the committer,
+// one call at a time, in order of revision. Must be short and must not call the store.
+class CommitObserver {
+ public:
+  virtual ~CommitObserver() = default;
+  // All events of one or more revisions.
+  virtual void OnCommit(const std::vector<Event>& events) = 0;
+  // History up to `revision` is forgotten.
+  virtual void OnCompact(int64_t revision) = 0;
+};
+
 // A subscription. Destroying it ends it.
 class WatchStream {
  public:
@@ -87,7 +98,9 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // All or nothing. Concurrent callers share one durable transaction.
+  // All or nothing. Concurrent callers share one durable transaction. A batch names each key at most once
+  // (else kInternalError). Deleting an absent key with kAnyRevision changes nothing; a batch that changes nothing
+  // gets no revision of its own and answers the current one.
   virtual Task<Result<CommitResult>> Commit(std::vector<Write> writes) = 0;
 
   // `revision` 0: now; else as of that revision (kExpired when compacted, kInvalid when in the future).
@@ -100,7 +113,11 @@ class Store {
   // Changes of keys that start with `prefix`, with revisions above `after_revision`. kExpired when compacted.
   virtual Result<std::unique_ptr<WatchStream>> Watch(std::string prefix, int64_t after_revision) = 0;
 
-  // The last committed revision, and the oldest that can still be read or watched from.
+  // Every commit above the returned revision will be heard by `observer`, until RemoveObserver returns.
+  virtual int64_t AddObserver(CommitObserver* observer) = 0;
+  virtual void RemoveObserver(CommitObserver* observer) = 0;
+
+  // The last committed revision (1 for a store that was never written to), and the oldest that can still be read or watched from.
   virtual int64_t revision() const = 0;
   virtual int64_t compacted_revision() const = 0;
 

@@ -1,0 +1,432 @@
+#include "store/core/engine.h"
+
+
+#include <algorithm>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "api/object.h"
+#include "base/log.h"
+
+namespace gantry::store {
+namespace {
+
+// Requests that one durable step takes at most; what waits longer makes the next one.
+constexpr size_t kMaxBatch = 1024;
+// Useless rows that ride along with an append, and that an idle committer removes at a time.
+constexpr size_t kGarbagePerAppend = 256;
+constexpr size_t kGarbageWhenIdle = 4096;
+// Events that Next returns at a time, about.
+constexpr size_t kEventsPerRead = 1024;
+
+Status StoppedStatus() { return Unavailable("the store is stopped"); }
+
+// What a key will hold once the running batch is through.
+struct Pending {
+  Bytes value;  // null: absent
+  int64_t create_revision = 0;
+  int64_t revision = 0;
+};
+
+bool NamesAKeyTwice(const std::vector<Write>& writes) {
+  if (writes.size() < 2) return false;
+  std::unordered_set<std::string_view> keys;
+  for (const Write& write : writes) {
+    if (!keys.insert(write.key).second) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+// What somebody waits for: a commit, or a compaction. Lives in the waiting coroutine.
+struct Engine::Request {
+  std::vector<Write> writes;
+  int64_t compact = 0;
+
+  Status status;
+  CommitResult result;
+  absl::AnyInvocable<void()> resume;  // after it is called the request is gone
+};
+
+// A request whose preconditions hold, and its changes without their keys, which stay in the request until they are published.
+struct Engine::Accepted {
+  Request* request = nullptr;
+  std::vector<size_t> write_indexes;
+  std::vector<History::Change> changes;
+};
+
+struct Engine::Batch {
+  int64_t revision = 0;
+  int64_t compact = 0;
+  std::vector<Accepted> accepted;
+  std::vector<LogRow> rows;
+  std::unordered_map<std::string_view, Pending> pending;
+};
+
+class Engine::Stream final : public WatchStream {
+ public:
+  Stream(Engine& engine, std::string prefix, int64_t after_revision)
+      : engine_(engine), prefix_(std::move(prefix)), revision_(after_revision) {}
+
+  ~Stream() override {
+    absl::MutexLock lock(&engine_.mutex_);
+    std::erase(engine_.streams_, this);
+  }
+
+  Task<Result<std::vector<Event>>> Next(CancelToken cancel) override {
+    while (true) {
+      std::vector<Event> events;
+      GANTRY_CO_TRY(Read(&events));
+      if (!events.empty()) co_return events;
+      if (co_await arrived_.Wait(engine_.env_, cancel) == Wake::kCanceled) {
+        co_return Canceled("the watch was cancelled");
+      }
+    }
+  }
+
+  int64_t revision() const override { return revision_.load(std::memory_order_acquire); }
+  void Wakeup() { arrived_.Notify(); }
+
+ private:
+  Status Read(std::vector<Event>* events) {
+    absl::ReaderMutexLock lock(&engine_.mutex_);
+    if (!engine_.failure_.ok()) return engine_.failure_;
+    if (engine_.ended_) return Canceled("the store is stopped");
+    GANTRY_ASSIGN(int64_t reached, engine_.history_.EventsAfter(prefix_, revision(), kEventsPerRead, events));
+    revision_.store(reached, std::memory_order_release);
+    return Status::Ok();
+  }
+
+  Engine& engine_;
+  const std::string prefix_;
+  std::atomic<int64_t> revision_;
+  Notifier arrived_;
+};
+
+Engine::Engine(Env& env, std::unique_ptr<CommitLog> log, History history, int64_t last_row,
+               std::vector<int64_t> garbage, Failpoints* failpoints)
+    : env_(env),
+      log_(std::move(log)),
+      failpoints_(failpoints),
+      last_row_(last_row),
+      garbage_(std::move(garbage)),
+      logged_compaction_(history.compacted_revision()),
+      history_(std::move(history)) {
+  if (log_) thread_ = env_.MakeThread();
+}
+
+Engine::~Engine() {
+  auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(queue_mutex_) { return !draining_; };
+  absl::MutexLock lock(&queue_mutex_);
+  stopping_ = true;
+  queue_mutex_.Await(absl::Condition(&idle));
+}
+
+Task<Result<CommitResult>> Engine::Commit(std::vector<Write> writes) {
+  Request request;
+  request.writes = std::move(writes);
+  if (NamesAKeyTwice(request.writes)) co_return InternalError("a batch names a key twice");
+  co_await Run(request);
+  if (!request.status.ok()) co_return request.status;
+  co_return std::move(request.result);
+}
+
+Task<Status> Engine::Compact(int64_t revision) {
+  Request request;
+  request.compact = revision;
+  if (revision > this->revision()) {
+    co_return Status(Code::kInvalid, "cannot compact revision " + std::to_string(revision) + ": it is in the future");
+  }
+  if (revision <= compacted_revision()) co_return Status::Ok();
+  co_await Run(request);
+  co_return request.status;
+}
+
+Task<> Engine::Run(Request& request) {
+  if (!log_) {
+    absl::MutexLock lock(&commit_mutex_);
+    bool stopping = false;
+    {
+      absl::MutexLock queue_lock(&queue_mutex_);
+      stopping = stopping_;
+    }
+    std::vector<Request*> alone{&request};
+    if (stopping) {
+      request.status = StoppedStatus();
+    } else {
+      RunBatch(alone);
+    }
+    co_return;
+  }
+  auto initiate = [this, &request](auto handler) {
+    Executor home = boost::asio::get_associated_executor(handler);
+    request.resume = [home, handler = std::move(handler)]() mutable {
+      boost::asio::post(home, std::move(handler));
+    };
+    Engine* self = this;  // once the request is queued, this lambda may be gone
+    bool start = false;
+    bool refused = false;
+    {
+      absl::MutexLock lock(&self->queue_mutex_);
+      refused = self->stopping_;
+      if (!refused) {
+        self->queue_.push_back(&request);
+        start = !std::exchange(self->draining_, true);
+      }
+    }
+    if (refused) {
+      request.status = StoppedStatus();
+      std::exchange(request.resume, nullptr)();
+    } else if (start) {
+      boost::asio::post(*self->thread_, [self] { self->Drain(); });
+    }
+  };
+  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
+      initiate, boost::asio::use_awaitable);
+}
+
+void Engine::Drain() {
+  while (true) {
+    std::vector<Request*> requests;
+    {
+      absl::MutexLock lock(&queue_mutex_);
+      if (queue_.size() <= kMaxBatch) {
+        requests.swap(queue_);
+      } else {
+        auto end = queue_.begin() + kMaxBatch;
+        requests.assign(queue_.begin(), end);
+        queue_.erase(queue_.begin(), end);
+      }
+    }
+    if (!requests.empty()) {
+      RunBatch(requests);
+      Reached("commit.answered");
+      continue;
+    }
+    if (DoIdleWork()) continue;
+    absl::MutexLock lock(&queue_mutex_);
+    if (queue_.empty()) {
+      draining_ = false;
+      drained_.Notify();
+      return;
+    }
+  }
+}
+
+void Engine::RunBatch(const std::vector<Request*>& requests) {
+  Reached("commit.begin");
+  Batch batch;
+  Status status;
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    status = failure_;
+    batch.revision = history_.revision();
+    if (status.ok()) {
+      for (Request* request : requests) Examine(*request, batch);
+    }
+  }
+  Reached("commit.checked");
+  if (status.ok() && log_ && (!batch.rows.empty() || batch.compact > 0)) {
+    status = MakeDurable(batch);
+    if (!status.ok()) Fail(status);
+  }
+  Reached("commit.durable");
+  if (status.ok()) Publish(batch);
+  Reached("commit.published");
+  for (Request* request : requests) {
+    if (!status.ok()) request->status = status;
+    if (request->resume) std::exchange(request->resume, nullptr)();
+  }
+}
+
+// Decides one request over the batch so far.
+void Engine::Examine(Request& request, Batch& batch) {
+  if (request.compact > 0) {
+    batch.compact = std::max(batch.compact, request.compact);
+    return;
+  }
+  std::vector<Pending> before(request.writes.size());
+  for (size_t i = 0; i < request.writes.size(); ++i) {
+    const Write& write = request.writes[i];
+    if (auto it = batch.pending.find(write.key); it != batch.pending.end()) {
+      before[i] = it->second;
+    } else if (std::optional<History::Current> current = history_.Find(write.key)) {
+      before[i].value = std::move(current->value);
+      before[i].create_revision = current->create_revision;
+      before[i].revision = current->revision;
+    }
+    const int64_t found = before[i].value ? before[i].revision : kAbsent;
+    if (write.expected_revision == kAnyRevision || write.expected_revision == found) continue;
+    request.result.failed_write = i;
+    if (before[i].value) {
+      Record& record = request.result.found.emplace();
+      record.key = write.key;
+      record.value = before[i].value;
+      record.create_revision = before[i].create_revision;
+      record.revision = before[i].revision;
+    }
+    return;
+  }
+
+  Accepted accepted;
+  accepted.request = &request;
+  for (size_t i = 0; i < request.writes.size(); ++i) {
+    const Write& write = request.writes[i];
+    if (!write.value && !before[i].value) continue;
+    History::Change& change = accepted.changes.emplace_back();
+    accepted.write_indexes.push_back(i);
+    change.value = write.value;
+    change.row = ++last_row_;
+    if (write.value) change.create_revision = before[i].value ? before[i].create_revision : batch.revision + 1;
+  }
+  if (!accepted.changes.empty()) ++batch.revision;
+  request.result.revision = batch.revision;
+  for (size_t c = 0; c < accepted.changes.size(); ++c) {
+    Write& write = request.writes[accepted.write_indexes[c]];
+    History::Change& change = accepted.changes[c];
+    if (write.object) write.object->Stamp(batch.revision);
+    change.object = write.object;
+
+    LogRow& row = batch.rows.emplace_back();
+    row.id = change.row;
+    row.revision = batch.revision;
+    row.create_revision = change.create_revision;
+    row.key = write.key;
+    row.value = change.value.get();
+
+    Pending& pending = batch.pending[write.key];
+    pending.value = change.value;
+    pending.create_revision = change.create_revision;
+    pending.revision = batch.revision;
+  }
+  if (!accepted.changes.empty()) batch.accepted.push_back(std::move(accepted));
+}
+
+Status Engine::MakeDurable(const Batch& batch) {
+  const size_t spend = std::min(garbage_.size(), kGarbagePerAppend);
+  const int64_t compacted = std::max(batch.compact, logged_compaction_);
+  GANTRY_TRY(log_->Append(batch.rows, std::span(garbage_).first(spend), compacted));
+  logged_compaction_ = compacted;
+  garbage_.erase(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(spend));
+  return log_->Maintain(false);
+}
+
+void Engine::Publish(Batch& batch) {
+  std::vector<Event> events;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (Accepted& accepted : batch.accepted) {
+      for (size_t c = 0; c < accepted.changes.size(); ++c) {
+        accepted.changes[c].key = std::move(accepted.request->writes[accepted.write_indexes[c]].key);
+      }
+      std::vector<Event> published =
+          history_.Apply(accepted.request->result.revision, std::move(accepted.changes));
+      std::move(published.begin(), published.end(), std::back_inserter(events));
+    }
+    if (batch.compact > 0) {
+      std::vector<int64_t> useless = history_.Compact(batch.compact);
+      if (log_) garbage_.insert(garbage_.end(), useless.begin(), useless.end());
+    }
+    for (Stream* stream : streams_) stream->Wakeup();
+  }
+  absl::MutexLock lock(&observers_mutex_);
+  for (CommitObserver* observer : observers_) {
+    if (!events.empty()) observer->OnCommit(events);
+    if (batch.compact > 0) observer->OnCompact(batch.compact);
+  }
+}
+
+// True when there may be more to do.
+bool Engine::DoIdleWork() {
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    if (!failure_.ok()) return false;
+  }
+  Status status;
+  if (!garbage_.empty()) {
+    const size_t spend = std::min(garbage_.size(), kGarbageWhenIdle);
+    status = log_->Append({}, std::span(garbage_).first(spend), logged_compaction_);
+    garbage_.erase(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(spend));
+    if (garbage_.empty()) garbage_.shrink_to_fit();
+  } else {
+    status = log_->Maintain(true);
+  }
+  if (!status.ok()) Fail(status);
+  return status.ok() && !garbage_.empty();
+}
+
+void Engine::Fail(const Status& status) {
+  log::Error("store", "the store failed and takes no more requests; the process has to be started again",
+             {{"error", status.message()}});
+  absl::MutexLock lock(&mutex_);
+  failure_ = status;
+  for (Stream* stream : streams_) stream->Wakeup();
+}
+
+Task<Result<std::optional<Record>>> Engine::Get(std::string key, int64_t revision) {
+  absl::ReaderMutexLock lock(&mutex_);
+  if (!failure_.ok()) co_return failure_;
+  co_return history_.Get(key, revision);
+}
+
+Task<Result<ListPage>> Engine::List(std::string prefix, std::string after, int64_t limit, int64_t revision) {
+  absl::ReaderMutexLock lock(&mutex_);
+  if (!failure_.ok()) co_return failure_;
+  co_return history_.List(prefix, after, limit, revision);
+}
+
+Result<std::unique_ptr<WatchStream>> Engine::Watch(std::string prefix, int64_t after_revision) {
+  absl::MutexLock lock(&mutex_);
+  if (!failure_.ok()) return failure_;
+  if (ended_) return StoppedStatus();
+  std::vector<Event> none;
+  if (after_revision < history_.compacted_revision()) {
+    return history_.EventsAfter(prefix, after_revision, 0, &none).status();
+  }
+  auto stream = std::make_unique<Stream>(*this, std::move(prefix), after_revision);
+  streams_.push_back(stream.get());
+  return std::unique_ptr<WatchStream>(std::move(stream));
+}
+
+int64_t Engine::AddObserver(CommitObserver* observer) {
+  absl::MutexLock lock(&observers_mutex_);
+  observers_.push_back(observer);
+  return revision();
+}
+
+void Engine::RemoveObserver(CommitObserver* observer) {
+  absl::MutexLock lock(&observers_mutex_);
+  std::erase(observers_, observer);
+}
+
+int64_t Engine::revision() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return history_.revision();
+}
+
+int64_t Engine::compacted_revision() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return history_.compacted_revision();
+}
+
+Task<> Engine::Stop() {
+  while (true) {
+    {
+      absl::MutexLock lock(&queue_mutex_);
+      stopping_ = true;
+      if (!draining_) break;
+    }
+    co_await drained_.Wait(env_);
+  }
+  absl::MutexLock lock(&mutex_);
+  ended_ = true;
+  for (Stream* stream : streams_) stream->Wakeup();
+}
+
+}  // namespace gantry::store

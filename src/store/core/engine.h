@@ -1,0 +1,94 @@
+#pragma once
+
+#include <absl/functional/any_invocable.h>
+#include <absl/synchronization/mutex.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/env/notifier.h"
+#include "store/core/commit_log.h"
+#include "store/core/failpoints.h"
+#include "store/core/history.h"
+#include "store/store.h"
+
+namespace gantry::store {
+
+// The store of one process: everything in memory (History), durable through a CommitLog where there is one.
+// One committer takes the whole queue, checks
+// preconditions, appends to the log in one step, publishes, tells observers, answers everyone. With a log the committer is a thread of its own; without one it is whoever comes first.
+// Threading: any thread.
+class Engine final : public Store {
+ public:
+  // `log` may be null. `garbage`: rows of the log that `history` does not need. `env` and `failpoints` (may be null) outlive it.
+  Engine(Env& env, std::unique_ptr<CommitLog> log, History history, int64_t last_row,
+         std::vector<int64_t> garbage, Failpoints* failpoints);
+  ~Engine() override;
+
+  Task<Result<CommitResult>> Commit(std::vector<Write> writes) override;
+  Task<Result<std::optional<Record>>> Get(std::string key, int64_t revision) override;
+  Task<Result<ListPage>> List(std::string prefix, std::string after, int64_t limit, int64_t revision) override;
+  Result<std::unique_ptr<WatchStream>> Watch(std::string prefix, int64_t after_revision) override;
+  int64_t AddObserver(CommitObserver* observer) override;
+  void RemoveObserver(CommitObserver* observer) override;
+  int64_t revision() const override;
+  int64_t compacted_revision() const override;
+  Task<Status> Compact(int64_t revision) override;
+  Task<> Stop() override;
+
+ private:
+  class Stream;
+  struct Request;
+
+  struct Accepted;
+  struct Batch;
+
+  Task<> Run(Request& request);
+  void Drain() ABSL_LOCKS_EXCLUDED(queue_mutex_);
+  // The committer's steps.
+  void RunBatch(const std::vector<Request*>& requests);
+  void Examine(Request& request, Batch& batch) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  Status MakeDurable(const Batch& batch);
+  void Publish(Batch& batch);
+  bool DoIdleWork();
+  void Fail(const Status& status);
+  void Reached(std::string_view place) {
+    if (failpoints_) failpoints_->Reached(place);
+  }
+
+  // Constant after construction.
+  Env& env_;
+  const std::unique_ptr<CommitLog> log_;  // used by the committer only
+  Failpoints* const failpoints_;
+  std::optional<Executor> thread_;
+
+  // The committer's own.
+  int64_t last_row_;
+  std::vector<int64_t> garbage_;
+  int64_t logged_compaction_;
+
+  // Serialises committers where there is no log.
+  absl::Mutex commit_mutex_;
+
+  mutable absl::Mutex queue_mutex_;
+  std::vector<Request*> queue_ ABSL_GUARDED_BY(queue_mutex_);
+  bool draining_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  Notifier drained_;
+
+  // Written by the committer, read by all.
+  mutable absl::Mutex mutex_;
+  History history_ ABSL_GUARDED_BY(mutex_);
+  Status failure_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Stream*> streams_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Held while observers are called.
+  absl::Mutex observers_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  std::vector<CommitObserver*> observers_ ABSL_GUARDED_BY(observers_mutex_);
+};
+
+}  // namespace gantry::store

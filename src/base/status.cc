@@ -32,6 +32,7 @@ constexpr CodeRow kCodes[] = {
     {Code::kServiceUnavailable, "ServiceUnavailable", 503},
     {Code::kServerTimeout, "ServerTimeout", 500},
     {Code::kTimeout, "Timeout", 504},
+    {Code::kUnknown, "", 500},
     {Code::kCanceled, "Timeout", 504},
     {Code::kUnavailable, "ServiceUnavailable", 503},
     {Code::kDataLoss, "InternalError", 500},

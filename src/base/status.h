@@ -33,6 +33,7 @@ enum class Code : uint8_t {
   kServiceUnavailable,
   kServerTimeout,
   kTimeout,
+  kUnknown,     // HTTP 500 without a reason: what kube-apiserver makes of errors that are not its own
   kCanceled,     // the caller gave up
   kUnavailable,  // a peer or a device does not answer; worth another try
   kDataLoss,     // what was read cannot be what was written

@@ -8,8 +8,8 @@ namespace gantry::internal {
 }
 
 // A broken invariant is a bug: say where, then abort. On in every build.
-#define GANTRY_CHECK(condition, what)                                              \
-  do {                                                                             \
-    if (!(condition)) [[unlikely]]                                                 \
-      ::gantry::internal::CheckFailed(__FILE__, __LINE__, #condition, what);       \
+#define GANTRY_CHECK(condition, what)                                        \
+  do {                                                                       \
+    if (!(condition)) [[unlikely]]                                           \
+      ::gantry::internal::CheckFailed(__FILE__, __LINE__, #condition, what); \
   } while (false)

@@ -13,7 +13,8 @@
 
 namespace gantry {
 
-// Figures for /metrics, in Prometheus' text format. Threading: any thread; a change is one or a few atomic operations.
+// Figures for /metrics, in Prometheus' text format. Threading: any thread; a change is one or a few
+// atomic operations.
 
 class Counter {
  public:
@@ -51,12 +52,17 @@ class Histogram {
   std::atomic<double> sum_ = 0;
 };
 
-// One name with one metric per combination of label values. References stay valid as long as the registry.
+// One name with one metric per combination of label values. References stay valid as long as the
+// registry.
 template <class Metric>
 class MetricFamily {
  public:
-  MetricFamily(std::string name, std::string help, std::vector<std::string> labels, std::vector<double> bounds)
-      : name_(std::move(name)), help_(std::move(help)), labels_(std::move(labels)), bounds_(std::move(bounds)) {}
+  MetricFamily(std::string name, std::string help, std::vector<std::string> labels,
+               std::vector<double> bounds)
+      : name_(std::move(name)),
+        help_(std::move(help)),
+        labels_(std::move(labels)),
+        bounds_(std::move(bounds)) {}
 
   // As many values as the family has labels. Keep the reference where it is used often.
   Metric& With(const std::vector<std::string>& values) {
@@ -79,7 +85,8 @@ class MetricFamily {
   const std::vector<std::string> labels_;
   const std::vector<double> bounds_;
   mutable absl::Mutex mutex_;
-  absl::btree_map<std::vector<std::string>, std::unique_ptr<Metric>> metrics_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<std::vector<std::string>, std::unique_ptr<Metric>> metrics_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 // All families of a process. Asking for a name again gives the same family.
@@ -87,9 +94,12 @@ class MetricRegistry {
  public:
   static MetricRegistry& Default();
 
-  MetricFamily<Counter>& Counters(std::string_view name, std::string_view help, std::vector<std::string> labels = {});
-  MetricFamily<Gauge>& Gauges(std::string_view name, std::string_view help, std::vector<std::string> labels = {});
-  MetricFamily<Histogram>& Histograms(std::string_view name, std::string_view help, std::vector<double> bounds,
+  MetricFamily<Counter>& Counters(std::string_view name, std::string_view help,
+                                  std::vector<std::string> labels = {});
+  MetricFamily<Gauge>& Gauges(std::string_view name, std::string_view help,
+                              std::vector<std::string> labels = {});
+  MetricFamily<Histogram>& Histograms(std::string_view name, std::string_view help,
+                                      std::vector<double> bounds,
                                       std::vector<std::string> labels = {});
 
   // Everything, sorted by name.

@@ -8,7 +8,9 @@ namespace {
 TEST(Metrics, AreWrittenAsPrometheusReadsThem) {
   MetricRegistry registry;
   registry.Counters("requests_total", "Requests.", {"verb", "code"}).With({"GET", "200"}).Add(3);
-  registry.Counters("requests_total", "Requests.", {"verb", "code"}).With({"a\"b\\c\nd", "500"}).Add();
+  registry.Counters("requests_total", "Requests.", {"verb", "code"})
+      .With({"a\"b\\c\nd", "500"})
+      .Add();
   registry.Gauges("depth", "Queue depth.").With({}).Set(2.5);
   registry.Gauges("unused", "Never set.", {"name"});
   Histogram& h = registry.Histograms("latency_seconds", "Latency.", {0.1, 1}, {"name"}).With({"x"});

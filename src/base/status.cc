@@ -45,7 +45,8 @@ const CodeRow& RowOf(Code code) { return kCodes[static_cast<size_t>(code)]; }
 std::string_view ReasonOf(Code code) { return RowOf(code).reason; }
 int HttpStatusOf(Code code) { return RowOf(code).http_status; }
 
-Status::Status(Code code, std::string message) : Status(code, std::move(message), StatusDetails()) {}
+Status::Status(Code code, std::string message)
+    : Status(code, std::move(message), StatusDetails()) {}
 
 Status::Status(Code code, std::string message, StatusDetails details)
     : rep_(code == Code::kOk
@@ -77,7 +78,9 @@ std::string Status::ToString() const {
   return std::string(ReasonOf(code())) + ": " + message();
 }
 
-Status InternalError(std::string message) { return Status(Code::kInternalError, std::move(message)); }
+Status InternalError(std::string message) {
+  return Status(Code::kInternalError, std::move(message));
+}
 Status BadRequest(std::string message) { return Status(Code::kBadRequest, std::move(message)); }
 Status Unavailable(std::string message) { return Status(Code::kUnavailable, std::move(message)); }
 Status Canceled(std::string message) { return Status(Code::kCanceled, std::move(message)); }

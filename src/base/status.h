@@ -11,8 +11,8 @@
 
 namespace gantry {
 
-// Why an operation failed. The names down to kGone are the reasons of metav1.Status and map one to one to
-// an HTTP status (see HttpStatus); the rest never leave the process under that name.
+// Why an operation failed. The names down to kGone are the reasons of metav1.Status and map one to
+// one to an HTTP status (see HttpStatus); the rest never leave the process under that name.
 enum class Code : uint8_t {
   kOk,
   kBadRequest,
@@ -33,8 +33,8 @@ enum class Code : uint8_t {
   kServiceUnavailable,
   kServerTimeout,
   kTimeout,
-  kUnknown,     // HTTP 500 without a reason: what kube-apiserver makes of errors that are not its own
-  kCanceled,     // the caller gave up
+  kUnknown,   // HTTP 500 without a reason: what kube-apiserver makes of errors that are not its own
+  kCanceled,  // the caller gave up
   kUnavailable,  // a peer or a device does not answer; worth another try
   kDataLoss,     // what was read cannot be what was written
 };
@@ -107,7 +107,8 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : state_(std::in_place_index<1>, std::move(value)) {}  // NOLINT: implicit on purpose
+  Result(T value)
+      : state_(std::in_place_index<1>, std::move(value)) {}  // NOLINT: implicit on purpose
   Result(Status error) : state_(std::in_place_index<0>, std::move(error)) {}  // NOLINT
   template <class U>
     requires(std::is_convertible_v<U, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
@@ -141,13 +142,15 @@ class [[nodiscard]] Result {
 #define GANTRY_CONCAT(a, b) GANTRY_CONCAT_INNER(a, b)
 
 // Returns the failure of a Status or Result expression from the enclosing function.
-#define GANTRY_TRY(expr)                                                        \
-  do {                                                                          \
-    if (auto gantry_status = ::gantry::internal::StatusOf(expr); !gantry_status.ok()) return gantry_status; \
+#define GANTRY_TRY(expr)                                                              \
+  do {                                                                                \
+    if (auto gantry_status = ::gantry::internal::StatusOf(expr); !gantry_status.ok()) \
+      return gantry_status;                                                           \
   } while (false)
-#define GANTRY_CO_TRY(expr)                                                     \
-  do {                                                                          \
-    if (auto gantry_status = ::gantry::internal::StatusOf(expr); !gantry_status.ok()) co_return gantry_status; \
+#define GANTRY_CO_TRY(expr)                                                           \
+  do {                                                                                \
+    if (auto gantry_status = ::gantry::internal::StatusOf(expr); !gantry_status.ok()) \
+      co_return gantry_status;                                                        \
   } while (false)
 
 // GANTRY_ASSIGN(auto x, Compute()): x is the value, or the failure is returned.

@@ -41,7 +41,8 @@ class CancelState {
       cancelled_ = true;
       callbacks.swap(callbacks_);
     }
-    for (auto& [id, callback] : callbacks) callback();
+    for (auto& [id, callback] : callbacks)
+      callback();
   }
 
  private:

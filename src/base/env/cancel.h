@@ -11,14 +11,15 @@ namespace internal {
 class CancelState;
 }
 
-// The receiving end of a CancelSource. A default token is never cancelled. Threading: any thread; a value.
+// The receiving end of a CancelSource. A default token is never cancelled. Threading: any thread; a
+// value.
 class CancelToken {
  public:
   CancelToken() = default;
   bool cancelled() const;
 
-  // Calls `callback` once on cancellation, at once when that has happened already. Dropping the returned handle
-  // unregisters it. The callback must be short: it runs inside Cancel().
+  // Calls `callback` once on cancellation, at once when that has happened already. Dropping the
+  // returned handle unregisters it. The callback must be short: it runs inside Cancel().
   class Registration {
    public:
     Registration() = default;

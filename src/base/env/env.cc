@@ -10,14 +10,16 @@ uint64_t RandomUint64(Env& env) {
   std::array<uint8_t, 8> bytes{};
   env.RandomBytes(bytes);
   uint64_t value = 0;
-  for (uint8_t byte : bytes) value = value << 8 | byte;
+  for (uint8_t byte : bytes)
+    value = value << 8 | byte;
   return value;
 }
 
 uint64_t RandomBelow(Env& env, uint64_t bound) {
   const uint64_t limit = std::numeric_limits<uint64_t>::max() / bound * bound;
   uint64_t value = RandomUint64(env);
-  while (value >= limit) value = RandomUint64(env);
+  while (value >= limit)
+    value = RandomUint64(env);
   return value % bound;
 }
 
@@ -37,7 +39,8 @@ std::string RandomUuid(Env& env) {
 std::string RandomNameSuffix(Env& env, size_t length) {
   constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
   std::string out;
-  for (size_t i = 0; i < length; ++i) out += kAlphabet[RandomBelow(env, kAlphabet.size())];
+  for (size_t i = 0; i < length; ++i)
+    out += kAlphabet[RandomBelow(env, kAlphabet.size())];
   return out;
 }
 

@@ -12,16 +12,16 @@
 
 namespace gantry {
 
-// A pending call of Env::CallAt. Destroying it cancels the call if it has not begun; a call that has begun
-// on another thread may still be running. Threading: any thread, one at a time.
+// A pending call of Env::CallAt. Destroying it cancels the call if it has not begun; a call that
+// has begun on another thread may still be running. Threading: any thread, one at a time.
 class TimerHandle {
  public:
   virtual ~TimerHandle() = default;
 };
 
-// Where time, chance and threads come from. The real one is base/env/real/real_env.h; a simulation has
-// its own with virtual time and one seed, so that a whole cluster runs repeatably in one process.
-// Threading: any thread.
+// Where time, chance and threads come from. The real one is base/env/real/real_env.h; a simulation
+// has its own with virtual time and one seed, so that a whole cluster runs repeatably in one
+// process. Threading: any thread.
 class Env {
  public:
   virtual ~Env() = default;
@@ -40,8 +40,8 @@ class Env {
   // Threads for calls that block (disk, fsync, libraries without async forms).
   virtual Executor blocking() = 0;
 
-  // A thread of its own for blocking calls, which run one at a time in order: for a service that must not wait
-  // for others' blocking calls (the store's committer). Lives as long as the Env.
+  // A thread of its own for blocking calls, which run one at a time in order: for a service that
+  // must not wait for others' blocking calls (the store's committer). Lives as long as the Env.
   virtual Executor MakeThread() = 0;
 
   // Runs `call` on the executor at `when`, or at once when that has passed.

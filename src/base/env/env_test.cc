@@ -41,7 +41,8 @@ TEST(Notifier, RemembersANotificationThatNobodyAwaited) {
 }
 
 Task<> Consume(RealEnv& env, Notifier& notifier, std::atomic<int>& produced, int total) {
-  while (produced.load() < total) co_await notifier.Wait(env);
+  while (produced.load() < total)
+    co_await notifier.Wait(env);
 }
 
 TEST(Notifier, NoWakeupIsLostBetweenThreads) {
@@ -72,7 +73,8 @@ TEST(Gate, CloseWaitsForThoseInsideAndRefusesNewcomers) {
     co_await SleepFor(env, std::chrono::hours(1), token);
     ++ended;
   };
-  for (int i = 0; i < 100; ++i) Spawn(env.executor(), gate, "sleeper", body(env, stop.token(), ended));
+  for (int i = 0; i < 100; ++i)
+    Spawn(env.executor(), gate, "sleeper", body(env, stop.token(), ended));
   stop.Cancel();
   env.RunToEnd(gate.Close(env));
   EXPECT_EQ(ended.load(), 100);
@@ -97,7 +99,8 @@ TEST(Random, NamesUuidsAndBoundsHaveTheirForm) {
   std::string uuid = RandomUuid(env);
   EXPECT_EQ(uuid.size(), 36u);
   EXPECT_EQ(uuid[14], '4');
-  for (int i = 0; i < 1000; ++i) EXPECT_LT(RandomBelow(env, 7), 7u);
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_LT(RandomBelow(env, 7), 7u);
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ class Waiter {
   }
 
   Task<Wake> Suspend() {
-    co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Wake)>(
+    co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>,
+                                                   void(Wake)>(
         [this](auto handler) { Arm(std::move(handler)); }, boost::asio::use_awaitable);
   }
 
@@ -83,10 +84,12 @@ void Notifier::Notify() {
     absl::MutexLock lock(&mutex_);
     waiters.swap(waiters_);
     bool live = false;
-    for (const auto& waiter : waiters) live = live || !waiter->done();
+    for (const auto& waiter : waiters)
+      live = live || !waiter->done();
     if (!live) pending_ = true;
   }
-  for (const auto& waiter : waiters) waiter->Wakeup(Wake::kNotified);
+  for (const auto& waiter : waiters)
+    waiter->Wakeup(Wake::kNotified);
 }
 
 Task<Wake> Notifier::Wait(Env& env, CancelToken cancel, std::optional<SteadyTime> deadline) {

@@ -17,9 +17,9 @@ namespace internal {
 class Waiter;
 }
 
-// Wakes coroutines. A notification that comes when nobody waits is remembered for the next Wait, once: so the
-// pattern `while (queue is empty) co_await notifier.Wait(...)` loses nothing, and loops re-check their state.
-// Threading: any thread. Must outlive its waiters.
+// Wakes coroutines. A notification that comes when nobody waits is remembered for the next Wait,
+// once: so the pattern `while (queue is empty) co_await notifier.Wait(...)` loses nothing, and
+// loops re-check their state. Threading: any thread. Must outlive its waiters.
 class Notifier {
  public:
   Notifier();
@@ -28,7 +28,8 @@ class Notifier {
   // Wakes all that wait, or the next one that comes.
   void Notify();
 
-  // Waits for a notification, for `deadline` when there is one, or for `cancel`. Resumes on the caller's executor.
+  // Waits for a notification, for `deadline` when there is one, or for `cancel`. Resumes on the
+  // caller's executor.
   Task<Wake> Wait(Env& env, CancelToken cancel = {}, std::optional<SteadyTime> deadline = {});
 
  private:

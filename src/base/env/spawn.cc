@@ -19,7 +19,8 @@ bool Gate::Enter() {
 void Gate::Leave() {
   absl::MutexLock lock(&mutex_);
   GANTRY_CHECK(inside_ > 0, "Gate::Leave without Enter");
-  // Notified under the lock: Close must not return, and the gate not die, before Leave is done with it.
+  // Notified under the lock: Close must not return, and the gate not die, before Leave is done with
+  // it.
   if (--inside_ == 0 && closing_) emptied_.Notify();
 }
 

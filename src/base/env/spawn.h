@@ -10,7 +10,8 @@
 
 namespace gantry {
 
-// Counts the coroutines of a service, so that Stop can wait for the last one. Threading: any thread.
+// Counts the coroutines of a service, so that Stop can wait for the last one. Threading: any
+// thread.
 class Gate {
  public:
   // False once closing: nothing new may start.
@@ -27,9 +28,9 @@ class Gate {
   Notifier emptied_;
 };
 
-// Starts `task` on `executor`, counted by `gate` (which must outlive it); does nothing when the gate is closing.
-// An exception that leaves the task is a bug: it is logged with `name` and the process aborts.
-// The only way to start a coroutine from plain code.
+// Starts `task` on `executor`, counted by `gate` (which must outlive it); does nothing when the
+// gate is closing. An exception that leaves the task is a bug: it is logged with `name` and the
+// process aborts. The only way to start a coroutine from plain code.
 void Spawn(Executor executor, Gate& gate, std::string_view name, Task<> task);
 
 }  // namespace gantry

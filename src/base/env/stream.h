@@ -9,8 +9,8 @@
 
 namespace gantry {
 
-// A two-way byte stream: a connection, a tunnel's channel, a process' terminal. Threading: one reader and one writer at
-// a time, on one strand; Close from anywhere on that strand.
+// A two-way byte stream: a connection, a tunnel's channel, a process' terminal. Threading: one
+// reader and one writer at a time, on one strand; Close from anywhere on that strand.
 class Stream {
  public:
   virtual ~Stream() = default;

@@ -5,8 +5,8 @@
 
 namespace gantry {
 
-// A coroutine that has not started. `co_await` runs it on the awaiting coroutine's executor; only Spawn
-// (base/env/spawn.h) starts one from plain code.
+// A coroutine that has not started. `co_await` runs it on the awaiting coroutine's executor; only
+// Spawn (base/env/spawn.h) starts one from plain code.
 template <class T = void>
 using Task = boost::asio::awaitable<T>;
 

@@ -33,9 +33,10 @@ class AsioTimer : public TimerHandle {
  public:
   AsioTimer(asio::io_context& io, Duration delay, absl::AnyInvocable<void()> call)
       : timer_(std::make_shared<asio::steady_timer>(io, delay)) {
-    timer_->async_wait([timer = timer_, call = std::move(call)](boost::system::error_code error) mutable {
-      if (!error) call();
-    });
+    timer_->async_wait(
+        [timer = timer_, call = std::move(call)](boost::system::error_code error) mutable {
+          if (!error) call();
+        });
   }
   ~AsioTimer() override {
     // A timer object is not thread-safe, so it is cancelled where its handler runs.
@@ -51,7 +52,8 @@ class AsioTimer : public TimerHandle {
 struct RealEnv::Threads {
   Threads(int loops, int blocking_threads)
       : io(loops), work(io.get_executor()), pool(static_cast<size_t>(blocking_threads)) {
-    for (int i = 0; i < loops; ++i) loop_threads.emplace_back([this] { io.run(); });
+    for (int i = 0; i < loops; ++i)
+      loop_threads.emplace_back([this] { io.run(); });
   }
 
   asio::io_context io;
@@ -72,7 +74,8 @@ RealEnv::~RealEnv() { Stop(); }
 void RealEnv::Stop() {
   threads_->work.reset();
   threads_->io.stop();
-  for (std::thread& thread : threads_->loop_threads) thread.join();
+  for (std::thread& thread : threads_->loop_threads)
+    thread.join();
   threads_->loop_threads.clear();
   threads_->pool.stop();
   threads_->pool.join();

@@ -13,7 +13,8 @@ class thread_pool;
 namespace gantry {
 
 // The machine's own clocks, random source and threads.
-// Life cycle: threads start with the constructor; Stop (or the destructor) ends the loops and joins them.
+// Life cycle: threads start with the constructor; Stop (or the destructor) ends the loops and joins
+// them.
 class RealEnv : public Env {
  public:
   // `loop_threads` run coroutines (0: one per core), `blocking_threads` calls that block.
@@ -35,7 +36,8 @@ class RealEnv : public Env {
   // Drops what has not run and joins all threads. Not from a loop thread.
   void Stop();
 
-  // Runs `task` to its end while the calling thread waits. For main() and tests; not from a loop thread.
+  // Runs `task` to its end while the calling thread waits. For main() and tests; not from a loop
+  // thread.
   void RunToEnd(Task<> task);
 
  private:

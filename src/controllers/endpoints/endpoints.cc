@@ -1,0 +1,143 @@
+#include <algorithm>
+#include <map>
+
+#include "api/core/v1/endpoints.pb.h"
+#include "api/owners.h"
+#include "api/pods.h"
+#include "controllers/endpoints/endpointslice.h"
+#include "controllers/endpoints/service_pods.h"
+
+namespace gantry::controllers {
+namespace {
+
+using api::core::v1::EndpointAddress;
+using api::core::v1::EndpointPort;
+using api::core::v1::Endpoints;
+using api::core::v1::EndpointSubset;
+using api::core::v1::Pod;
+using api::core::v1::Service;
+using client::Plan;
+
+constexpr int kMaxAddresses = 1000;
+constexpr char kOverCapacity[] = "endpoints.kubernetes.io/over-capacity";
+
+class EndpointsController : public client::Reconciler {
+ public:
+  std::string_view name() const override { return "endpoint"; }
+
+  void Setup(client::InformerSet& informers, Enqueue enqueue) override {
+    services_ = &informers.For<Service>();
+    pods_ = &informers.For<Pod>();
+    endpoints_ = &informers.For<Endpoints>();
+    WatchServicePods(*services_, *pods_, enqueue);
+    endpoints_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      const api::Object& object = after ? *after : *before;
+      enqueue({object.ns(), object.name()});
+    });
+  }
+
+  Result<Plan> Reconcile(const Key& key, WallTime now) override {
+    Plan plan;
+    api::Ref<Service> service = client::GetFrom<Service>(*services_, key.ns, key.name);
+    api::Ref<Endpoints> existing = client::GetFrom<Endpoints>(*endpoints_, key.ns, key.name);
+    if (!service) {
+      // Endpoints of services without a selector belong to those who made them, so only our own go.
+      if (existing &&
+          existing->metadata().labels().contains("endpoints.kubernetes.io/managed-by")) {
+        plan.Delete(*existing);
+      }
+      return plan;
+    }
+    if (service->spec().selector().empty() || service->spec().type() == "ExternalName") return plan;
+
+    Endpoints next;
+    if (existing) next = *existing;
+    next.mutable_metadata()->set_name(key.name);
+    next.mutable_metadata()->set_namespace_(key.ns);
+    auto& labels = *next.mutable_metadata()->mutable_labels();
+    labels = service->metadata().labels();
+    labels["endpoints.kubernetes.io/managed-by"] = "endpoint-controller";
+    if (service->spec().cluster_ip() == "None") labels["service.kubernetes.io/headless"] = "";
+    next.clear_subsets();
+    next.mutable_metadata()->mutable_annotations()->erase(kOverCapacity);
+    FillSubsets(*service, &next);
+    if (!existing) {
+      plan.Create(std::move(next));
+      plan.actions.back().tolerate_exists = true;
+    } else if (!Same(next, *existing)) {
+      plan.Update(std::move(next));
+    }
+    return plan;
+  }
+
+ private:
+  static bool Same(const Endpoints& a, const Endpoints& b) {
+    if (a.subsets_size() != b.subsets_size()) return false;
+    for (int i = 0; i < a.subsets_size(); ++i) {
+      if (a.subsets(i).SerializeAsString() != b.subsets(i).SerializeAsString()) return false;
+    }
+    const auto& left = a.metadata().labels();
+    const auto& right = b.metadata().labels();
+    return left.size() == right.size() &&
+           std::all_of(left.begin(), left.end(), [&](const auto& label) {
+             auto it = right.find(label.first);
+             return it != right.end() && it->second == label.second;
+           });
+  }
+
+  void FillSubsets(const Service& service, Endpoints* out) const {
+    const std::string family =
+        service.spec().ip_families_size() > 0 ? service.spec().ip_families(0) : "IPv4";
+    std::map<std::string, EndpointSubset> by_ports;
+    int count = 0;
+    for (const api::Ref<Pod>& pod : PodsOf(*pods_, service)) {
+      // A pod that is leaving has no place here: this API cannot say "terminating".
+      if (api::IsBeingDeleted(pod->metadata()) && !service.spec().publish_not_ready_addresses())
+        continue;
+      EndpointAddress address;
+      address.set_ip(PodAddress(*pod, family));
+      if (address.ip().empty()) continue;
+      if (++count > kMaxAddresses) {
+        (*out->mutable_metadata()->mutable_annotations())[kOverCapacity] = "truncated";
+        break;
+      }
+      if (!pod->spec().node_name().empty()) address.set_node_name(pod->spec().node_name());
+      if (std::string hostname = EndpointHostname(*pod, service); !hostname.empty()) {
+        address.set_hostname(std::move(hostname));
+      }
+      auto* target = address.mutable_target_ref();
+      target->set_kind("Pod");
+      target->set_namespace_(pod->metadata().namespace_());
+      target->set_name(pod->metadata().name());
+      target->set_uid(pod->metadata().uid());
+
+      EndpointSubset ports;
+      for (const auto& port : service.spec().ports()) {
+        std::optional<int32_t> number = TargetPort(port, *pod);
+        if (!number) continue;
+        EndpointPort* added = ports.add_ports();
+        added->set_name(port.name());
+        added->set_port(*number);
+        added->set_protocol(port.protocol().empty() ? "TCP" : port.protocol());
+        if (port.has_app_protocol()) added->set_app_protocol(port.app_protocol());
+      }
+      EndpointSubset& subset = by_ports.try_emplace(ports.SerializeAsString(), ports).first->second;
+      const bool ready = api::IsReady(*pod) || service.spec().publish_not_ready_addresses();
+      *(ready ? subset.add_addresses() : subset.add_not_ready_addresses()) = std::move(address);
+    }
+    for (auto& [key, subset] : by_ports)
+      *out->add_subsets() = std::move(subset);
+  }
+
+  client::Informer* services_ = nullptr;
+  client::Informer* pods_ = nullptr;
+  client::Informer* endpoints_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<client::Reconciler> MakeEndpointsController() {
+  return std::make_unique<EndpointsController>();
+}
+
+}  // namespace gantry::controllers

@@ -1,0 +1,153 @@
+#include "controllers/endpoints/endpointslice.h"
+
+#include <algorithm>
+#include <map>
+
+#include "api/core/v1/node.pb.h"
+#include "api/owners.h"
+#include "api/pods.h"
+#include "controllers/endpoints/service_pods.h"
+#include "controllers/endpoints/slices.h"
+
+namespace gantry::controllers {
+namespace {
+
+using api::core::v1::Node;
+using api::core::v1::Pod;
+using api::core::v1::Service;
+using api::discovery::v1::Endpoint;
+using api::discovery::v1::EndpointPort;
+using api::discovery::v1::EndpointSlice;
+using client::Plan;
+
+constexpr char kServiceName[] = "kubernetes.io/service-name";
+constexpr char kManagedBy[] = "endpointslice.kubernetes.io/managed-by";
+constexpr char kManager[] = "endpointslice-controller.k8s.io";
+constexpr char kByService[] = "slices-by-service";
+
+class EndpointSliceController : public client::Reconciler {
+ public:
+  std::string_view name() const override { return "endpointslice"; }
+
+  void Setup(client::InformerSet& informers, Enqueue enqueue) override {
+    services_ = &informers.For<Service>();
+    pods_ = &informers.For<Pod>();
+    nodes_ = &informers.For<Node>();
+    slices_ = &informers.For<EndpointSlice>();
+    WatchServicePods(*services_, *pods_, enqueue);
+    slices_->AddIndex(kByService, [](const api::Object& object) {
+      const auto& labels = object.meta().labels();
+      auto manager = labels.find(kManagedBy);
+      auto service = labels.find(kServiceName);
+      if (manager == labels.end() || manager->second != kManager || service == labels.end()) {
+        return std::vector<std::string>();
+      }
+      return std::vector<std::string>{object.ns() + "/" + service->second};
+    });
+    slices_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      const api::Object& object = after ? *after : *before;
+      auto it = object.meta().labels().find(kServiceName);
+      if (it != object.meta().labels().end()) enqueue({object.ns(), it->second});
+    });
+  }
+
+  Result<Plan> Reconcile(const Key& key, WallTime now) override {
+    Plan plan;
+    api::Ref<Service> service = client::GetFrom<Service>(*services_, key.ns, key.name);
+    std::vector<SliceRef> existing =
+        client::Typed<EndpointSlice>(slices_->ByIndex(kByService, key.ns + "/" + key.name));
+    if (!service) {
+      for (const SliceRef& slice : existing) {
+        if (!api::IsBeingDeleted(slice->metadata())) plan.Delete(*slice);
+      }
+      return plan;
+    }
+    if (service->spec().selector().empty() || service->spec().type() == "ExternalName" ||
+        api::IsBeingDeleted(service->metadata())) {
+      return plan;
+    }
+    PlanSlices(*service, Wanted(*service), existing, &plan);
+    return plan;
+  }
+
+ private:
+  std::vector<EndpointGroup> Wanted(const Service& service) const {
+    std::vector<std::string> families(service.spec().ip_families().begin(),
+                                      service.spec().ip_families().end());
+    if (families.empty()) families.push_back("IPv4");
+    const std::vector<api::Ref<Pod>> pods = PodsOf(*pods_, service);
+    std::vector<EndpointGroup> groups;
+    for (const std::string& family : families) {
+      std::map<std::string, EndpointGroup> by_ports;
+      for (const api::Ref<Pod>& pod : pods) {
+        std::string address = PodAddress(*pod, family);
+        if (address.empty()) continue;
+        std::vector<EndpointPort> ports = PortsOf(service, *pod);
+        std::string key;
+        for (const EndpointPort& port : ports)
+          key += port.SerializeAsString() + '\n';
+        EndpointGroup& group = by_ports[key];
+        group.family = family;
+        group.ports = std::move(ports);
+        group.endpoints.push_back(EndpointOf(service, pod, std::move(address)));
+      }
+      if (by_ports.empty()) by_ports[""].family = family;
+      for (auto& [key, group] : by_ports)
+        groups.push_back(std::move(group));
+    }
+    return groups;
+  }
+
+  static std::vector<EndpointPort> PortsOf(const Service& service, const Pod& pod) {
+    std::vector<EndpointPort> ports;
+    for (const auto& port : service.spec().ports()) {
+      std::optional<int32_t> target = TargetPort(port, pod);
+      if (!target) continue;
+      EndpointPort& out = ports.emplace_back();
+      out.set_name(port.name());
+      out.set_protocol(port.protocol().empty() ? "TCP" : port.protocol());
+      out.set_port(*target);
+      if (port.has_app_protocol()) out.set_app_protocol(port.app_protocol());
+    }
+    return ports;
+  }
+
+  Endpoint EndpointOf(const Service& service, const api::Ref<Pod>& pod, std::string address) const {
+    Endpoint endpoint;
+    endpoint.add_addresses(std::move(address));
+    const bool ready = api::IsReady(*pod);
+    const bool terminating = api::IsBeingDeleted(pod->metadata());
+    auto* conditions = endpoint.mutable_conditions();
+    conditions->set_ready(service.spec().publish_not_ready_addresses() || (ready && !terminating));
+    conditions->set_serving(ready || service.spec().publish_not_ready_addresses());
+    conditions->set_terminating(terminating);
+    if (std::string hostname = EndpointHostname(*pod, service); !hostname.empty()) {
+      endpoint.set_hostname(std::move(hostname));
+    }
+    auto* target = endpoint.mutable_target_ref();
+    target->set_kind("Pod");
+    target->set_namespace_(pod->metadata().namespace_());
+    target->set_name(pod->metadata().name());
+    target->set_uid(pod->metadata().uid());
+    if (pod->spec().node_name().empty()) return endpoint;
+    endpoint.set_node_name(pod->spec().node_name());
+    if (api::ObjectPtr node = nodes_->Get("", pod->spec().node_name())) {
+      auto zone = node->meta().labels().find("topology.kubernetes.io/zone");
+      if (zone != node->meta().labels().end()) endpoint.set_zone(zone->second);
+    }
+    return endpoint;
+  }
+
+  client::Informer* services_ = nullptr;
+  client::Informer* pods_ = nullptr;
+  client::Informer* nodes_ = nullptr;
+  client::Informer* slices_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<client::Reconciler> MakeEndpointSliceController() {
+  return std::make_unique<EndpointSliceController>();
+}
+
+}  // namespace gantry::controllers

@@ -1,0 +1,234 @@
+#include "controllers/garbage/garbage_collector.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "api/json_value.h"
+#include "api/owners.h"
+#include "controllers/ownership/collectable.h"
+
+namespace gantry::controllers {
+namespace {
+
+using api::meta::v1::ObjectMeta;
+using api::meta::v1::OwnerReference;
+using client::Plan;
+
+constexpr char kOrphan[] = "orphan";
+constexpr char kForeground[] = "foregroundDeletion";
+
+bool HasFinalizer(const ObjectMeta& meta, std::string_view finalizer) {
+  return std::find(meta.finalizers().begin(), meta.finalizers().end(), finalizer) !=
+         meta.finalizers().end();
+}
+
+client::Action MergePatch(const api::Object& object, api::JsonValue metadata) {
+  // The uid keeps the patch from hitting another object that has taken the name meanwhile.
+  metadata["uid"] = object.uid();
+  metadata["resourceVersion"] = std::to_string(object.revision());
+  client::Action action;
+  action.verb = client::Action::Verb::kPatch;
+  action.kind = &object.kind();
+  action.ns = object.ns();
+  action.name = object.name();
+  api::JsonValue body = api::JsonValue::MakeObject();
+  body["metadata"] = std::move(metadata);
+  action.patch = body.ToString();
+  return action;
+}
+
+client::Action RemoveFinalizer(const api::Object& object, std::string_view finalizer) {
+  api::JsonValue left = api::JsonValue::MakeArray();
+  for (const std::string& has : object.meta().finalizers()) {
+    if (has != finalizer) left.as_array().emplace_back(has);
+  }
+  api::JsonValue metadata = api::JsonValue::MakeObject();
+  metadata["finalizers"] = std::move(left);
+  return MergePatch(object, std::move(metadata));
+}
+
+template <class Keep>
+client::Action KeepOwners(const api::Object& object, Keep keep) {
+  api::JsonValue left = api::JsonValue::MakeArray();
+  for (const OwnerReference& owner : object.meta().owner_references()) {
+    if (!keep(owner)) continue;
+    api::JsonValue entry = api::JsonValue::MakeObject();
+    entry["apiVersion"] = owner.api_version();
+    entry["kind"] = owner.kind();
+    entry["name"] = owner.name();
+    entry["uid"] = owner.uid();
+    if (owner.has_controller()) entry["controller"] = owner.controller();
+    if (owner.has_block_owner_deletion())
+      entry["blockOwnerDeletion"] = owner.block_owner_deletion();
+    left.as_array().push_back(std::move(entry));
+  }
+  api::JsonValue metadata = api::JsonValue::MakeObject();
+  metadata["ownerReferences"] = std::move(left);
+  return MergePatch(object, std::move(metadata));
+}
+
+client::Action DeleteObject(const api::Object& object, std::string policy) {
+  client::Action action;
+  action.verb = client::Action::Verb::kDelete;
+  action.kind = &object.kind();
+  action.ns = object.ns();
+  action.name = object.name();
+  action.delete_options.uid = object.uid();
+  action.delete_options.propagation_policy = std::move(policy);
+  return action;
+}
+
+class GarbageCollector : public client::Reconciler {
+ public:
+  std::string_view name() const override { return "garbagecollector"; }
+
+  void Setup(client::InformerSet& informers, Enqueue enqueue) override {
+    kinds_.emplace(informers);
+    for (const Collectables::Entry& entry : kinds_->all()) {
+      if (entry.kind->plural == "events") continue;
+      entry.informer->AddHandler(
+          [this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+            OnChange(before, after, enqueue);
+          });
+    }
+  }
+
+  Result<Plan> Reconcile(const Key& key, WallTime now) override {
+    Plan plan;
+    const auto [resource, name] = SplitKey(key);
+    const Collectables::Entry* entry = kinds_->Find(resource);
+    api::ObjectPtr object = entry ? entry->informer->Get(key.ns, name) : nullptr;
+    if (!object) return plan;
+    if (api::IsBeingDeleted(object->meta())) {
+      FinishDeletion(*object, &plan);
+    } else if (object->meta().owner_references_size() > 0) {
+      Collect(*object, &plan);
+    }
+    return plan;
+  }
+
+ private:
+  enum class OwnerState { kPresent, kWaiting, kAbsent, kUnknown };
+
+  void OnChange(const api::ObjectPtr& before, const api::ObjectPtr& after,
+                const Enqueue& enqueue) const {
+    if (!after) {
+      for (const api::ObjectPtr& dependent : kinds_->Dependents(before->uid()))
+        enqueue(KeyOf(*dependent));
+      EnqueueOwners(*before, enqueue);
+      return;
+    }
+    const ObjectMeta& meta = after->meta();
+    const bool finalizing = api::IsBeingDeleted(meta) &&
+                            (HasFinalizer(meta, kOrphan) || HasFinalizer(meta, kForeground));
+    const bool owners_changed = !before || OwnersDiffer(before->meta(), meta);
+    if (finalizing || (owners_changed && meta.owner_references_size() > 0)) enqueue(KeyOf(*after));
+    if (finalizing && HasFinalizer(meta, kForeground)) {
+      for (const api::ObjectPtr& dependent : kinds_->Dependents(after->uid()))
+        enqueue(KeyOf(*dependent));
+    }
+    if (before && owners_changed) EnqueueOwners(*before, enqueue);
+  }
+
+  static bool OwnersDiffer(const ObjectMeta& a, const ObjectMeta& b) {
+    if (a.owner_references_size() != b.owner_references_size()) return true;
+    for (int i = 0; i < a.owner_references_size(); ++i) {
+      if (a.owner_references(i).SerializeAsString() != b.owner_references(i).SerializeAsString())
+        return true;
+    }
+    return false;
+  }
+
+  void EnqueueOwners(const api::Object& object, const Enqueue& enqueue) const {
+    for (const OwnerReference& owner : object.meta().owner_references()) {
+      if (api::ObjectPtr found = FindOwner(object, owner);
+          found && api::IsBeingDeleted(found->meta())) {
+        enqueue(KeyOf(*found));
+      }
+    }
+  }
+
+  api::ObjectPtr FindOwner(const api::Object& object, const OwnerReference& owner) const {
+    const Collectables::Entry* entry = kinds_->FindKind(owner.api_version(), owner.kind());
+    if (entry == nullptr) return nullptr;
+    api::ObjectPtr found =
+        entry->informer->Get(entry->kind->namespaced ? object.ns() : "", owner.name());
+    return found && found->uid() == owner.uid() ? found : nullptr;
+  }
+
+  // An owner counts as absent only once its kind's view is at least as new as the dependent: the
+  // owner was there before it.
+  OwnerState StateOf(const api::Object& object, const OwnerReference& owner) const {
+    const Collectables::Entry* entry = kinds_->FindKind(owner.api_version(), owner.kind());
+    if (entry == nullptr) return OwnerState::kPresent;  // of a kind that is not ours to judge
+    if (api::ObjectPtr found = FindOwner(object, owner)) {
+      const bool waiting =
+          api::IsBeingDeleted(found->meta()) && HasFinalizer(found->meta(), kForeground);
+      return waiting ? OwnerState::kWaiting : OwnerState::kPresent;
+    }
+    const bool current =
+        entry->informer->synced() && entry->informer->revision() >= object.revision();
+    return current ? OwnerState::kAbsent : OwnerState::kUnknown;
+  }
+
+  void Collect(const api::Object& object, Plan* plan) const {
+    int present = 0, waiting = 0, absent = 0;
+    for (const OwnerReference& owner : object.meta().owner_references()) {
+      switch (StateOf(object, owner)) {
+        case OwnerState::kPresent:
+          ++present;
+          break;
+        case OwnerState::kWaiting:
+          ++waiting;
+          break;
+        case OwnerState::kAbsent:
+          ++absent;
+          break;
+        case OwnerState::kUnknown:
+          plan->requeue_after = std::chrono::milliseconds(50);
+          return;
+      }
+    }
+    if (waiting == 0 && absent == 0) return;
+    if (present > 0) {
+      plan->actions.push_back(KeepOwners(object, [&](const OwnerReference& owner) {
+        return StateOf(object, owner) == OwnerState::kPresent;
+      }));
+    } else if (waiting > 0 && !kinds_->Dependents(object.uid()).empty()) {
+      plan->actions.push_back(DeleteObject(object, "Foreground"));
+    } else {
+      const char* policy = HasFinalizer(object.meta(), kOrphan)       ? "Orphan"
+                           : HasFinalizer(object.meta(), kForeground) ? "Foreground"
+                                                                      : "Background";
+      plan->actions.push_back(DeleteObject(object, policy));
+    }
+  }
+
+  void FinishDeletion(const api::Object& object, Plan* plan) const {
+    if (HasFinalizer(object.meta(), kOrphan)) {
+      for (const api::ObjectPtr& dependent : kinds_->Dependents(object.uid())) {
+        plan->actions.push_back(KeepOwners(
+            *dependent, [&](const OwnerReference& owner) { return owner.uid() != object.uid(); }));
+      }
+      // Dependents first: the owner goes once none refers to it.
+      if (plan->actions.empty()) plan->actions.push_back(RemoveFinalizer(object, kOrphan));
+    } else if (HasFinalizer(object.meta(), kForeground)) {
+      for (const api::ObjectPtr& dependent : kinds_->Dependents(object.uid())) {
+        for (const OwnerReference& owner : dependent->meta().owner_references()) {
+          if (owner.uid() == object.uid() && owner.block_owner_deletion()) return;
+        }
+      }
+      plan->actions.push_back(RemoveFinalizer(object, kForeground));
+    }
+  }
+
+  std::optional<Collectables> kinds_;
+};
+
+}  // namespace
+
+std::unique_ptr<client::Reconciler> MakeGarbageCollector() {
+  return std::make_unique<GarbageCollector>();
+}
+
+}  // namespace gantry::controllers

@@ -1,0 +1,201 @@
+#include <algorithm>
+#include <array>
+
+#include "api/coordination/v1/lease.pb.h"
+#include "api/core/v1/node.pb.h"
+#include "api/core/v1/pod.pb.h"
+#include "api/duration.h"
+#include "api/owners.h"
+#include "api/pods.h"
+#include "controllers/node/node_lifecycle.h"
+
+namespace gantry::controllers {
+namespace {
+
+using api::coordination::v1::Lease;
+using api::core::v1::Node;
+using api::core::v1::NodeCondition;
+using api::core::v1::Pod;
+using api::core::v1::Taint;
+using client::Plan;
+
+constexpr char kLeaseNamespace[] = "kube-node-lease";
+constexpr char kPodsByNode[] = "node-name";
+
+// Conditions that a node reports about itself, all of which become unknown when it falls silent.
+constexpr std::array kReported = {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"};
+
+struct TaintRule {
+  const char* condition;
+  const char* status;
+  const char* taint;
+  bool evicts;  // also as NoExecute
+};
+constexpr TaintRule kTaintRules[] = {
+    {"Ready", "False", "node.kubernetes.io/not-ready", true},
+    {"Ready", "Unknown", "node.kubernetes.io/unreachable", true},
+    {"MemoryPressure", "True", "node.kubernetes.io/memory-pressure", false},
+    {"DiskPressure", "True", "node.kubernetes.io/disk-pressure", false},
+    {"NetworkUnavailable", "True", "node.kubernetes.io/network-unavailable", false},
+    {"PIDPressure", "True", "node.kubernetes.io/pid-pressure", false},
+};
+constexpr char kUnschedulable[] = "node.kubernetes.io/unschedulable";
+
+const NodeCondition* Find(const Node& node, std::string_view type) {
+  for (const NodeCondition& condition : node.status().conditions()) {
+    if (condition.type() == type) return &condition;
+  }
+  return nullptr;
+}
+
+// Taints that follow from the conditions: those there, those that should be, with their time of
+// addition kept.
+bool SyncTaints(WallTime now, Node* node) {
+  auto wanted = [&](const std::string& key, const std::string& effect) {
+    if (key == kUnschedulable) return node->spec().unschedulable() && effect == "NoSchedule";
+    for (const TaintRule& rule : kTaintRules) {
+      if (key != rule.taint) continue;
+      const NodeCondition* condition = Find(*node, rule.condition);
+      const bool holds = condition ? condition->status() == rule.status
+                                   : std::string_view(rule.status) == "Unknown" &&
+                                         std::string_view(rule.condition) == "Ready";
+      return holds && (effect == "NoSchedule" || (effect == "NoExecute" && rule.evicts));
+    }
+    return false;
+  };
+  auto managed = [](const std::string& key) {
+    return key == kUnschedulable ||
+           std::any_of(std::begin(kTaintRules), std::end(kTaintRules),
+                       [&](const TaintRule& rule) { return key == rule.taint; });
+  };
+  bool changed = false;
+  auto* taints = node->mutable_spec()->mutable_taints();
+  for (int i = taints->size() - 1; i >= 0; --i) {
+    const Taint& taint = taints->Get(i);
+    if (managed(taint.key()) && !wanted(taint.key(), taint.effect())) {
+      taints->DeleteSubrange(i, 1);
+      changed = true;
+    }
+  }
+  auto add = [&](const char* key, const char* effect) {
+    if (!wanted(key, effect)) return;
+    for (const Taint& taint : *taints) {
+      if (taint.key() == key && taint.effect() == effect) return;
+    }
+    Taint* taint = taints->Add();
+    taint->set_key(key);
+    taint->set_effect(effect);
+    api::SetTime(now, taint->mutable_time_added());
+    changed = true;
+  };
+  add(kUnschedulable, "NoSchedule");
+  for (const TaintRule& rule : kTaintRules) {
+    add(rule.taint, "NoSchedule");
+    if (rule.evicts) add(rule.taint, "NoExecute");
+  }
+  return changed;
+}
+
+class NodeLifecycleController : public client::Reconciler {
+ public:
+  explicit NodeLifecycleController(NodeLifecycleOptions options) : options_(options) {}
+
+  std::string_view name() const override { return "node-lifecycle"; }
+
+  void Setup(client::InformerSet& informers, Enqueue enqueue) override {
+    nodes_ = &informers.For<Node>();
+    leases_ = &informers.For<Lease>();
+    pods_ = &informers.For<Pod>();
+    pods_->AddIndex(kPodsByNode, [](const api::Object& object) {
+      const std::string& node = object.As<Pod>().spec().node_name();
+      return node.empty() ? std::vector<std::string>() : std::vector<std::string>{node};
+    });
+    nodes_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      if (after) enqueue({"", after->name()});
+    });
+  }
+
+  Result<Plan> Reconcile(const Key& key, WallTime now) override {
+    Plan plan;
+    api::Ref<Node> node = client::GetFrom<Node>(*nodes_, "", key.name);
+    if (!node) return plan;
+    plan.requeue_after = options_.monitor_period;
+    if (now - LastSeen(*node, key.name) > options_.grace_period) {
+      if (MarkUnknown(node, now, &plan)) return plan;
+    }
+    Node copy = *node;
+    if (SyncTaints(now, &copy)) plan.Update(std::move(copy));
+    const NodeCondition* ready = Find(*node, "Ready");
+    if (ready && ready->status() != "True") MarkPodsNotReady(node, now, &plan);
+    return plan;
+  }
+
+ private:
+  WallTime LastSeen(const Node& node, const std::string& name) const {
+    WallTime seen = api::ToWallTime(node.metadata().creation_timestamp());
+    if (api::ObjectPtr lease = leases_->Get(kLeaseNamespace, name)) {
+      seen = std::max(seen, api::ToWallTime(lease->As<Lease>().spec().renew_time()));
+    }
+    if (const NodeCondition* ready = Find(node, "Ready")) {
+      seen = std::max(seen, api::ToWallTime(ready->last_heartbeat_time()));
+    }
+    return seen;
+  }
+
+  static bool MarkUnknown(const api::Ref<Node>& node, WallTime now, Plan* plan) {
+    Node copy = *node;
+    bool changed = false;
+    for (const char* type : kReported) {
+      NodeCondition* condition = nullptr;
+      for (NodeCondition& candidate : *copy.mutable_status()->mutable_conditions()) {
+        if (candidate.type() == type) condition = &candidate;
+      }
+      if (condition && condition->status() == "Unknown") continue;
+      const bool reported = condition != nullptr;
+      if (!reported) {
+        condition = copy.mutable_status()->add_conditions();
+        condition->set_type(type);
+        *condition->mutable_last_heartbeat_time() = node->metadata().creation_timestamp();
+      }
+      condition->set_status("Unknown");
+      condition->set_reason(reported ? "NodeStatusUnknown" : "NodeStatusNeverUpdated");
+      condition->set_message(reported ? "Kubelet stopped posting node status."
+                                      : "Kubelet never posted node status.");
+      api::SetTime(now, condition->mutable_last_transition_time());
+      changed = true;
+    }
+    if (!changed) return false;
+    plan->UpdateStatus(std::move(copy));
+    plan->events.push_back({node.object(), "Normal", "NodeNotReady",
+                            "Node " + node->metadata().name() + " status is now: NodeNotReady"});
+    return true;
+  }
+
+  void MarkPodsNotReady(const api::Ref<Node>& node, WallTime now, Plan* plan) const {
+    for (const api::Ref<Pod>& pod :
+         client::Typed<Pod>(pods_->ByIndex(kPodsByNode, node->metadata().name()))) {
+      if (!api::IsReady(*pod)) continue;
+      Pod copy = *pod;
+      for (auto& condition : *copy.mutable_status()->mutable_conditions()) {
+        if (condition.type() != "Ready") continue;
+        condition.set_status("False");
+        api::SetTime(now, condition.mutable_last_transition_time());
+      }
+      plan->UpdateStatus(std::move(copy));
+      plan->events.push_back({pod.object(), "Warning", "NodeNotReady", "Node is not ready"});
+    }
+  }
+
+  const NodeLifecycleOptions options_;
+  client::Informer* nodes_ = nullptr;
+  client::Informer* leases_ = nullptr;
+  client::Informer* pods_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<client::Reconciler> MakeNodeLifecycleController(NodeLifecycleOptions options) {
+  return std::make_unique<NodeLifecycleController>(options);
+}
+
+}  // namespace gantry::controllers

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "api/object.h"
+#include "api/selector.h"
+#include "client/informer.h"
+#include "client/reconciler.h"
+
+namespace gantry::controllers {
+
+// Adds the indexes that ClaimOwned reads: objects by the uid of their controller, and those that
+// have none by namespace.
+void IndexByController(client::Informer& informer);
+
+// Enqueues the controller (of kind `owner_kind`) of whatever object changed, before and after the
+// change. An object without a controller wakes every owner in `owners` that `selects` says could
+// adopt it.
+void WatchOwned(client::Informer& informer, const api::KindInfo& owner_kind,
+                client::Informer& owners,
+                std::function<bool(const api::Object& owner, const api::Object& orphan)> selects,
+                client::Reconciler::Enqueue enqueue);
+
+struct Claim {
+  std::vector<api::ObjectPtr> owned;  // controlled and selected
+  bool changed = false;               // the plan adopts or releases something: look again after it
+};
+
+// The objects that `owner` controls. Those that its selector no longer admits are released, orphans
+// that it admits and `adoptable` accepts are adopted, by patches added to the plan. Nothing is
+// adopted while the owner is being deleted.
+Claim ClaimOwned(const client::Informer& informer, const api::Object& owner,
+                 const api::Selector& selector,
+                 const std::function<bool(const api::Object&)>& adoptable, client::Plan* plan);
+
+}  // namespace gantry::controllers

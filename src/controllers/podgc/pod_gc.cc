@@ -1,0 +1,105 @@
+#include "controllers/podgc/pod_gc.h"
+
+#include <algorithm>
+
+#include "api/core/v1/node.pb.h"
+#include "api/core/v1/pod.pb.h"
+#include "api/duration.h"
+#include "api/owners.h"
+#include "api/pods.h"
+
+namespace gantry::controllers {
+namespace {
+
+using api::core::v1::Node;
+using api::core::v1::Pod;
+using client::Plan;
+
+// A node that vanishes may come back under its name within this time.
+constexpr Duration kQuarantine = std::chrono::seconds(40);
+constexpr Duration kPeriod = std::chrono::seconds(20);
+
+void ForceDelete(const Pod& pod, Plan* plan) {
+  client::DeleteOptions options;
+  options.grace_period_seconds = 0;
+  plan->Delete(pod, std::move(options));
+}
+
+// One key for all: what it looks for are pods that no event announces.
+class PodGarbageCollector : public client::Reconciler {
+ public:
+  explicit PodGarbageCollector(int terminated_limit) : terminated_limit_(terminated_limit) {}
+
+  std::string_view name() const override { return "pod-garbage-collector"; }
+
+  void Setup(client::InformerSet& informers, Enqueue enqueue) override {
+    pods_ = &informers.For<Pod>();
+    nodes_ = &informers.For<Node>();
+    nodes_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      if (!after) enqueue({"", "nodes"});
+    });
+    pods_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      if (after && api::IsBeingDeleted(after->meta()) &&
+          after->As<Pod>().spec().node_name().empty()) {
+        enqueue({after->ns(), after->name()});
+      }
+    });
+    enqueue({"", "nodes"});
+  }
+
+  Result<Plan> Reconcile(const Key& key, WallTime now) override {
+    Plan plan;
+    if (!key.ns.empty()) {
+      api::Ref<Pod> pod = client::GetFrom<Pod>(*pods_, key.ns, key.name);
+      if (pod && api::IsBeingDeleted(pod->metadata()) && pod->spec().node_name().empty())
+        ForceDelete(*pod, &plan);
+      return plan;
+    }
+    plan.requeue_after = kPeriod;
+    if (!nodes_->synced() || !pods_->synced()) return plan;
+    std::vector<api::Ref<Pod>> terminated;
+    std::map<std::string, WallTime> missing;
+    for (const api::Ref<Pod>& pod : client::Typed<Pod>(pods_->List())) {
+      if (api::IsTerminal(*pod) && !api::IsBeingDeleted(pod->metadata())) terminated.push_back(pod);
+      const std::string& node = pod->spec().node_name();
+      if (node.empty() || nodes_->Get("", node)) continue;
+      auto since = missing_since_.find(node);
+      const WallTime first = since == missing_since_.end() ? now : since->second;
+      missing.emplace(node, first);
+      if (now - first < kQuarantine) continue;
+      plan.events.push_back(
+          {pod.object(), "Normal", "NodeGone", "node " + node + " no longer exists"});
+      ForceDelete(*pod, &plan);
+    }
+    missing_since_ = std::move(missing);
+    DeleteOldest(std::move(terminated), &plan);
+    return plan;
+  }
+
+ private:
+  void DeleteOldest(std::vector<api::Ref<Pod>> terminated, Plan* plan) const {
+    if (static_cast<int>(terminated.size()) <= terminated_limit_) return;
+    std::sort(terminated.begin(), terminated.end(), [](const auto& a, const auto& b) {
+      return api::ToWallTime(a->metadata().creation_timestamp()) <
+             api::ToWallTime(b->metadata().creation_timestamp());
+    });
+    terminated.resize(terminated.size() - static_cast<size_t>(terminated_limit_));
+    for (const api::Ref<Pod>& pod : terminated)
+      ForceDelete(*pod, plan);
+  }
+
+  const int terminated_limit_;
+  client::Informer* pods_ = nullptr;
+  client::Informer* nodes_ = nullptr;
+  // How long each node that pods refer to has been missing; forgetting it only prolongs the
+  // quarantine.
+  std::map<std::string, WallTime> missing_since_;
+};
+
+}  // namespace
+
+std::unique_ptr<client::Reconciler> MakePodGarbageCollector(int terminated_limit) {
+  return std::make_unique<PodGarbageCollector>(terminated_limit);
+}
+
+}  // namespace gantry::controllers

@@ -34,7 +34,8 @@ class JsonValue {
   static JsonValue MakeObject() { return JsonValue(Object()); }
   static JsonValue MakeArray() { return JsonValue(Array()); }
 
-  // kBadRequest with the position for malformed text, too much depth (> 1000) or text behind the value.
+  // kBadRequest, worded as Go's decoder words it, for malformed text, too much depth (> 1000) or text behind the value.
+  // Of members with the same name the last one counts.
   static Result<JsonValue> Parse(std::string_view text);
   void AppendTo(std::string* out) const;
   std::string ToString() const;

@@ -27,6 +27,10 @@ struct JsonIssues {
 // Hostile input is safe: depth is bounded, nothing is executed or allocated beyond a small multiple of the input.
 Status ReadJson(std::string_view text, google::protobuf::Message* out, JsonIssues* issues = nullptr);
 
+// kBadRequest where a raw field (RawExtension, FieldsV1) anywhere in the message does not hold one JSON value. Messages that
+// were read from JSON pass; ask it of messages that came in binary, since WriteJson copies raw fields as they are.
+Status CheckRawJson(const google::protobuf::Message& message);
+
 // Appends the message as JSON, without apiVersion and kind. Maps are sorted by key; fields stand in Kubernetes' order.
 void WriteJson(const google::protobuf::Message& message, std::string* out);
 

@@ -28,6 +28,8 @@ struct KindInfo {
   std::string_view storage_prefix;
   // The default instance of the message; never null for a built-in kind.
   const google::protobuf::Message* prototype = nullptr;
+  // The default instance of the list's message; null where there are no lists (reviews, bindings).
+  const google::protobuf::Message* list_prototype = nullptr;
   // The kind in which it is stored: itself, but for the kinds served in several versions.
   const KindInfo* storage_kind = nullptr;
 
@@ -38,7 +40,8 @@ struct KindInfo {
 // All of the built-in kinds, in the order in which discovery lists them.
 std::span<const KindInfo> AllKinds();
 
-// Null where there is none.
+// Null where there is none. Beside the kinds of AllKinds() these also find the kinds that are no resources: lists, Status,
+// Scale, Eviction, TokenRequest, DeleteOptions and the like, which have no plural.
 const KindInfo* FindKind(std::string_view group, std::string_view version, std::string_view kind);
 const KindInfo* FindKindByApiVersion(std::string_view api_version, std::string_view kind);
 const KindInfo* FindResource(std::string_view group, std::string_view version, std::string_view plural);

@@ -26,7 +26,8 @@ class Object {
   static std::shared_ptr<Object> FromMessage(const KindInfo& kind,
                                              std::unique_ptr<google::protobuf::Message> message);
 
-  // What the store holds (the binary envelope, without resourceVersion). kDataLoss when it does not decode.
+  // What the store holds (the binary envelope, without resourceVersion). kDataLoss when the envelope or the metadata do
+  // not decode; a message that does not is logged on first need and then holds what could be read of it.
   static Result<ObjectPtr> FromStored(const KindInfo& kind, std::shared_ptr<const std::string> stored,
                                       int64_t revision);
 
@@ -37,7 +38,7 @@ class Object {
   void Stamp(int64_t revision);
 
   const KindInfo& kind() const { return *kind_; }
-  const meta::v1::ObjectMeta& meta() const;
+  const meta::v1::ObjectMeta& meta() const { return *meta_; }
   const std::string& name() const { return meta().name(); }
   const std::string& ns() const { return meta().namespace_(); }
   const std::string& uid() const { return meta().uid(); }
@@ -65,14 +66,18 @@ class Object {
 
  private:
   const google::protobuf::Message& CheckedMessage(const google::protobuf::Descriptor* type) const;
+  void TakeMessage(std::unique_ptr<google::protobuf::Message> message) const;
+  std::unique_ptr<google::protobuf::Message> Decode() const;
 
   const KindInfo* kind_;
   std::atomic<int64_t> revision_;
+  const meta::v1::ObjectMeta* meta_;  // own_meta_, or that of the message
+  std::unique_ptr<meta::v1::ObjectMeta> own_meta_;
+  mutable std::atomic<const google::protobuf::Message*> message_view_{nullptr};  // message_, once it is made
   mutable std::mutex mutex_;  // guards the making of the forms below; what is made never changes
+  mutable std::unique_ptr<google::protobuf::Message> message_;
   mutable std::shared_ptr<const std::string> stored_;
   mutable std::shared_ptr<const std::string> json_;
-  mutable std::unique_ptr<google::protobuf::Message> message_;
-  mutable std::unique_ptr<meta::v1::ObjectMeta> meta_;
 };
 
 // An ObjectPtr that knows its type. Null or not; `->` needs not null. Threading: a value, like shared_ptr.

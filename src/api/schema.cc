@@ -173,6 +173,7 @@ class SchemaBuilder {
     }
     FieldSchema field;
     field.name = descriptor->json_name();
+    field.json_key = pool_.Keep('"' + descriptor->json_name() + "\":");
     field.descriptor = descriptor;
     field.index = static_cast<int>(schema->fields_.size());
     field.map = descriptor->is_map();
@@ -232,6 +233,7 @@ class SchemaBuilder {
   }
 
   void Index(MessageSchema* schema) {
+    GANTRY_CHECK(schema->fields_.size() <= MessageSchema::kMaxFields, schema->go_name_);
     size_t size = 4;
     while (size < schema->fields_.size() * 2) size *= 2;
     schema->slots_.resize(size);

@@ -49,7 +49,8 @@ struct MapAccess {
 
 // One member of a JSON object, and the protobuf field that holds it.
 struct FieldSchema {
-  std::string_view name;  // in JSON
+  std::string_view name;      // in JSON
+  std::string_view json_key;  // the name as JSON writes it: "name":
   const google::protobuf::FieldDescriptor* descriptor = nullptr;
   // The inlined messages on the way from the message to the field, outermost first; mostly empty.
   std::span<const google::protobuf::FieldDescriptor* const> parents;
@@ -88,6 +89,8 @@ struct FieldSchema {
 // ever. Threading: immutable, any thread.
 class MessageSchema {
  public:
+  static constexpr size_t kMaxFields = 128;
+
   const google::protobuf::Descriptor* descriptor() const { return descriptor_; }
   std::string_view k8s_name() const { return k8s_name_; }          // "k8s.io.api.core.v1.Pod"
   std::string_view openapi_name() const { return openapi_name_; }  // "io.k8s.api.core.v1.Pod"

@@ -1,0 +1,200 @@
+#include "api/json_forms.h"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include "api/duration.h"
+#include "api/intstr/int_or_string.pb.h"
+#include "api/json_text.h"
+#include "api/meta/v1/time.pb.h"
+#include "api/quantity.h"
+#include "api/resource/quantity.pb.h"
+#include "base/check.h"
+
+namespace gantry::api {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+const FieldDescriptor* RawField(const Message& message) {
+  const auto* descriptor = message.GetDescriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i)
+    if (descriptor->field(i)->type() == FieldDescriptor::TYPE_BYTES) return descriptor->field(i);
+  GANTRY_CHECK(false, descriptor->full_name());
+  return nullptr;
+}
+
+// True for text that is a quantity in its canonical form beyond doubt: a short number with a suffix that no
+// larger suffix could shorten.
+bool IsPlainlyCanonical(std::string_view text) {
+  size_t digits = 0;
+  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
+  if (digits == 0 || digits > 3 || text[0] == '0') return false;
+  const std::string_view suffix = text.substr(digits);
+  return suffix.empty() || suffix == "m" || suffix == "Mi" || suffix == "Gi" || suffix == "Ki";
+}
+
+Status ReadQuantity(std::string_view text, Message* out) {
+  auto* quantity = static_cast<resource::Quantity*>(out);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  if (IsPlainlyCanonical(text)) {
+    quantity->set_string(std::string(text));
+    return {};
+  }
+  GANTRY_ASSIGN(Quantity parsed, Quantity::Parse(text));
+  quantity->set_string(parsed.ToString());
+  return {};
+}
+
+}  // namespace
+
+Status ReadTextForm(JsonForm form, std::string_view text, Message* out) {
+  switch (form) {
+    case JsonForm::kTime: {
+      GANTRY_ASSIGN(WallTime time, ParseTime(text));
+      SetTime(time, static_cast<meta::v1::Time*>(out));
+      return {};
+    }
+    case JsonForm::kMicroTime: {
+      GANTRY_ASSIGN(WallTime time, ParseTime(text));
+      SetTime(time, static_cast<meta::v1::MicroTime*>(out));
+      return {};
+    }
+    case JsonForm::kDuration: {
+      GANTRY_ASSIGN(Duration duration, ParseGoDuration(text));
+      static_cast<meta::v1::Duration*>(out)->set_duration(duration.count());
+      return {};
+    }
+    case JsonForm::kQuantity: return ReadQuantity(text, out);
+    case JsonForm::kIntOrString: {
+      auto* value = static_cast<intstr::IntOrString*>(out);
+      value->set_type(1);
+      value->clear_int_val();
+      value->set_str_val(std::string(text));
+      return {};
+    }
+    default: break;
+  }
+  return InternalError("not a textual form");
+}
+
+void SetInt(int32_t value, Message* int_or_string) {
+  auto* out = static_cast<intstr::IntOrString*>(int_or_string);
+  out->set_type(0);
+  out->set_int_val(value);
+  out->clear_str_val();
+}
+
+void SetRaw(std::string_view json, Message* raw) {
+  raw->GetReflection()->SetString(raw, RawField(*raw), std::string(json));
+}
+
+const std::string& RawOf(const Message& raw) {
+  static const std::string* const kNone = new std::string;
+  const FieldDescriptor* field = RawField(raw);
+  if (!raw.GetReflection()->HasField(raw, field)) return *kNone;
+  std::string* no_copy_needed = nullptr;  // strings are held as std::string
+  return raw.GetReflection()->GetStringReference(raw, field, no_copy_needed);
+}
+
+bool IsZeroTime(const Message& time) {
+  if (time.GetDescriptor() == meta::v1::MicroTime::descriptor()) {
+    const auto& micro = static_cast<const meta::v1::MicroTime&>(time);
+    return !micro.has_seconds() && !micro.has_nanos();
+  }
+  const auto& seconds = static_cast<const meta::v1::Time&>(time);
+  return !seconds.has_seconds() && !seconds.has_nanos();
+}
+
+void WriteForm(JsonForm form, const Message& message, std::string* out) {
+  switch (form) {
+    case JsonForm::kTime:
+    case JsonForm::kMicroTime:
+      if (IsZeroTime(message)) {
+        out->append("null");
+        return;
+      }
+      out->push_back('"');
+      if (form == JsonForm::kTime) {
+        out->append(FormatTime(ToWallTime(static_cast<const meta::v1::Time&>(message))));
+      } else {
+        out->append(FormatMicroTime(ToWallTime(static_cast<const meta::v1::MicroTime&>(message))));
+      }
+      out->push_back('"');
+      return;
+    case JsonForm::kDuration:
+      out->push_back('"');
+      out->append(FormatGoDuration(Duration(static_cast<const meta::v1::Duration&>(message).duration())));
+      out->push_back('"');
+      return;
+    case JsonForm::kQuantity: {
+      const auto* descriptor = message.GetDescriptor();
+      const std::string& text =
+          descriptor == resource::Quantity::descriptor()
+              ? static_cast<const resource::Quantity&>(message).string()
+              : static_cast<const resource::QuantityValue&>(message).string();
+      if (text.empty()) {
+        out->append("\"0\"");
+      } else {
+        AppendJsonString(text, out);
+      }
+      return;
+    }
+    case JsonForm::kIntOrString: {
+      const auto& value = static_cast<const intstr::IntOrString&>(message);
+      if (value.type() == 1) {
+        AppendJsonString(value.str_val(), out);
+      } else {
+        AppendJsonInt(value.int_val(), out);
+      }
+      return;
+    }
+    case JsonForm::kRaw: {
+      const std::string& raw = RawOf(message);
+      if (raw.empty()) {
+        out->append("null");
+      } else {
+        AppendCompact(raw, out);
+      }
+      return;
+    }
+    default: break;
+  }
+  GANTRY_CHECK(false, "not a textual form");
+}
+
+void AppendCompact(std::string_view json, std::string* out) {
+  bool in_string = false;
+  size_t from = 0;
+  auto flush = [&](size_t to) { out->append(json, from, to - from); };
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (c == '<' || c == '>' || c == '&') {
+      flush(i);
+      out->append(c == '<' ? "\\u003c" : c == '>' ? "\\u003e" : "\\u0026");
+      from = i + 1;
+    } else if (static_cast<unsigned char>(c) == 0xE2 && json.substr(i, 2) == "\xE2\x80" && i + 2 < json.size() &&
+               (json[i + 2] & 0xFE) == static_cast<char>(0xA8)) {
+      flush(i);
+      out->append(json[i + 2] & 1 ? "\\u2029" : "\\u2028");
+      from = i + 3;
+      i += 2;
+    } else if (in_string) {
+      if (c == '\\') {
+        ++i;
+      } else if (c == '"') {
+        in_string = false;
+      }
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == ' ' || c == '\n' || c == '\t' || c == '\r') {
+      flush(i);
+      from = i + 1;
+    }
+  }
+  flush(json.size());
+}
+
+}  // namespace gantry::api

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "net/ip.h"
+
+namespace gantry::net {
+
+// What one instance (one data directory) calls its things in the kernel, so that several can live side by side and each can be
+// found and removed again. Threading: immutable.
+struct InstanceNames {
+  static InstanceNames ForDataDir(std::string_view data_dir);
+
+  std::string id;             // eight hex digits
+  std::string bridge;         // "gantry-1a2b3c4d"
+  std::string veth_prefix;    // host ends of pod interfaces begin with it
+  std::string pod_table;      // nf_tables: host ports and masquerade
+  std::string service_table;  // nf_tables: services
+  std::array<uint8_t, 6> bridge_mac{};
+
+  // The host end of the interface of the pod that has `ip`.
+  std::string VethOf(const IpAddress& ip) const;
+};
+
+// The interface's hardware address follows from the pod's, so that neighbours may remember it across reuse.
+std::array<uint8_t, 6> MacOf(const IpAddress& ip);
+
+}  // namespace gantry::net

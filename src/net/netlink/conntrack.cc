@@ -1,0 +1,94 @@
+#include "net/netlink/conntrack.h"
+
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace gantry::net {
+namespace {
+
+struct Tuple {
+  IpAddress source, destination;
+  uint8_t protocol = 0;
+  uint16_t source_port = 0, destination_port = 0;
+};
+
+IpAddress ReadIp(std::span<const char> value) {
+  IpAddress ip;
+  if (value.size() != 4) return ip;
+  ip.size = 4;
+  std::copy(value.begin(), value.end(), ip.bytes.begin());
+  return ip;
+}
+
+Tuple ParseTuple(std::span<const char> payload) {
+  Tuple tuple;
+  ForEachAttribute(payload, [&](uint16_t part, std::span<const char> nested) {
+    ForEachAttribute(nested, [&](uint16_t type, std::span<const char> value) {
+      if (part == CTA_TUPLE_IP && type == CTA_IP_V4_SRC) tuple.source = ReadIp(value);
+      if (part == CTA_TUPLE_IP && type == CTA_IP_V4_DST) tuple.destination = ReadIp(value);
+      if (part != CTA_TUPLE_PROTO) return;
+      if (type == CTA_PROTO_NUM) tuple.protocol = ReadAs<uint8_t>(value);
+      if (type == CTA_PROTO_SRC_PORT) tuple.source_port = __builtin_bswap16(ReadAs<uint16_t>(value));
+      if (type == CTA_PROTO_DST_PORT) tuple.destination_port = __builtin_bswap16(ReadAs<uint16_t>(value));
+    });
+  });
+  return tuple;
+}
+
+constexpr uint16_t MessageType(uint8_t message) { return NFNL_SUBSYS_CTNETLINK << 8 | message; }
+
+nfgenmsg Header() {
+  nfgenmsg header{};
+  header.nfgen_family = AF_INET;
+  header.version = NFNETLINK_V0;
+  return header;
+}
+
+}  // namespace
+
+Result<int> DeleteFlows(uint8_t protocol, const std::function<bool(const ConntrackFlow& flow)>& stale) {
+  GANTRY_ASSIGN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
+  MessageWriter message;
+  message.Begin(MessageType(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, socket.NextSequence());
+  message.PutHeader(Header());
+  // What identifies a stale flow is kept as the kernel wrote it and sent back as it is.
+  std::vector<std::vector<uint8_t>> doomed;
+  GANTRY_TRY(socket.Dump(message, "list tracked connections", [&](uint16_t, std::span<const char> payload) {
+    if (payload.size() < sizeof(nfgenmsg)) return;
+    std::span<const char> origin;
+    Tuple asked, reply;
+    ForEachAttribute(payload.subspan(sizeof(nfgenmsg)), [&](uint16_t type, std::span<const char> value) {
+      if (type == CTA_TUPLE_ORIG) {
+        origin = value;
+        asked = ParseTuple(value);
+      }
+      if (type == CTA_TUPLE_REPLY) reply = ParseTuple(value);
+    });
+    if (asked.protocol != protocol) return;
+    ConntrackFlow flow;
+    flow.protocol = protocol;
+    flow.source = asked.source;
+    flow.destination = asked.destination;
+    flow.destination_port = asked.destination_port;
+    flow.replier = reply.source;
+    flow.replier_port = reply.source_port;
+    if (stale(flow)) doomed.emplace_back(origin.begin(), origin.end());
+  }));
+  int deleted = 0;
+  for (const std::vector<uint8_t>& origin : doomed) {
+    message.Clear();
+    message.Begin(MessageType(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK, socket.NextSequence());
+    message.PutHeader(Header());
+    message.Put(CTA_TUPLE_ORIG | NLA_F_NESTED, origin);
+    Status status = socket.Call(message, "forget a tracked connection");
+    if (!status.ok() && status.code() != Code::kNotFound) return status;
+    ++deleted;
+  }
+  return deleted;
+}
+
+}  // namespace gantry::net

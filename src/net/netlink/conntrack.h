@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "net/ip.h"
+#include "net/netlink/socket.h"
+
+namespace gantry::net {
+
+// One tracked IPv4 flow: what the sender asked for, and who really answers.
+struct ConntrackFlow {
+  uint8_t protocol = 0;  // IPPROTO_*
+  IpAddress source;
+  IpAddress destination;
+  uint16_t destination_port = 0;
+  IpAddress replier;  // equals `destination` where nothing was translated
+  uint16_t replier_port = 0;
+};
+
+// Forgets the tracked flows of `protocol` for which `stale` is true, so that the next packet is translated anew.
+// How many were forgotten. Blocks for as long as the kernel takes to list its table. Threading: any thread.
+Result<int> DeleteFlows(uint8_t protocol, const std::function<bool(const ConntrackFlow& flow)>& stale);
+
+}  // namespace gantry::net

@@ -1,0 +1,28 @@
+#include "net/sysctl.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "net/netlink/socket.h"
+
+namespace gantry::net {
+
+Status SetNetSysctl(const std::string& name, std::string_view value) {
+  std::string path = "/proc/sys/net/" + name;
+  UniqueFd in(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in) return FromErrno(errno, "open " + path);
+  char now[64];
+  ssize_t got = read(in.get(), now, sizeof(now));
+  if (got > 0 && now[got - 1] == '\n') --got;
+  if (got >= 0 && std::string_view(now, static_cast<size_t>(got)) == value) return Status::Ok();
+  UniqueFd out(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!out) return FromErrno(errno, "open " + path + " for writing");
+  if (write(out.get(), value.data(), value.size()) < 0) {
+    return FromErrno(errno, "write " + std::string(value) + " to " + path);
+  }
+  return Status::Ok();
+}
+
+}  // namespace gantry::net

@@ -1,0 +1,177 @@
+#include "net/testing/netns.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "base/check.h"
+#include "net/netlink/route.h"
+
+namespace gantry::net::testing {
+namespace {
+
+sockaddr_in Address(const std::string& ip, uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  inet_pton(AF_INET, ip.c_str(), &address.sin_addr);
+  return address;
+}
+
+std::string Text(const sockaddr_in& address) {
+  char buffer[INET_ADDRSTRLEN];
+  return inet_ntop(AF_INET, &address.sin_addr, buffer, sizeof(buffer));
+}
+
+}  // namespace
+
+TestNetns::TestNetns() {
+  std::thread([this] {
+    GANTRY_CHECK(unshare(CLONE_NEWNET) == 0, "unshare a network namespace");
+    fd_ = UniqueFd(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  }).join();
+  path_ = "/proc/self/fd/" + std::to_string(fd_.get());
+}
+
+void TestNetns::Run(const std::function<void()>& call) const {
+  std::thread([&] {
+    GANTRY_CHECK(setns(fd_.get(), CLONE_NEWNET) == 0, "enter a network namespace");
+    call();
+  }).join();
+}
+
+TestServer::TestServer(const TestNetns* netns, std::string name, uint16_t port, bool udp, std::string bind_ip)
+    : name_(std::move(name)), udp_(udp), stop_(eventfd(0, EFD_CLOEXEC)) {
+  auto open_socket = [&] {
+    socket_ = UniqueFd(socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+    int one = 1;
+    setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    sockaddr_in address = Address(bind_ip, port);
+    GANTRY_CHECK(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0, "bind");
+    GANTRY_CHECK(udp || listen(socket_.get(), 128) == 0, "listen");
+  };
+  if (netns != nullptr) {
+    netns->Run(open_socket);
+  } else {
+    open_socket();
+  }
+  thread_ = std::thread([this] { Serve(); });
+}
+
+TestServer::~TestServer() {
+  uint64_t one = 1;
+  GANTRY_CHECK(write(stop_.get(), &one, sizeof(one)) == sizeof(one), "stop a test server");
+  thread_.join();
+}
+
+void TestServer::Serve() {
+  while (true) {
+    pollfd polled[2] = {{socket_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    poll(polled, 2, -1);
+    if (polled[1].revents != 0) return;
+    sockaddr_in peer{};
+    socklen_t length = sizeof(peer);
+    if (udp_) {
+      char byte;
+      if (recvfrom(socket_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &length) < 0) continue;
+      std::string text = name_ + " " + Text(peer);
+      sendto(socket_.get(), text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&peer), length);
+      continue;
+    }
+    UniqueFd connection(accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
+    if (!connection) continue;
+    std::string text = name_ + " " + Text(peer);
+    if (send(connection.get(), text.data(), text.size(), MSG_NOSIGNAL) < 0) continue;
+  }
+}
+
+Reply Ask(const std::string& ip, uint16_t port, bool udp, uint16_t from_port, int timeout_ms) {
+  Reply reply;
+  auto begin = std::chrono::steady_clock::now();
+  UniqueFd fd(socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+  timeval timeout{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+  auto step = [&] {
+    if (from_port != 0) {
+      int one = 1;
+      setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+      sockaddr_in own = Address("0.0.0.0", from_port);
+      if (bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof(own)) != 0) return errno;
+    }
+    sockaddr_in to = Address(ip, port);
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) return errno;
+    if (udp && send(fd.get(), "?", 1, 0) < 0) return errno;
+    char buffer[256];
+    ssize_t got = recv(fd.get(), buffer, sizeof(buffer), 0);
+    if (got < 0) return errno;
+    reply.text.assign(buffer, static_cast<size_t>(got));
+    return 0;
+  };
+  reply.error = step();
+  reply.milliseconds =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  return reply;
+}
+
+Reply AskFrom(const TestNetns& netns, const std::string& ip, uint16_t port, bool udp, uint16_t from_port,
+              int timeout_ms) {
+  Reply reply;
+  netns.Run([&] { reply = Ask(ip, port, udp, from_port, timeout_ms); });
+  return reply;
+}
+
+TestHost::TestHost() {
+  if (geteuid() != 0) {
+    problem_ = "needs root";
+    return;
+  }
+  if (unshare(CLONE_NEWNET) != 0) {
+    problem_ = "cannot make a network namespace";
+    return;
+  }
+  Status status = SetUp();
+  if (!status.ok()) problem_ = status.message();
+}
+
+Status TestHost::SetUp() {
+  char name[] = "/tmp/gantry-net-test-XXXXXX";
+  if (mkdtemp(name) == nullptr) return FromErrno(errno, "make a directory");
+  data_dir_ = name;
+  outside_ = std::make_unique<TestNetns>();
+  GANTRY_ASSIGN(RouteSocket host, RouteSocket::Open());
+  GANTRY_ASSIGN(Link loopback, host.FindLink("lo"));
+  GANTRY_TRY(host.SetUp(loopback.index));
+  GANTRY_TRY(host.CreateBridge("uplink", {0x0a, 1, 2, 3, 4, 5}, 1500));
+  GANTRY_ASSIGN(Link uplink, host.FindLink("uplink"));
+  GANTRY_TRY(host.EnsureAddress(uplink.index, *IpAddress::Parse("192.168.77.1"), 24));
+  UniqueFd netns(open(outside_->path().c_str(), O_RDONLY | O_CLOEXEC));
+  GANTRY_TRY(host.CreateVeth("up0", uplink.index, netns.get(), "eth0", {0x0a, 1, 2, 3, 4, 6}, 1500, false));
+  GANTRY_ASSIGN(RouteSocket there, RouteSocket::OpenIn(outside_->path()));
+  GANTRY_ASSIGN(Link eth, there.FindLink("eth0"));
+  GANTRY_TRY(there.SetUp(eth.index));
+  GANTRY_TRY(there.EnsureAddress(eth.index, *IpAddress::Parse("192.168.77.2"), 24));
+  Cidr everywhere;
+  everywhere.address = IpAddress::V4(0);
+  GANTRY_TRY(there.EnsureRoute(eth.index, everywhere, IpAddress::Parse("192.168.77.1")));
+  env_ = std::make_unique<RealEnv>(2, 2);
+  return Status::Ok();
+}
+
+TestHost::~TestHost() {
+  env_.reset();
+  std::error_code error;
+  if (!data_dir_.empty()) std::filesystem::remove_all(data_dir_, error);
+}
+
+}  // namespace gantry::net::testing

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,29 +12,21 @@
 #include "base/env/stream.h"
 #include "base/env/task.h"
 #include "base/env/time.h"
+#include "base/wire/headers.h"
 
 namespace gantry::apiserver {
 
-// Header fields in the order in which they came; names are matched without case.
-class Headers {
- public:
-  void Add(std::string name, std::string value);
-  void Set(std::string name, std::string value);
-  // Empty when absent.
-  std::string_view Get(std::string_view name) const;
-  bool Has(std::string_view name) const;
-  const std::vector<std::pair<std::string, std::string>>& all() const { return fields_; }
-
- private:
-  std::vector<std::pair<std::string, std::string>> fields_;
-};
+using Headers = wire::Headers;
 
 // The identity that a client certificate proved in the handshake, and the one that the connection gives.
 struct PeerInfo {
   std::string address;  // "127.0.0.1:40000"
-  // Subject of a verified client certificate; empty common name: none was shown.
+  // Subject of a verified client certificate; empty common name: none was shown, or it does not verify.
   std::string certificate_common_name;
   std::vector<std::string> certificate_organizations;
+  // Shown, but not to be trusted: says why ("certificate signed by unknown authority"). Without another proof of
+  // identity such a request is answered 401, not treated as anonymous.
+  std::string certificate_error;
   bool certificate_expired = false;
 };
 

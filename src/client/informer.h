@@ -19,10 +19,11 @@ namespace gantry::client {
 //
 // Contract: eventually every object of the kind (that the selector admits) is here at its newest revision. Handlers
 // see, per object, changes in order, none twice, but several changes may arrive as one; nothing is promised across
-// objects. A handler called with (old, new) is called after the view shows the change. On a lost connection the informer lists again by
-// itself (with back-off) and hands out the difference. In-process objects are shared with the API server's cache: nothing is copied or decoded twice.
-// Life cycle: Start once, handlers added before; Stop through the InformerSet. Threading: any thread; handlers run
-// on one strand of the informer and must not block.
+// objects. A handler called with (old, new) is called after the view shows the change. On a lost connection the
+// informer goes on by itself (with back-off), and where it must list again it hands out the difference. In-process
+// objects are shared with the API server's cache: nothing is copied or decoded twice.
+// Life cycle: Start and Stop through the InformerSet. Threading: any thread; handlers run on one strand of the
+// informer and must not block.
 class Informer {
  public:
   // `before` is null for an addition, `after` null for a removal.
@@ -30,9 +31,15 @@ class Informer {
   // The values under which an object is found by ByIndex ("by node": spec.nodeName).
   using IndexFunction = std::function<std::vector<std::string>(const api::Object& object)>;
 
+  // Called on the informer's strand whenever revision() has grown, after the handlers.
+  using ProgressHandler = std::function<void(int64_t revision)>;
+
   virtual ~Informer() = default;
 
+  // A handler that comes after Start first hears of every object there is as an addition.
   virtual void AddHandler(Handler handler) = 0;
+  virtual void AddProgressHandler(ProgressHandler handler) = 0;
+  // Before Start. Adding the same name again keeps the first.
   virtual void AddIndex(std::string name, IndexFunction function) = 0;
 
   // Null when absent. `ns` is empty for cluster-scoped kinds.
@@ -60,6 +67,9 @@ class InformerSet {
   Informer& For() {
     return For(api::KindOf<T>());
   }
+
+  // The informer of all objects of the kind; null when nobody has asked for it.
+  Informer* Find(const api::KindInfo& kind);
 
   // Starts those asked for so far, and later ones as they are asked for.
   void Start();

@@ -9,6 +9,7 @@
 
 #include "client/client.h"
 #include "client/informer.h"
+#include "client/work_queue.h"
 
 namespace gantry::client {
 
@@ -70,10 +71,7 @@ struct Plan {
 // reconcile a key again before the informers show its own last writes.
 class Reconciler {
  public:
-  struct Key {
-    std::string ns, name;
-    auto operator<=>(const Key&) const = default;
-  };
+  using Key = QueueKey;
   // Puts keys into the queue; handed to Setup for use inside informer handlers.
   using Enqueue = std::function<void(Key)>;
 
@@ -86,7 +84,10 @@ class Reconciler {
   virtual Result<Plan> Reconcile(const Key& key, WallTime now) = 0;
 };
 
-// Runs reconcilers over one client: queues, workers, events, metrics. Threading: any thread.
+// Runs reconcilers over one client: queues, workers, events, metrics. Reconcile is called on the pool of loop threads, for
+// different keys at the same time. A create that fails because its namespace is terminating ends the plan without a retry.
+// Life cycle: Add, Start (which starts the informers), Stop; the informers are stopped by whoever made them, before this
+// goes away, since their handlers lead here. Threading: any thread.
 class ReconcilerRunner {
  public:
   ReconcilerRunner(Env& env, Client& client, InformerSet& informers);

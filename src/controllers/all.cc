@@ -1,0 +1,34 @@
+#include "controllers/all.h"
+
+#include "controllers/deployment/deployment.h"
+#include "controllers/endpoints/endpointslice.h"
+#include "controllers/garbage/garbage_collector.h"
+#include "controllers/namespace/namespace_controller.h"
+#include "controllers/nodeipam/node_ipam.h"
+#include "controllers/podgc/pod_gc.h"
+#include "controllers/replicaset/replicaset.h"
+#include "controllers/serviceaccount/service_accounts.h"
+
+namespace gantry::controllers {
+
+Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
+  GANTRY_ASSIGN(auto ipam, MakeNodeIpamController(options.cluster_cidr));
+  runner->Add(std::move(ipam), 1);
+  runner->Add(MakeServiceAccountController());
+  runner->Add(MakeRootCaPublisher(options.ca_certificate));
+  runner->Add(MakeDeploymentController());
+  runner->Add(MakeReplicaSetController());
+  runner->Add(MakeEndpointSliceController());
+  runner->Add(MakeEndpointsController());
+  runner->Add(MakeNamespaceController());
+  runner->Add(MakeGarbageCollector(), 20);
+  runner->Add(MakePodGarbageCollector(), 1);
+  runner->Add(MakeNodeLifecycleController(options.node_lifecycle));
+  runner->Add(MakeTaintEvictionController());
+  runner->Add(MakeNodeApprovalController(options.read_request));
+  runner->Add(MakeSigningController(options.sign));
+  runner->Add(MakeRequestCleaner());
+  return Status::Ok();
+}
+
+}  // namespace gantry::controllers

@@ -52,13 +52,13 @@ class Pool {
 
 std::vector<std::string_view> Split(std::string_view text, char at) {
   std::vector<std::string_view> out;
-  while (!text.empty()) {
+  if (text.empty()) return out;
+  while (true) {
     const size_t end = text.find(at);
     out.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) break;
+    if (end == std::string_view::npos) return out;
     text.remove_prefix(end + 1);
   }
-  return out;
 }
 
 // The Go package that error messages show: "v1" of "k8s.io.api.core.v1".
@@ -275,6 +275,7 @@ const Docs& AllDocs() {
     auto* all = new Docs;
     for (std::string_view line : Split(*text, '\n')) {
       const size_t tab = line.find('\t');
+      if (tab == std::string_view::npos) continue;  // behind the last line break
       all->emplace(line.substr(0, tab), line.substr(tab + 1));
     }
     for (char& c : *text)

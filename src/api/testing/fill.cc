@@ -104,7 +104,10 @@ class Filler {
     namespace crd = apiextensions::v1;
     const auto seconds = static_cast<int64_t>(1 + Next() % 4000000000u);
     switch (schema.form()) {
-      case JsonForm::kTime: static_cast<meta::v1::Time*>(message)->set_seconds(seconds); break;
+      case JsonForm::kTime:
+        static_cast<meta::v1::Time*>(message)->set_seconds(seconds);
+        static_cast<meta::v1::Time*>(message)->set_nanos(0);
+        break;
       case JsonForm::kMicroTime:
         static_cast<meta::v1::MicroTime*>(message)->set_seconds(seconds);
         static_cast<meta::v1::MicroTime*>(message)->set_nanos(static_cast<int32_t>(1 + Next() % 999999) * 1000);

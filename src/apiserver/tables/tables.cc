@@ -26,7 +26,7 @@ void Cells::Add(std::string_view text) {
 
 void Cells::Add(int64_t number) {
   Separate();
-  api::AppendJsonInt(number, out_);
+  out_->append(std::to_string(number));
 }
 
 void Cells::Add(bool value) {
@@ -81,7 +81,7 @@ void AppendColumns(std::span<const Column> columns, std::string* out) {
     out->append(",\"description\":");
     api::AppendJsonString(column.description, out);
     out->append(",\"priority\":");
-    api::AppendJsonInt(column.priority, out);
+    out->append(std::to_string(column.priority));
     out->push_back('}');
   }
   out->push_back(']');
@@ -93,7 +93,7 @@ void AppendListMeta(int64_t revision, std::string_view continue_token, std::opti
   out->append("\"metadata\":{");
   if (revision > 0) {
     out->append("\"resourceVersion\":\"");
-    api::AppendJsonInt(revision, out);
+    out->append(std::to_string(revision));
     out->push_back('"');
     separator = ",";
   }
@@ -104,7 +104,7 @@ void AppendListMeta(int64_t revision, std::string_view continue_token, std::opti
   }
   if (remaining) {
     out->append(separator).append("\"remainingItemCount\":");
-    api::AppendJsonInt(*remaining, out);
+    out->append(std::to_string(*remaining));
   }
   out->push_back('}');
 }

@@ -19,6 +19,7 @@ namespace gantry::net {
 class NftBytes {
  public:
   NftBytes() = default;
+  static NftBytes Of(std::span<const uint8_t> bytes) { return NftBytes().Field(bytes); }
   NftBytes& Ip(const IpAddress& ip) { return Field(ip.raw()); }
   NftBytes& Protocol(uint8_t protocol) { return Field({&protocol, 1}); }
   NftBytes& Port(uint16_t port);

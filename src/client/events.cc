@@ -134,7 +134,15 @@ struct EventRecorder::State {
   Gate gate;
   EventCorrelator correlator;  // on the strand
 
+  // A time for the next event's name, which is made of it: never the same twice.
+  WallTime NextTime() {
+    absl::MutexLock lock(&mutex);
+    last_time = std::max(env.Now(), last_time + Duration(1));
+    return last_time;
+  }
+
   absl::Mutex mutex;
+  WallTime last_time ABSL_GUARDED_BY(mutex){};
   bool writing ABSL_GUARDED_BY(mutex) = false;
   std::deque<api::core::v1::Event> queue ABSL_GUARDED_BY(mutex);
 };
@@ -145,7 +153,7 @@ EventRecorder::~EventRecorder() = default;
 
 void EventRecorder::Record(const api::ObjectPtr& about, std::string type, std::string reason, std::string message,
                            std::string field_path) {
-  api::core::v1::Event event = MakeEvent(*about, state_->env.Now());
+  api::core::v1::Event event = MakeEvent(*about, state_->NextTime());
   if (!field_path.empty()) event.mutable_involved_object()->set_field_path(std::move(field_path));
   event.set_type(std::move(type));
   event.set_reason(std::move(reason));

@@ -323,7 +323,8 @@ TEST_P(StoreContract, ConcurrentWritersLoseNoUpdate) {
   EXPECT_EQ(store_->revision(), 801);
   int64_t expected = 2;
   while (stream->revision() < store_->revision()) {
-    for (const Event& event : *Next(*stream)) EXPECT_EQ(event.record.revision, expected++);
+    const std::vector<Event> events = *Next(*stream);
+    for (const Event& event : events) EXPECT_EQ(event.record.revision, expected++);
   }
   EXPECT_EQ(expected, 802);
 }

@@ -1,0 +1,217 @@
+#include "store/sqlite/sqlite_log.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace gantry::store {
+namespace {
+
+constexpr char kSchema[] = R"(
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  create_revision INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  value BLOB
+);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('compacted_revision', 0);
+CREATE VIEW current AS
+  SELECT key, revision, create_revision, value FROM log
+  WHERE id IN (SELECT max(id) FROM log GROUP BY key) AND value IS NOT NULL;
+)";
+
+// The write-ahead log is folded into the file when it has this many pages and nobody waits, or this many at any rate.
+constexpr int kCheckpointWhenIdle = 1000;
+constexpr int kCheckpointAlways = 8000;
+
+// A file below this size is checked through at every start; a larger one by reading all of its rows.
+constexpr int64_t kQuickCheckBytes = 4 << 20;
+
+Status Describe(Status status, const std::string& path) {
+  if (status.ok()) return status;
+  if (status.code() == Code::kDataLoss) {
+    return DataLoss("the store " + path + " is damaged: " + status.message() +
+                    "; restore a snapshot (gantry snapshot restore FILE), or move it away to begin anew");
+  }
+  return status.WithContext("open the store " + path);
+}
+
+int RememberWalPages(void* pages, sqlite3*, const char*, int count) {
+  *static_cast<int*>(pages) = count;
+  return SQLITE_OK;
+}
+
+}  // namespace
+
+// A file of its own: closing a descriptor of the database file would drop the locks that SQLite has on it.
+Result<FileLock> FileLock::Take(const std::string& path) {
+  FileLock lock(open((path + "-lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (lock.fd_ < 0) return FromErrno(errno, "open the store " + path);
+  if (flock(lock.fd_, LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno == EWOULDBLOCK) {
+    return Status(Code::kConflict, "the store " + path +
+                                       " is in use by another gantry server; stop that one first, or give this one a "
+                                       "data directory of its own (--data-dir)");
+  }
+  return FromErrno(errno, "lock the store " + path);
+}
+
+FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+FileLock& FileLock::operator=(FileLock&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+FileLock::~FileLock() {
+  if (fd_ >= 0) close(fd_);
+}
+
+SqliteLog::SqliteLog(FileLock lock, Database database, Failpoints* failpoints)
+    : lock_(std::move(lock)), database_(std::move(database)), failpoints_(failpoints) {}
+
+SqliteLog::~SqliteLog() = default;
+
+Result<SqliteLog::Opened> SqliteLog::Open(const SqliteOptions& options) {
+  GANTRY_ASSIGN(FileLock lock, FileLock::Take(options.path));
+  Result<Database> database = Database::Open(options.path, Database::Mode::kCreate, options.vfs);
+  if (!database.ok()) return Describe(database.status(), options.path);
+  Opened opened;
+  opened.log.reset(new SqliteLog(std::move(lock), std::move(database).value(), options.failpoints));
+  SqliteLog& log = *opened.log;
+  auto open = [&]() -> Status {
+    GANTRY_TRY(log.Prepare());
+    if (options.max_bytes > 0) {
+      GANTRY_TRY(log.database_.Execute("PRAGMA max_page_count=" + std::to_string(options.max_bytes / 4096)));
+    }
+    return log.Load(&opened);
+  };
+  GANTRY_TRY(Describe(open(), options.path));
+  return opened;
+}
+
+Result<bool> CheckFormat(Database& database) {
+  GANTRY_ASSIGN(int64_t application, database.QueryInt("PRAGMA application_id"));
+  GANTRY_ASSIGN(int64_t version, database.QueryInt("PRAGMA user_version"));
+  GANTRY_ASSIGN(int64_t tables, database.QueryInt("SELECT count(*) FROM sqlite_master"));
+  if (application == 0 && version == 0 && tables == 0) return false;
+  if (application != kApplicationId) return DataLoss("this SQLite file was not made by gantry");
+  if (version > kFormatVersion) {
+    return Status(Code::kInvalid, "it was written by a newer gantry (format " + std::to_string(version) +
+                                      "; this one reads up to " + std::to_string(kFormatVersion) +
+                                      "); start that version, or a newer one");
+  }
+  return true;
+}
+
+Status SqliteLog::Prepare() {
+  GANTRY_ASSIGN(const bool written, CheckFormat(database_));
+  GANTRY_TRY(database_.Execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
+                               "PRAGMA synchronous=NORMAL"));
+  // After the pragma, which removes any hook.
+  sqlite3_wal_hook(database_.handle(), RememberWalPages, &wal_pages_);
+  if (!written) {
+    GANTRY_TRY(database_.Execute("BEGIN IMMEDIATE;" + std::string(kSchema) + "PRAGMA application_id=" +
+                                 std::to_string(kApplicationId) + "; PRAGMA user_version=" +
+                                 std::to_string(kFormatVersion) + "; COMMIT"));
+  } else {
+    GANTRY_ASSIGN(int64_t pages, database_.QueryInt("PRAGMA page_count"));
+    if (pages * 4096 < kQuickCheckBytes) {
+      GANTRY_ASSIGN(std::string verdict, database_.QueryText("PRAGMA quick_check(1)"));
+      if (verdict != "ok") return DataLoss(verdict);
+    }
+  }
+  GANTRY_TRY(database_.Execute("PRAGMA synchronous=FULL"));
+  GANTRY_ASSIGN(begin_, database_.Prepare("BEGIN IMMEDIATE"));
+  GANTRY_ASSIGN(commit_, database_.Prepare("COMMIT"));
+  GANTRY_ASSIGN(insert_, database_.Prepare("INSERT INTO log (id, revision, create_revision, key, value) "
+                                           "VALUES (?1, ?2, ?3, ?4, ?5)"));
+  GANTRY_ASSIGN(remove_, database_.Prepare("DELETE FROM log WHERE id = ?1"));
+  GANTRY_ASSIGN(set_compacted_,
+                database_.Prepare("UPDATE meta SET value = ?1 WHERE name = 'compacted_revision'"));
+  return Status::Ok();
+}
+
+Status SqliteLog::Load(Opened* opened) {
+  GANTRY_ASSIGN(compacted_, database_.QueryInt("SELECT value FROM meta WHERE name = 'compacted_revision'"));
+  opened->history.SetCompacted(compacted_);
+  GANTRY_ASSIGN(Statement rows,
+                database_.Prepare("SELECT id, revision, create_revision, key, value FROM log ORDER BY id"));
+  int64_t last_revision = 0;
+  while (true) {
+    GANTRY_ASSIGN(bool row, rows.Step());
+    if (!row) return Status::Ok();
+    opened->last_row = rows.Int(0);
+    const int64_t revision = rows.Int(1);
+    if (revision < last_revision || revision < 1) return DataLoss("the revisions in it are out of order");
+    last_revision = revision;
+    History::Change change;
+    change.row = opened->last_row;
+    change.create_revision = rows.Int(2);
+    change.key = std::string(rows.Bytes(3));
+    if (!rows.IsNull(4)) change.value = std::make_shared<const std::string>(rows.Bytes(4));
+    opened->history.Restore(revision, std::move(change), &opened->garbage);
+  }
+}
+
+Status SqliteLog::Append(std::span<const LogRow> rows, std::span<const int64_t> garbage,
+                         int64_t compacted_revision) {
+  Reached("log.begin");
+  Status status = Write(rows, garbage, compacted_revision);
+  // After a failure nobody knows what is on the disk; the next start will find out.
+  return status.WithContext("write to the store");
+}
+
+Status SqliteLog::Write(std::span<const LogRow> rows, std::span<const int64_t> garbage,
+                        int64_t compacted_revision) {
+  GANTRY_TRY(begin_.Run());
+  for (const LogRow& row : rows) {
+    insert_.BindInt(1, row.id);
+    insert_.BindInt(2, row.revision);
+    insert_.BindInt(3, row.create_revision);
+    insert_.BindText(4, row.key);
+    if (row.value) {
+      insert_.BindBlob(5, *row.value);
+    } else {
+      insert_.BindNull(5);
+    }
+    GANTRY_TRY(insert_.Run());
+    Reached("log.row");
+  }
+  GANTRY_TRY(RemoveRows(garbage));
+  if (compacted_revision != compacted_) {
+    set_compacted_.BindInt(1, compacted_revision);
+    GANTRY_TRY(set_compacted_.Run());
+    compacted_ = compacted_revision;
+  }
+  Reached("log.before_commit");
+  GANTRY_TRY(commit_.Run());
+  Reached("log.after_commit");
+  return Status::Ok();
+}
+
+Status SqliteLog::RemoveRows(std::span<const int64_t> rows) {
+  for (int64_t row : rows) {
+    remove_.BindInt(1, row);
+    GANTRY_TRY(remove_.Run());
+  }
+  if (!rows.empty()) Reached("log.garbage");
+  return Status::Ok();
+}
+
+Status SqliteLog::Maintain(bool idle) {
+  if (wal_pages_ < (idle ? kCheckpointWhenIdle : kCheckpointAlways)) return Status::Ok();
+  Reached("log.checkpoint");
+  const int code =
+      sqlite3_wal_checkpoint_v2(database_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  wal_pages_ = 0;
+  // Busy: somebody reads the file just now; another time.
+  if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return Status::Ok();
+  return Database::ToStatus(database_.handle(), code).WithContext("checkpoint the store");
+}
+
+}  // namespace gantry::store

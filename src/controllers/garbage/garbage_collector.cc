@@ -6,6 +6,7 @@
 #include "api/json_value.h"
 #include "api/owners.h"
 #include "controllers/ownership/collectable.h"
+#include "controllers/ownership/ownership.h"
 
 namespace gantry::controllers {
 namespace {
@@ -22,21 +23,6 @@ bool HasFinalizer(const ObjectMeta& meta, std::string_view finalizer) {
          meta.finalizers().end();
 }
 
-client::Action MergePatch(const api::Object& object, api::JsonValue metadata) {
-  // The uid keeps the patch from hitting another object that has taken the name meanwhile.
-  metadata["uid"] = object.uid();
-  metadata["resourceVersion"] = std::to_string(object.revision());
-  client::Action action;
-  action.verb = client::Action::Verb::kPatch;
-  action.kind = &object.kind();
-  action.ns = object.ns();
-  action.name = object.name();
-  api::JsonValue body = api::JsonValue::MakeObject();
-  body["metadata"] = std::move(metadata);
-  action.patch = body.ToString();
-  return action;
-}
-
 client::Action RemoveFinalizer(const api::Object& object, std::string_view finalizer) {
   api::JsonValue left = api::JsonValue::MakeArray();
   for (const std::string& has : object.meta().finalizers()) {
@@ -44,27 +30,16 @@ client::Action RemoveFinalizer(const api::Object& object, std::string_view final
   }
   api::JsonValue metadata = api::JsonValue::MakeObject();
   metadata["finalizers"] = std::move(left);
-  return MergePatch(object, std::move(metadata));
+  return PatchMetadata(object, std::move(metadata));
 }
 
 template <class Keep>
 client::Action KeepOwners(const api::Object& object, Keep keep) {
-  api::JsonValue left = api::JsonValue::MakeArray();
+  std::vector<OwnerReference> owners;
   for (const OwnerReference& owner : object.meta().owner_references()) {
-    if (!keep(owner)) continue;
-    api::JsonValue entry = api::JsonValue::MakeObject();
-    entry["apiVersion"] = owner.api_version();
-    entry["kind"] = owner.kind();
-    entry["name"] = owner.name();
-    entry["uid"] = owner.uid();
-    if (owner.has_controller()) entry["controller"] = owner.controller();
-    if (owner.has_block_owner_deletion())
-      entry["blockOwnerDeletion"] = owner.block_owner_deletion();
-    left.as_array().push_back(std::move(entry));
+    if (keep(owner)) owners.push_back(owner);
   }
-  api::JsonValue metadata = api::JsonValue::MakeObject();
-  metadata["ownerReferences"] = std::move(left);
-  return MergePatch(object, std::move(metadata));
+  return PatchOwners(object, owners);
 }
 
 client::Action DeleteObject(const api::Object& object, std::string policy) {

@@ -5,33 +5,59 @@
 namespace gantry::controllers {
 namespace {
 
+using api::meta::v1::OwnerReference;
+
 constexpr std::string_view kByController = "controller-uid";
 constexpr std::string_view kOrphans = "orphans-by-namespace";
 
-client::Action PatchOwners(const api::Object& object, std::string owner_references) {
+client::Action Adopt(const api::Object& owner, const api::Object& object) {
+  std::vector<OwnerReference> owners(object.meta().owner_references().begin(),
+                                     object.meta().owner_references().end());
+  owners.push_back(api::MakeControllerRef(owner.kind(), owner.meta()));
+  return PatchOwners(object, owners);
+}
+
+client::Action Release(const api::Object& owner, const api::Object& object) {
+  std::vector<OwnerReference> owners(object.meta().owner_references().begin(),
+                                     object.meta().owner_references().end());
+  std::erase_if(owners,
+                [&](const OwnerReference& candidate) { return candidate.uid() == owner.uid(); });
+  return PatchOwners(object, owners);
+}
+
+}  // namespace
+
+client::Action PatchMetadata(const api::Object& object, api::JsonValue metadata) {
+  metadata["uid"] = object.uid();
+  metadata["resourceVersion"] = std::to_string(object.revision());
   client::Action action;
   action.verb = client::Action::Verb::kPatch;
   action.kind = &object.kind();
   action.ns = object.ns();
   action.name = object.name();
-  action.patch_type = client::PatchType::kStrategicMerge;
-  action.patch = R"({"metadata":{"uid":")" + object.uid() + R"(","ownerReferences":[)" +
-                 std::move(owner_references) + "]}}";
+  api::JsonValue body = api::JsonValue::MakeObject();
+  body["metadata"] = std::move(metadata);
+  action.patch = body.ToString();
   return action;
 }
 
-client::Action Adopt(const api::Object& owner, const api::Object& object) {
-  return PatchOwners(object, R"({"apiVersion":")" + owner.kind().ApiVersion() + R"(","kind":")" +
-                                 std::string(owner.kind().kind) + R"(","name":")" + owner.name() +
-                                 R"(","uid":")" + owner.uid() +
-                                 R"(","controller":true,"blockOwnerDeletion":true})");
+client::Action PatchOwners(const api::Object& object, const std::vector<OwnerReference>& owners) {
+  api::JsonValue list = api::JsonValue::MakeArray();
+  for (const OwnerReference& owner : owners) {
+    api::JsonValue entry = api::JsonValue::MakeObject();
+    entry["apiVersion"] = owner.api_version();
+    entry["kind"] = owner.kind();
+    entry["name"] = owner.name();
+    entry["uid"] = owner.uid();
+    if (owner.has_controller()) entry["controller"] = owner.controller();
+    if (owner.has_block_owner_deletion())
+      entry["blockOwnerDeletion"] = owner.block_owner_deletion();
+    list.as_array().push_back(std::move(entry));
+  }
+  api::JsonValue metadata = api::JsonValue::MakeObject();
+  metadata["ownerReferences"] = std::move(list);
+  return PatchMetadata(object, std::move(metadata));
 }
-
-client::Action Release(const api::Object& owner, const api::Object& object) {
-  return PatchOwners(object, R"({"$patch":"delete","uid":")" + owner.uid() + R"("})");
-}
-
-}  // namespace
 
 void IndexByController(client::Informer& informer) {
   informer.AddIndex(std::string(kByController), [](const api::Object& object) {

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/json_value.h"
 #include "api/object.h"
 #include "api/selector.h"
 #include "client/informer.h"
@@ -22,6 +23,13 @@ void WatchOwned(client::Informer& informer, const api::KindInfo& owner_kind,
                 client::Informer& owners,
                 std::function<bool(const api::Object& owner, const api::Object& orphan)> selects,
                 client::Reconciler::Enqueue enqueue);
+
+// A merge patch of the object's metadata that fails when the object has changed, or its name been
+// taken by another.
+client::Action PatchMetadata(const api::Object& object, api::JsonValue metadata);
+// One that gives it these owners and no others.
+client::Action PatchOwners(const api::Object& object,
+                           const std::vector<api::meta::v1::OwnerReference>& owners);
 
 struct Claim {
   std::vector<api::ObjectPtr> owned;  // controlled and selected

@@ -1,0 +1,138 @@
+#include "controllers/replicaset/replicaset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/apps/v1/replica_set.pb.h"
+#include "api/core/v1/pod.pb.h"
+#include "api/duration.h"
+#include "api/testing/from_yaml.h"
+#include "client/testing/reconciler_harness.h"
+#include "controllers/replicaset/victims.h"
+
+namespace gantry::controllers {
+namespace {
+
+using api::apps::v1::ReplicaSet;
+using api::core::v1::Pod;
+using api::testing::FromYaml;
+using client::ReconcilerHarness;
+
+constexpr char kSet[] = R"(
+metadata: {name: web, namespace: default, generation: 1}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "web:1"}]}
+)";
+
+class ReplicaSetTest : public ::testing::Test {
+ protected:
+  void Scale(int replicas) {
+    ReplicaSet copy = *harness_.client().Peek<ReplicaSet>("default", "web");
+    copy.mutable_spec()->set_replicas(replicas);
+    harness_.Put(std::move(copy));
+    harness_.Settle();
+  }
+  std::vector<api::Ref<Pod>> Pods() { return harness_.client().All<Pod>(); }
+  const api::apps::v1::ReplicaSetStatus& Status() {
+    set_ = harness_.client().Peek<ReplicaSet>("default", "web");
+    return set_->status();
+  }
+
+  ReconcilerHarness harness_{MakeReplicaSetController()};
+  api::Ref<ReplicaSet> set_;
+};
+
+TEST_F(ReplicaSetTest, MakesOwnedPodsOfItsTemplateAndCountsThem) {
+  harness_.Put(FromYaml<ReplicaSet>(kSet));
+  harness_.Settle();
+  ASSERT_EQ(Pods().size(), 3u);
+  const auto& owner = Pods()[0]->metadata().owner_references(0);
+  EXPECT_EQ(owner.kind(), "ReplicaSet");
+  EXPECT_EQ(owner.name(), "web");
+  EXPECT_TRUE(owner.controller());
+  EXPECT_THAT(Pods()[0]->metadata().name(), ::testing::StartsWith("web-"));
+  EXPECT_EQ(Status().replicas(), 3);
+  EXPECT_EQ(Status().ready_replicas(), 0);
+  EXPECT_THAT(harness_.events(), ::testing::Contains("Normal SuccessfulCreate Created pod: " +
+                                                     Pods()[0]->metadata().name()));
+}
+
+TEST_F(ReplicaSetTest, ReplacesAPodThatFailedOrIsBeingDeleted) {
+  harness_.Put(FromYaml<ReplicaSet>(kSet));
+  harness_.Settle();
+  Pod failed = *Pods()[0];
+  failed.mutable_status()->set_phase("Failed");
+  harness_.Put(std::move(failed));
+  harness_.Settle();
+  EXPECT_EQ(Pods().size(), 4u);
+  EXPECT_EQ(Status().replicas(), 3);
+}
+
+TEST_F(ReplicaSetTest, ScalesDownToZero) {
+  harness_.Put(FromYaml<ReplicaSet>(kSet));
+  harness_.Settle();
+  Scale(0);
+  for (const auto& pod : Pods())
+    EXPECT_TRUE(pod->metadata().has_deletion_timestamp());
+  EXPECT_EQ(Status().replicas(), 0);
+}
+
+TEST_F(ReplicaSetTest, AdoptsOrphansAndReleasesPodsThatNoLongerMatch) {
+  harness_.Put(
+      FromYaml<Pod>("{metadata: {name: stray, namespace: default, labels: {app: web}}, status: "
+                    "{phase: Running}}"));
+  harness_.Put(FromYaml<ReplicaSet>(kSet));
+  harness_.Settle();
+  EXPECT_EQ(Pods().size(), 3u);
+  EXPECT_EQ(harness_.client().Peek<Pod>("default", "stray")->metadata().owner_references_size(), 1);
+  Pod other = *harness_.client().Peek<Pod>("default", "stray");
+  (*other.mutable_metadata()->mutable_labels())["app"] = "debug";
+  harness_.Put(std::move(other));
+  harness_.Settle();
+  EXPECT_EQ(harness_.client().Peek<Pod>("default", "stray")->metadata().owner_references_size(), 0);
+  EXPECT_EQ(Pods().size(), 4u);
+}
+
+TEST_F(ReplicaSetTest, TellsInItsStatusThatPodsCannotBeMade) {
+  harness_.client().SetFault([](const client::FakeClient::Call& call) {
+    return call.verb == "create" && call.kind->kind == "Pod"
+               ? gantry::Status(Code::kForbidden, "exceeded quota: tiny")
+               : gantry::Status();
+  });
+  harness_.Put(FromYaml<ReplicaSet>(kSet));
+  harness_.Settle(3);
+  ASSERT_EQ(Status().conditions_size(), 1);
+  EXPECT_EQ(Status().conditions(0).reason(), "FailedCreate");
+  EXPECT_EQ(Status().conditions(0).message(), "exceeded quota: tiny");
+  EXPECT_THAT(harness_.events(),
+              ::testing::Contains("Warning FailedCreate Error creating: exceeded quota: tiny"));
+}
+
+TEST(Victims, WhatServesLeastGoesFirst) {
+  const WallTime now = WallTime(std::chrono::hours(24 * 365 * 50));
+  auto pod = [&](const char* name, const char* extra) {
+    return api::testing::RefFromYaml<Pod>(std::string("{metadata: {name: ") + name +
+                                          ", uid: " + name + "}, " + extra + "}");
+  };
+  const char* ready =
+      "spec: {nodeName: node}, status: {phase: Running, conditions: [{type: Ready, status: "
+      "\"True\", "
+      "lastTransitionTime: \"2019-12-01T00:00:00Z\"}]}";
+  std::vector<api::Ref<Pod>> pods = {
+      pod("ready", ready),
+      pod("pending", "spec: {nodeName: node}, status: {phase: Pending}"),
+      pod("unassigned", "status: {phase: Pending}"),
+      pod("not-ready", "spec: {nodeName: node}, status: {phase: Running}"),
+  };
+  std::vector<std::string> order;
+  for (const auto& victim : ChooseVictims(pods, 3, now))
+    order.push_back(victim->metadata().name());
+  EXPECT_THAT(order, ::testing::ElementsAre("unassigned", "pending", "not-ready"));
+}
+
+}  // namespace
+}  // namespace gantry::controllers

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -21,6 +20,8 @@
 #include <ctime>
 #include <utility>
 #include <vector>
+
+#include "base/wire/deadline.h"
 
 namespace gantry::wire {
 namespace asio = boost::asio;
@@ -422,31 +423,6 @@ std::string LowerFirst(std::string text) {
   return text;
 }
 
-// Closes what is being connected when its time is over. Used on one strand.
-class DialTimeout {
- public:
-  template <class Close>
-  DialTimeout(Env& env, Executor strand, SteadyTime deadline, Close close) {
-    timer_ = env.CallAt(deadline, [strand, state = state_, close = std::move(close)]() mutable {
-      asio::post(strand, [state, close = std::move(close)]() mutable {
-        if (state->disarmed) return;
-        state->expired = true;
-        close();
-      });
-    });
-  }
-  ~DialTimeout() { state_->disarmed = true; }
-  bool expired() const { return state_->expired; }
-
- private:
-  struct State {
-    bool disarmed = false;
-    bool expired = false;
-  };
-  std::shared_ptr<State> state_ = std::make_shared<State>();
-  std::unique_ptr<TimerHandle> timer_;
-};
-
 // The addresses of a name, or of an address written out.
 Task<Result<std::vector<tcp::endpoint>>> Resolve(Executor strand, std::string host, uint16_t port) {
   error_code error;
@@ -468,7 +444,7 @@ Task<Result<std::vector<tcp::endpoint>>> Resolve(Executor strand, std::string ho
 Task<Result<int>> Connect(Env& env, Executor strand, std::vector<tcp::endpoint> endpoints,
                           SteadyTime deadline, std::string context) {
   auto socket = std::make_shared<tcp::socket>(strand);
-  DialTimeout timeout(env, strand, deadline, [socket] {
+  Deadline timeout(env, strand, deadline, [socket] {
     error_code ignored;
     socket->close(ignored);
   });
@@ -488,7 +464,7 @@ Task<Result<int>> Connect(Env& env, Executor strand, std::vector<tcp::endpoint> 
 
 Task<Status> CompleteHandshake(Env& env, std::shared_ptr<Socket> socket, SteadyTime deadline,
                                std::string context) {
-  DialTimeout timeout(env, socket->executor(), deadline, [socket] { socket->Close(); });
+  Deadline timeout(env, socket->executor(), deadline, [socket] { socket->Close(); });
   while (true) {
     const IoResult io = socket->Handshake();
     if (io.state == IoState::kDone) co_return Status::Ok();

@@ -4,11 +4,11 @@
 
 #include "api/core/v1/binding.pb.h"
 #include "api/duration.h"
-#include "api/json_value.h"
 #include "api/pods.h"
 #include "base/env/spawn.h"
 #include "base/log.h"
 #include "client/events.h"
+#include "client/typed.h"
 #include "scheduler/evaluation.h"
 #include "scheduler/plugins/plugins.h"
 #include "scheduler/queue/scheduling_queue.h"
@@ -194,26 +194,24 @@ class Scheduler::Loop {
     if (had && had->status() == "False" && had->reason() == "Unschedulable" &&
         had->message() == message)
       co_return;
-    api::JsonValue condition = api::JsonValue::MakeObject();
-    condition["type"] = "PodScheduled";
-    condition["status"] = "False";
-    condition["reason"] = "Unschedulable";
-    condition["message"] = message;
     const bool was_false = had && had->status() == "False";
-    condition["lastTransitionTime"] =
-        api::FormatTime(was_false ? api::ToWallTime(had->last_transition_time()) : env_.Now());
-    api::JsonValue body = api::JsonValue::MakeObject();
-    body["metadata"]["uid"] = pod->uid();
-    body["status"]["conditions"] = api::JsonValue(api::JsonValue::Array{std::move(condition)});
-    std::string ns = pod->pod->metadata().namespace_(), name = pod->pod->metadata().name();
-    std::string text = body.ToString();
-    client::WriteOptions options;
-    Result<api::ObjectPtr> patched = co_await client_.Patch(
-        api::KindOf<Pod>(), std::move(ns), std::move(name), std::string("status"),
-        client::PatchType::kStrategicMerge, std::move(text), std::move(options));
-    if (!patched.ok() && patched.code() != Code::kNotFound) {
+    Pod copy = *pod->pod;
+    api::core::v1::PodCondition* condition = nullptr;
+    for (auto& candidate : *copy.mutable_status()->mutable_conditions()) {
+      if (candidate.type() == "PodScheduled") condition = &candidate;
+    }
+    if (!condition) condition = copy.mutable_status()->add_conditions();
+    condition->set_type("PodScheduled");
+    condition->set_status("False");
+    condition->set_reason("Unschedulable");
+    condition->set_message(message);
+    if (!was_false) api::SetTime(env_.Now(), condition->mutable_last_transition_time());
+    Result<api::Ref<Pod>> written = co_await client::UpdateStatus(client_, std::move(copy));
+    // A pod that changed meanwhile comes back to the queue and is judged anew.
+    const bool expected = written.code() == Code::kNotFound || written.code() == Code::kConflict;
+    if (!written.ok() && !expected) {
       log::Warning("scheduler", "cannot report an unschedulable pod",
-                   {{"pod", pod->FullName()}, {"error", patched.status().message()}});
+                   {{"pod", pod->FullName()}, {"error", written.status().message()}});
     }
   }
 

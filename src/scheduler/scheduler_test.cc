@@ -1,0 +1,112 @@
+#include "scheduler/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include "api/core/v1/event.pb.h"
+#include "api/core/v1/node.pb.h"
+#include "api/core/v1/pod.pb.h"
+#include "api/pods.h"
+#include "api/testing/from_yaml.h"
+#include "base/env/testing/virtual_env.h"
+#include "client/testing/fake_client.h"
+
+namespace gantry::scheduler {
+namespace {
+
+using api::core::v1::Event;
+using api::core::v1::Node;
+using api::core::v1::Pod;
+using api::testing::FromYaml;
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  SchedulerTest() {
+    informers_.Start();
+    scheduler_.Start();
+    env_.RunUntilIdle();
+  }
+  ~SchedulerTest() override { env_.RunToEnd(StopAll()); }
+
+  Task<> StopAll() {
+    co_await scheduler_.Stop();
+    co_await informers_.Stop();
+  }
+  void AddNode(const std::string& name) {
+    client_.Put(
+        FromYaml<Node>("{metadata: {name: " + name +
+                       "}, status: {allocatable: {cpu: \"1\", memory: 1Gi, pods: \"10\"}}}"));
+    env_.RunUntilIdle();
+  }
+  void AddPod(const std::string& name, const std::string& more = "") {
+    client_.Put(FromYaml<Pod>(
+        "{metadata: {name: " + name +
+        ", namespace: default}, spec: {schedulerName: "
+        "default-scheduler, containers: [{name: c, resources: {requests: {cpu: 600m}}}]" +
+        more + "}, status: {phase: Pending}}"));
+    env_.RunUntilIdle();
+  }
+  std::string NodeOf(const std::string& pod) {
+    return client_.Peek<Pod>("default", pod)->spec().node_name();
+  }
+  std::vector<std::string> Events() {
+    std::vector<std::string> texts;
+    for (const auto& event : client_.All<Event>())
+      texts.push_back(event->reason() + ": " + event->message());
+    return texts;
+  }
+
+  VirtualEnv env_;
+  client::FakeClient client_{env_};
+  client::InformerSet informers_{env_, client_};
+  Scheduler scheduler_{env_, client_, informers_};
+};
+
+TEST_F(SchedulerTest, BindsAPodAndSaysSo) {
+  AddNode("a");
+  AddPod("web");
+  EXPECT_EQ(NodeOf("web"), "a");
+  EXPECT_EQ(Events(),
+            std::vector<std::string>{"Scheduled: Successfully assigned default/web to a"});
+}
+
+TEST_F(SchedulerTest, TellsWhyAPodWaitsAndBindsItOnceThereIsRoom) {
+  AddNode("a");
+  AddPod("first");
+  AddPod("second");
+  EXPECT_EQ(NodeOf("second"), "");
+  const auto pod = client_.Peek<Pod>("default", "second");
+  const auto* condition = api::FindCondition(pod->status(), "PodScheduled");
+  ASSERT_NE(condition, nullptr);
+  EXPECT_EQ(condition->reason(), "Unschedulable");
+  EXPECT_EQ(condition->message(), "0/1 nodes are available: 1 Insufficient cpu.");
+  client_.Remove<Pod>("default", "first");
+  env_.Advance(std::chrono::seconds(2));
+  EXPECT_EQ(NodeOf("second"), "a");
+}
+
+TEST_F(SchedulerTest, LeavesGatedPodsAndThoseOfOtherSchedulersAlone) {
+  AddNode("a");
+  AddPod("gated", ", schedulingGates: [{name: example.com/wait}]");
+  Pod other =
+      FromYaml<Pod>("{metadata: {name: other, namespace: default}, spec: {schedulerName: mine}}");
+  client_.Put(std::move(other));
+  env_.RunUntilIdle();
+  EXPECT_EQ(NodeOf("gated"), "");
+  EXPECT_EQ(NodeOf("other"), "");
+}
+
+TEST_F(SchedulerTest, ABindingThatFailsIsTriedAgainAndDoesNotHoldTheRoom) {
+  AddNode("a");
+  bool fail = true;
+  client_.SetFault([&fail](const client::FakeClient::Call& call) {
+    return fail && call.subresource == "binding" ? Status(Code::kUnavailable, "no") : Status();
+  });
+  AddPod("web");
+  EXPECT_EQ(NodeOf("web"), "");
+  fail = false;
+  env_.Advance(std::chrono::seconds(3));
+  EXPECT_EQ(NodeOf("web"), "a");
+}
+
+}  // namespace
+}  // namespace gantry::scheduler

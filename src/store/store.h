@@ -74,6 +74,8 @@ class CommitObserver {
   virtual void OnCommit(const std::vector<Event>& events) = 0;
   // History up to `revision` is forgotten.
   virtual void OnCompact(int64_t revision) = 0;
+  // The store failed for good; the process should end.
+  virtual void OnFailure(const Status& status) = 0;
 };
 
 // A subscription. Destroying it ends it.

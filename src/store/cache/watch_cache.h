@@ -43,8 +43,9 @@ struct Selection {
   Selection() = default;
   std::string ns;           // empty: all namespaces
   std::string name;         // empty: all names
-  std::string index;        // empty, or an index declared with AddIndex ...
-  std::string index_value;  // ... and the value looked for
+  // Empty, or an index declared with AddIndex, or "label:KEY" (made on first need); and the value looked for.
+  std::string index;
+  std::string index_value;
   std::function<bool(const api::Object&)> matches;  // null: all
 };
 
@@ -107,7 +108,8 @@ class WatchCaches {
   ~WatchCaches();
 
   void AddIndex(const api::KindInfo& kind, std::string name, IndexFunction function);
-  // Loads everything under /registry/ that belongs to `kinds` (storage kinds); serves when it returns.
+  // Loads everything under /registry/ that belongs to `kinds` (storage kinds), and recent changes, so that watches of
+  // before a restart go on; serves when it returns.
   Task<Status> Start(std::vector<const api::KindInfo*> kinds);
   Task<> Stop();
 

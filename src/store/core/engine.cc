@@ -364,9 +364,13 @@ bool Engine::DoIdleWork() {
 void Engine::Fail(const Status& status) {
   log::Error("store", "the store failed and takes no more requests; the process has to be started again",
              {{"error", status.message()}});
-  absl::MutexLock lock(&mutex_);
-  failure_ = status;
-  for (Stream* stream : streams_) stream->Wakeup();
+  {
+    absl::MutexLock lock(&mutex_);
+    failure_ = status;
+    for (Stream* stream : streams_) stream->Wakeup();
+  }
+  absl::MutexLock lock(&observers_mutex_);
+  for (CommitObserver* observer : observers_) observer->OnFailure(status);
 }
 
 Task<Result<std::optional<Record>>> Engine::Get(std::string key, int64_t revision) {

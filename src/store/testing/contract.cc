@@ -275,6 +275,7 @@ class Recorder : public CommitObserver {
     count += events.size();
   }
   void OnCompact(int64_t revision) override { compacted = revision; }
+  void OnFailure(const Status&) override {}
 
   std::atomic<int64_t> last_revision = 0, compacted = 0;
   std::atomic<size_t> count = 0;

@@ -35,3 +35,13 @@ function(gantry_precompile target)
     target_precompile_headers(${target} REUSE_FROM gantry_pch)
   endif()
 endfunction()
+
+# gantry_fuzz(NAME SOURCES ... USES ... LIBRARIES ...): one libFuzzer program, fuzz_NAME.
+function(gantry_fuzz name)
+  cmake_parse_arguments(FUZZ "" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+  add_executable(fuzz_${name} ${FUZZ_SOURCES})
+  target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  list(TRANSFORM FUZZ_USES PREPEND gantry_)
+  target_link_libraries(fuzz_${name} PRIVATE ${FUZZ_USES} ${FUZZ_LIBRARIES})
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+endfunction()

@@ -76,7 +76,7 @@ class Http1Session : public Session {
   void Shutdown() override {
     shutdown_ = true;
     rules_.keep_alive = false;
-    if (part_ == Part::kHead && in_.empty()) return connection_.CloseAfterFlush();
+    if (part_ == Part::kHead && in_.empty() && out_.empty()) return connection_.Abort();
     if (streaming_ && cancel_) cancel_->Cancel();
   }
 

@@ -215,6 +215,11 @@ Socket::Socket(Executor strand, int fd, std::shared_ptr<const TlsContext> tls, s
 
 Socket::~Socket() { Close(); }
 
+void Socket::OfferHttp1Only() {
+  static constexpr unsigned char kHttp1[] = "\x08http/1.1";
+  if (impl_->ssl) SSL_set_alpn_protos(impl_->ssl, kHttp1, sizeof kHttp1 - 1);
+}
+
 IoResult Socket::Handshake() {
   if (!impl_->ssl) return {IoState::kDone};
   if (closed()) return {IoState::kFailed};
@@ -495,6 +500,7 @@ Task<Result<std::shared_ptr<Socket>>> Dial(Env& env, DialOptions options) {
   GANTRY_CO_ASSIGN(const int fd, co_await Connect(env, strand, std::move(endpoints), deadline, context));
   const std::string& name = options.server_name.empty() ? options.host : options.server_name;
   auto socket = std::make_shared<Socket>(strand, fd, options.tls, name);
+  if (options.http1_only) socket->OfferHttp1Only();
   GANTRY_CO_TRY(co_await CompleteHandshake(env, socket, deadline, context));
   co_return socket;
 }

@@ -38,6 +38,8 @@ class Socket {
   Socket(Executor strand, int fd, std::shared_ptr<const TlsContext> tls, std::string_view server_name = {});
   ~Socket();
 
+  // Before the handshake, for clients: HTTP/2 is not offered on this connection.
+  void OfferHttp1Only();
   // One step of the TLS handshake (kDone when complete; at once without TLS).
   IoResult Handshake();
   IoResult Read(std::span<char> into);
@@ -86,6 +88,7 @@ struct DialOptions {
   uint16_t port = 0;
   std::shared_ptr<const TlsContext> tls;  // null: plain
   std::string server_name;                // empty: host
+  bool http1_only = false;
   Duration timeout = std::chrono::seconds(10);
 };
 // Connects and completes the handshake. Runs on the awaiting coroutine's executor, which becomes the socket's and

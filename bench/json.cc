@@ -47,7 +47,8 @@ double MedianMicroseconds(int iterations, const std::function<void()>& body) {
   std::vector<double> rounds;
   for (int round = 0; round < 7; ++round) {
     const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < iterations; ++i) body();
+    for (int i = 0; i < iterations; ++i)
+      body();
     const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
     rounds.push_back(took.count() / iterations);
   }
@@ -72,23 +73,34 @@ int main() {
   Print("pod_binary_bytes", static_cast<double>(sealed.size()), "B");
 
   constexpr int kIterations = 20000;
-  Print("json_read_us", MedianMicroseconds(kIterations, [&] {
-          Pod read;
-          gantry::api::JsonIssues issues;
-          (void)gantry::api::ReadJson(kPod, &read, &issues);
-        }), "us");
-  Print("json_write_us", MedianMicroseconds(kIterations, [&] {
-          out.clear();
-          gantry::api::WriteObjectJson(kind, pod, 1, &out);
-        }), "us");
-  Print("binary_read_us", MedianMicroseconds(kIterations, [&] {
-          Pod read;
-          (void)gantry::api::ParseSealed(sealed, &read);
-        }), "us");
-  Print("binary_write_us", MedianMicroseconds(kIterations, [&] { (void)gantry::api::Seal(kind, pod); }), "us");
+  Print("json_read_us",
+        MedianMicroseconds(kIterations,
+                           [&] {
+                             Pod read;
+                             gantry::api::JsonIssues issues;
+                             (void)gantry::api::ReadJson(kPod, &read, &issues);
+                           }),
+        "us");
+  Print("json_write_us",
+        MedianMicroseconds(kIterations,
+                           [&] {
+                             out.clear();
+                             gantry::api::WriteObjectJson(kind, pod, 1, &out);
+                           }),
+        "us");
+  Print("binary_read_us",
+        MedianMicroseconds(kIterations,
+                           [&] {
+                             Pod read;
+                             (void)gantry::api::ParseSealed(sealed, &read);
+                           }),
+        "us");
+  Print("binary_write_us",
+        MedianMicroseconds(kIterations, [&] { (void)gantry::api::Seal(kind, pod); }), "us");
   const auto stored = std::make_shared<const std::string>(sealed);
-  Print("object_from_stored_us", MedianMicroseconds(kIterations, [&] {
-          (void)gantry::api::Object::FromStored(kind, stored, 7);
-        }), "us");
+  Print("object_from_stored_us",
+        MedianMicroseconds(kIterations,
+                           [&] { (void)gantry::api::Object::FromStored(kind, stored, 7); }),
+        "us");
   return 0;
 }

@@ -1,4 +1,5 @@
-// The binary envelope as clients send it: damage is an error, and what is accepted can be written as JSON.
+// The binary envelope as clients send it: damage is an error, and what is accepted can be written
+// as JSON.
 
 #include <cstdint>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// JSON of API objects: whatever is read must come back the same when it is written and read again, in JSON and in binary.
-// The first byte picks the type.
+// JSON of API objects: whatever is read must come back the same when it is written and read again,
+// in JSON and in binary. The first byte picks the type.
 
 #include <google/protobuf/message.h>
 

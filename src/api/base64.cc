@@ -7,12 +7,14 @@
 namespace gantry::api {
 namespace {
 
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kAlphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 constexpr std::array<int8_t, 256> kValues = [] {
   std::array<int8_t, 256> values{};
   values.fill(-1);
-  for (size_t i = 0; i < kAlphabet.size(); ++i) values[static_cast<uint8_t>(kAlphabet[i])] = static_cast<int8_t>(i);
+  for (size_t i = 0; i < kAlphabet.size(); ++i)
+    values[static_cast<uint8_t>(kAlphabet[i])] = static_cast<int8_t>(i);
   return values;
 }();
 
@@ -20,7 +22,9 @@ constexpr std::array<int8_t, 256> kValues = [] {
 
 void AppendBase64(std::string_view bytes, std::string* out) {
   out->reserve(out->size() + (bytes.size() + 2) / 3 * 4);
-  auto byte = [&](size_t i) -> uint32_t { return i < bytes.size() ? static_cast<uint8_t>(bytes[i]) : 0; };
+  auto byte = [&](size_t i) -> uint32_t {
+    return i < bytes.size() ? static_cast<uint8_t>(bytes[i]) : 0;
+  };
   for (size_t i = 0; i < bytes.size(); i += 3) {
     const uint32_t group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
     out->push_back(kAlphabet[group >> 18]);

@@ -21,7 +21,8 @@ using google::protobuf::Message;
 namespace hpa1 = autoscaling::v1;
 namespace hpa2 = autoscaling::v2;
 
-// --- Events --------------------------------------------------------------------------------------------------------
+// --- Events
+// --------------------------------------------------------------------------------------------------------
 
 void Convert(const core::v1::Event& in, events::v1::Event* out) {
   *out->mutable_metadata() = in.metadata();
@@ -50,8 +51,10 @@ void Convert(const events::v1::Event& in, core::v1::Event* out) {
   out->set_reason(in.reason());
   out->set_message(in.note());
   *out->mutable_source() = in.deprecated_source();
-  if (in.has_deprecated_first_timestamp()) *out->mutable_first_timestamp() = in.deprecated_first_timestamp();
-  if (in.has_deprecated_last_timestamp()) *out->mutable_last_timestamp() = in.deprecated_last_timestamp();
+  if (in.has_deprecated_first_timestamp())
+    *out->mutable_first_timestamp() = in.deprecated_first_timestamp();
+  if (in.has_deprecated_last_timestamp())
+    *out->mutable_last_timestamp() = in.deprecated_last_timestamp();
   out->set_count(in.deprecated_count());
   out->set_type(in.type());
   if (in.has_event_time()) *out->mutable_event_time() = in.event_time();
@@ -65,7 +68,8 @@ void Convert(const events::v1::Event& in, core::v1::Event* out) {
   out->set_reporting_instance(in.reporting_instance());
 }
 
-// --- HorizontalPodAutoscaler ---------------------------------------------------------------------------------------
+// --- HorizontalPodAutoscaler
+// ---------------------------------------------------------------------------------------
 
 // What v1 has no fields for travels in these annotations.
 constexpr char kMetrics[] = "autoscaling.alpha.kubernetes.io/metrics";
@@ -84,7 +88,8 @@ template <class T>
 void ConvertCondition(const auto& in, T* out) {
   out->set_type(in.type());
   out->set_status(in.status());
-  if (in.has_last_transition_time()) *out->mutable_last_transition_time() = in.last_transition_time();
+  if (in.has_last_transition_time())
+    *out->mutable_last_transition_time() = in.last_transition_time();
   out->set_reason(in.reason());
   out->set_message(in.message());
 }
@@ -101,7 +106,8 @@ void Convert(const hpa1::MetricSpec& in, hpa2::MetricSpec* out) {
   if (in.has_object()) {
     auto* object = out->mutable_object();
     ConvertReference(in.object().target(), object->mutable_described_object());
-    SetMetric(in.object().metric_name(), in.object().has_selector(), in.object().selector(), object->mutable_metric());
+    SetMetric(in.object().metric_name(), in.object().has_selector(), in.object().selector(),
+              object->mutable_metric());
     if (in.object().has_average_value()) {
       object->mutable_target()->set_type("AverageValue");
       *object->mutable_target()->mutable_average_value() = in.object().average_value();
@@ -112,7 +118,8 @@ void Convert(const hpa1::MetricSpec& in, hpa2::MetricSpec* out) {
   }
   if (in.has_pods()) {
     auto* pods = out->mutable_pods();
-    SetMetric(in.pods().metric_name(), in.pods().has_selector(), in.pods().selector(), pods->mutable_metric());
+    SetMetric(in.pods().metric_name(), in.pods().has_selector(), in.pods().selector(),
+              pods->mutable_metric());
     pods->mutable_target()->set_type("AverageValue");
     *pods->mutable_target()->mutable_average_value() = in.pods().target_average_value();
   }
@@ -120,7 +127,8 @@ void Convert(const hpa1::MetricSpec& in, hpa2::MetricSpec* out) {
     target->set_type(source.has_target_average_utilization() ? "Utilization" : "AverageValue");
     if (source.has_target_average_utilization())
       target->set_average_utilization(source.target_average_utilization());
-    if (source.has_target_average_value()) *target->mutable_average_value() = source.target_average_value();
+    if (source.has_target_average_value())
+      *target->mutable_average_value() = source.target_average_value();
   };
   if (in.has_resource()) {
     out->mutable_resource()->set_name(in.resource().name());
@@ -133,10 +141,12 @@ void Convert(const hpa1::MetricSpec& in, hpa2::MetricSpec* out) {
   }
   if (in.has_external()) {
     auto* external = out->mutable_external();
-    SetMetric(in.external().metric_name(), in.external().has_metric_selector(), in.external().metric_selector(),
-              external->mutable_metric());
-    external->mutable_target()->set_type(in.external().has_target_value() ? "Value" : "AverageValue");
-    if (in.external().has_target_value()) *external->mutable_target()->mutable_value() = in.external().target_value();
+    SetMetric(in.external().metric_name(), in.external().has_metric_selector(),
+              in.external().metric_selector(), external->mutable_metric());
+    external->mutable_target()->set_type(in.external().has_target_value() ? "Value"
+                                                                          : "AverageValue");
+    if (in.external().has_target_value())
+      *external->mutable_target()->mutable_value() = in.external().target_value();
     if (in.external().has_target_average_value())
       *external->mutable_target()->mutable_average_value() = in.external().target_average_value();
   }
@@ -148,19 +158,24 @@ void Convert(const hpa2::MetricSpec& in, hpa1::MetricSpec* out) {
     auto* object = out->mutable_object();
     ConvertReference(in.object().described_object(), object->mutable_target());
     object->set_metric_name(in.object().metric().name());
-    if (in.object().metric().has_selector()) *object->mutable_selector() = in.object().metric().selector();
-    if (in.object().target().has_value()) *object->mutable_target_value() = in.object().target().value();
+    if (in.object().metric().has_selector())
+      *object->mutable_selector() = in.object().metric().selector();
+    if (in.object().target().has_value())
+      *object->mutable_target_value() = in.object().target().value();
     if (in.object().target().has_average_value())
       *object->mutable_average_value() = in.object().target().average_value();
   }
   if (in.has_pods()) {
     out->mutable_pods()->set_metric_name(in.pods().metric().name());
-    if (in.pods().metric().has_selector()) *out->mutable_pods()->mutable_selector() = in.pods().metric().selector();
+    if (in.pods().metric().has_selector())
+      *out->mutable_pods()->mutable_selector() = in.pods().metric().selector();
     *out->mutable_pods()->mutable_target_average_value() = in.pods().target().average_value();
   }
   auto resource_source = [](const hpa2::MetricTarget& target, auto* source) {
-    if (target.has_average_utilization()) source->set_target_average_utilization(target.average_utilization());
-    if (target.has_average_value()) *source->mutable_target_average_value() = target.average_value();
+    if (target.has_average_utilization())
+      source->set_target_average_utilization(target.average_utilization());
+    if (target.has_average_value())
+      *source->mutable_target_average_value() = target.average_value();
   };
   if (in.has_resource()) {
     out->mutable_resource()->set_name(in.resource().name());
@@ -176,7 +191,8 @@ void Convert(const hpa2::MetricSpec& in, hpa1::MetricSpec* out) {
     external->set_metric_name(in.external().metric().name());
     if (in.external().metric().has_selector())
       *external->mutable_metric_selector() = in.external().metric().selector();
-    if (in.external().target().has_value()) *external->mutable_target_value() = in.external().target().value();
+    if (in.external().target().has_value())
+      *external->mutable_target_value() = in.external().target().value();
     if (in.external().target().has_average_value())
       *external->mutable_target_average_value() = in.external().target().average_value();
   }
@@ -187,7 +203,8 @@ void Convert(const hpa1::MetricStatus& in, hpa2::MetricStatus* out) {
   if (in.has_object()) {
     auto* object = out->mutable_object();
     ConvertReference(in.object().target(), object->mutable_described_object());
-    SetMetric(in.object().metric_name(), in.object().has_selector(), in.object().selector(), object->mutable_metric());
+    SetMetric(in.object().metric_name(), in.object().has_selector(), in.object().selector(),
+              object->mutable_metric());
     *object->mutable_current()->mutable_value() = in.object().current_value();
     if (in.object().has_average_value())
       *object->mutable_current()->mutable_average_value() = in.object().average_value();
@@ -195,7 +212,8 @@ void Convert(const hpa1::MetricStatus& in, hpa2::MetricStatus* out) {
   if (in.has_pods()) {
     SetMetric(in.pods().metric_name(), in.pods().has_selector(), in.pods().selector(),
               out->mutable_pods()->mutable_metric());
-    *out->mutable_pods()->mutable_current()->mutable_average_value() = in.pods().current_average_value();
+    *out->mutable_pods()->mutable_current()->mutable_average_value() =
+        in.pods().current_average_value();
   }
   auto resource_current = [](const auto& status, hpa2::MetricValueStatus* current) {
     if (status.has_current_average_utilization())
@@ -213,8 +231,8 @@ void Convert(const hpa1::MetricStatus& in, hpa2::MetricStatus* out) {
   }
   if (in.has_external()) {
     auto* external = out->mutable_external();
-    SetMetric(in.external().metric_name(), in.external().has_metric_selector(), in.external().metric_selector(),
-              external->mutable_metric());
+    SetMetric(in.external().metric_name(), in.external().has_metric_selector(),
+              in.external().metric_selector(), external->mutable_metric());
     *external->mutable_current()->mutable_value() = in.external().current_value();
     if (in.external().has_current_average_value())
       *external->mutable_current()->mutable_average_value() = in.external().current_average_value();
@@ -227,19 +245,24 @@ void Convert(const hpa2::MetricStatus& in, hpa1::MetricStatus* out) {
     auto* object = out->mutable_object();
     ConvertReference(in.object().described_object(), object->mutable_target());
     object->set_metric_name(in.object().metric().name());
-    if (in.object().metric().has_selector()) *object->mutable_selector() = in.object().metric().selector();
-    if (in.object().current().has_value()) *object->mutable_current_value() = in.object().current().value();
+    if (in.object().metric().has_selector())
+      *object->mutable_selector() = in.object().metric().selector();
+    if (in.object().current().has_value())
+      *object->mutable_current_value() = in.object().current().value();
     if (in.object().current().has_average_value())
       *object->mutable_average_value() = in.object().current().average_value();
   }
   if (in.has_pods()) {
     out->mutable_pods()->set_metric_name(in.pods().metric().name());
-    if (in.pods().metric().has_selector()) *out->mutable_pods()->mutable_selector() = in.pods().metric().selector();
+    if (in.pods().metric().has_selector())
+      *out->mutable_pods()->mutable_selector() = in.pods().metric().selector();
     *out->mutable_pods()->mutable_current_average_value() = in.pods().current().average_value();
   }
   auto resource_status = [](const hpa2::MetricValueStatus& current, auto* status) {
-    if (current.has_average_utilization()) status->set_current_average_utilization(current.average_utilization());
-    if (current.has_average_value()) *status->mutable_current_average_value() = current.average_value();
+    if (current.has_average_utilization())
+      status->set_current_average_utilization(current.average_utilization());
+    if (current.has_average_value())
+      *status->mutable_current_average_value() = current.average_value();
   };
   if (in.has_resource()) {
     out->mutable_resource()->set_name(in.resource().name());
@@ -255,15 +278,18 @@ void Convert(const hpa2::MetricStatus& in, hpa1::MetricStatus* out) {
     external->set_metric_name(in.external().metric().name());
     if (in.external().metric().has_selector())
       *external->mutable_metric_selector() = in.external().metric().selector();
-    if (in.external().current().has_value()) *external->mutable_current_value() = in.external().current().value();
+    if (in.external().current().has_value())
+      *external->mutable_current_value() = in.external().current().value();
     if (in.external().current().has_average_value())
       *external->mutable_current_average_value() = in.external().current().average_value();
   }
 }
 
-// Reads the annotation's list of T, item by item; false where there is none or where it does not read.
+// Reads the annotation's list of T, item by item; false where there is none or where it does not
+// read.
 template <class T>
-bool ReadAnnotation(const meta::v1::ObjectMeta& meta, const char* name, google::protobuf::RepeatedPtrField<T>* out) {
+bool ReadAnnotation(const meta::v1::ObjectMeta& meta, const char* name,
+                    google::protobuf::RepeatedPtrField<T>* out) {
   auto it = meta.annotations().find(name);
   if (it == meta.annotations().end()) return false;
   Result<JsonValue> list = JsonValue::Parse(it->second);
@@ -305,7 +331,8 @@ void Convert(const hpa1::HorizontalPodAutoscaler& in, hpa2::HorizontalPodAutosca
   spec->set_max_replicas(in.spec().max_replicas());
   google::protobuf::RepeatedPtrField<hpa1::MetricSpec> metrics;
   if (ReadAnnotation(in.metadata(), kMetrics, &metrics))
-    for (const auto& metric : metrics) Convert(metric, spec->add_metrics());
+    for (const auto& metric : metrics)
+      Convert(metric, spec->add_metrics());
   if (in.spec().has_target_cpu_utilization_percentage()) {
     auto* metric = spec->add_metrics();
     metric->set_type("Resource");
@@ -314,19 +341,23 @@ void Convert(const hpa1::HorizontalPodAutoscaler& in, hpa2::HorizontalPodAutosca
     metric->mutable_resource()->mutable_target()->set_average_utilization(
         in.spec().target_cpu_utilization_percentage());
   }
-  if (auto it = in.metadata().annotations().find(kBehavior); it != in.metadata().annotations().end()) {
+  if (auto it = in.metadata().annotations().find(kBehavior);
+      it != in.metadata().annotations().end()) {
     hpa2::HorizontalPodAutoscalerBehavior behavior;
     if (ReadJson(it->second, &behavior).ok()) *spec->mutable_behavior() = behavior;
   }
 
   auto* status = out->mutable_status();
-  if (in.status().has_observed_generation()) status->set_observed_generation(in.status().observed_generation());
-  if (in.status().has_last_scale_time()) *status->mutable_last_scale_time() = in.status().last_scale_time();
+  if (in.status().has_observed_generation())
+    status->set_observed_generation(in.status().observed_generation());
+  if (in.status().has_last_scale_time())
+    *status->mutable_last_scale_time() = in.status().last_scale_time();
   status->set_current_replicas(in.status().current_replicas());
   status->set_desired_replicas(in.status().desired_replicas());
   google::protobuf::RepeatedPtrField<hpa1::MetricStatus> current;
   if (ReadAnnotation(in.metadata(), kCurrentMetrics, &current)) {
-    for (const auto& metric : current) Convert(metric, status->add_current_metrics());
+    for (const auto& metric : current)
+      Convert(metric, status->add_current_metrics());
   } else if (in.status().has_current_cpu_utilization_percentage()) {
     auto* metric = status->add_current_metrics();
     metric->set_type("Resource");
@@ -336,7 +367,8 @@ void Convert(const hpa1::HorizontalPodAutoscaler& in, hpa2::HorizontalPodAutosca
   }
   google::protobuf::RepeatedPtrField<hpa1::HorizontalPodAutoscalerCondition> conditions;
   if (ReadAnnotation(in.metadata(), kConditions, &conditions))
-    for (const auto& condition : conditions) ConvertCondition(condition, status->add_conditions());
+    for (const auto& condition : conditions)
+      ConvertCondition(condition, status->add_conditions());
 }
 
 void Convert(const hpa2::HorizontalPodAutoscaler& in, hpa1::HorizontalPodAutoscaler* out) {
@@ -364,8 +396,10 @@ void Convert(const hpa2::HorizontalPodAutoscaler& in, hpa1::HorizontalPodAutosca
   }
 
   auto* status = out->mutable_status();
-  if (in.status().has_observed_generation()) status->set_observed_generation(in.status().observed_generation());
-  if (in.status().has_last_scale_time()) *status->mutable_last_scale_time() = in.status().last_scale_time();
+  if (in.status().has_observed_generation())
+    status->set_observed_generation(in.status().observed_generation());
+  if (in.status().has_last_scale_time())
+    *status->mutable_last_scale_time() = in.status().last_scale_time();
   status->set_current_replicas(in.status().current_replicas());
   status->set_desired_replicas(in.status().desired_replicas());
   google::protobuf::RepeatedPtrField<hpa1::MetricStatus> current;
@@ -373,18 +407,21 @@ void Convert(const hpa2::HorizontalPodAutoscaler& in, hpa1::HorizontalPodAutosca
     Convert(metric, current.Add());
     if (metric.type() == "Resource" && metric.resource().name() == "cpu" &&
         metric.resource().current().has_average_utilization())
-      status->set_current_cpu_utilization_percentage(metric.resource().current().average_utilization());
+      status->set_current_cpu_utilization_percentage(
+          metric.resource().current().average_utilization());
   }
   WriteAnnotation(current, kCurrentMetrics, out->mutable_metadata());
   google::protobuf::RepeatedPtrField<hpa1::HorizontalPodAutoscalerCondition> conditions;
-  for (const auto& condition : in.status().conditions()) ConvertCondition(condition, conditions.Add());
+  for (const auto& condition : in.status().conditions())
+    ConvertCondition(condition, conditions.Add());
   WriteAnnotation(conditions, kConditions, out->mutable_metadata());
 }
 
 // True, and done, where the two messages are From and To.
 template <class From, class To>
 bool TryConvert(const Message& in, Message* out) {
-  if (in.GetDescriptor() != From::descriptor() || out->GetDescriptor() != To::descriptor()) return false;
+  if (in.GetDescriptor() != From::descriptor() || out->GetDescriptor() != To::descriptor())
+    return false;
   Convert(static_cast<const From&>(in), static_cast<To*>(out));
   return true;
 }

@@ -46,15 +46,18 @@ bool ReadBytes(CodedInputStream* in, std::string_view* out) {
   }
   const void* data = nullptr;
   int available = 0;
-  if (!in->GetDirectBufferPointer(&data, &available) || static_cast<uint32_t>(available) < size) return false;
+  if (!in->GetDirectBufferPointer(&data, &available) || static_cast<uint32_t>(available) < size)
+    return false;
   *out = {static_cast<const char*>(data), size};
   return in->Skip(static_cast<int>(size));
 }
 
-// Calls `take(tag, bytes)` for each length-delimited field, which takes it or says that it does not know it.
+// Calls `take(tag, bytes)` for each length-delimited field, which takes it or says that it does not
+// know it.
 template <class Take>
 bool ReadFields(std::string_view bytes, Take take) {
-  CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
+  CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                      static_cast<int>(bytes.size()));
   while (const uint32_t tag = in.ReadTag()) {
     std::string_view value;
     if ((tag & 7) == 2) {
@@ -68,7 +71,8 @@ bool ReadFields(std::string_view bytes, Take take) {
 
 Status Damaged() { return BadRequest("the object is not a valid Kubernetes protobuf message"); }
 
-void AppendHead(std::string_view api_version, std::string_view kind, size_t raw_size, std::string* out) {
+void AppendHead(std::string_view api_version, std::string_view kind, size_t raw_size,
+                std::string* out) {
   out->append(kEnvelopeMagic);
   std::string type_meta;
   AppendField(kTag1, api_version, &type_meta);
@@ -78,7 +82,8 @@ void AppendHead(std::string_view api_version, std::string_view kind, size_t raw_
   AppendVarint(raw_size, out);
 }
 
-void AppendTail(std::string_view content_encoding, std::string_view content_type, std::string* out) {
+void AppendTail(std::string_view content_encoding, std::string_view content_type,
+                std::string* out) {
   AppendField(kTag3, content_encoding, out);
   AppendField(kTag4, content_type, out);
 }
@@ -86,7 +91,9 @@ void AppendTail(std::string_view content_encoding, std::string_view content_type
 }  // namespace
 
 Result<Envelope> OpenEnvelope(std::string_view bytes) {
-  if (!IsEnvelope(bytes)) return BadRequest("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
+  if (!IsEnvelope(bytes))
+    return BadRequest(
+        "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
   if (bytes.size() > static_cast<size_t>(INT32_MAX)) return Damaged();
   bytes.remove_prefix(kEnvelopeMagic.size());
   Envelope envelope;
@@ -98,10 +105,17 @@ Result<Envelope> OpenEnvelope(std::string_view bytes) {
           if (inner == kTag2) envelope.kind = text;
           return true;
         });
-      case kTag2: envelope.raw = value; break;
-      case kTag3: envelope.content_encoding = value; break;
-      case kTag4: envelope.content_type = value; break;
-      default: break;
+      case kTag2:
+        envelope.raw = value;
+        break;
+      case kTag3:
+        envelope.content_encoding = value;
+        break;
+      case kTag4:
+        envelope.content_type = value;
+        break;
+      default:
+        break;
     }
     return true;
   });
@@ -153,7 +167,8 @@ Status ParseSealed(std::string_view bytes, google::protobuf::Message* out) {
   GANTRY_ASSIGN(Envelope envelope, OpenEnvelope(bytes));
   if (!envelope.content_encoding.empty())
     return BadRequest("the object's content encoding is not supported");
-  if (!out->ParseFromArray(envelope.raw.data(), static_cast<int>(envelope.raw.size()))) return Damaged();
+  if (!out->ParseFromArray(envelope.raw.data(), static_cast<int>(envelope.raw.size())))
+    return Damaged();
   return {};
 }
 

@@ -20,9 +20,15 @@ TEST(EnvelopeTest, BytesAreThoseOfAKubernetesEtcd) {
   const std::string sealed = Seal(KindOf<core::v1::ConfigMap>(), Sample());
   const std::string expected(
       "k8s\0"
-      "\n\x0f\n\x02v1\x12\x09" "ConfigMap"
-      "\x12\x0d" "\n\x03\n\x01" "a" "\x12\x06\n\x01k\x12\x01v"
-      "\x1a\0" "\"\0", 4 + 17 + 15 + 4);
+      "\n\x0f\n\x02v1\x12\x09"
+      "ConfigMap"
+      "\x12\x0d"
+      "\n\x03\n\x01"
+      "a"
+      "\x12\x06\n\x01k\x12\x01v"
+      "\x1a\0"
+      "\"\0",
+      4 + 17 + 15 + 4);
   EXPECT_EQ(sealed, expected);
 }
 
@@ -37,8 +43,10 @@ TEST(EnvelopeTest, RevisionIsMergedWithoutDecoding) {
 
 TEST(EnvelopeTest, EqualObjectsGiveEqualBytes) {
   core::v1::ConfigMap a, b;
-  for (int i = 0; i < 50; ++i) (*a.mutable_data())[std::to_string(i)] = "x";
-  for (int i = 49; i >= 0; --i) (*b.mutable_data())[std::to_string(i)] = "x";
+  for (int i = 0; i < 50; ++i)
+    (*a.mutable_data())[std::to_string(i)] = "x";
+  for (int i = 49; i >= 0; --i)
+    (*b.mutable_data())[std::to_string(i)] = "x";
   EXPECT_EQ(Seal(KindOf<core::v1::ConfigMap>(), a), Seal(KindOf<core::v1::ConfigMap>(), b));
 }
 
@@ -48,7 +56,8 @@ TEST(EnvelopeTest, AnyDamageIsAnErrorOrAnotherObjectButNeverACrash) {
     // Cut between two fields it is the envelope of an empty message.
     const bool between_fields = length == 4 || length == 21;
     core::v1::ConfigMap out;
-    EXPECT_EQ(ParseSealed(std::string_view(sealed).substr(0, length), &out).ok(), between_fields) << length;
+    EXPECT_EQ(ParseSealed(std::string_view(sealed).substr(0, length), &out).ok(), between_fields)
+        << length;
   }
   for (size_t i = 0; i < sealed.size(); ++i) {
     for (int bit = 0; bit < 8; ++bit) {
@@ -73,7 +82,8 @@ TEST(EnvelopeTest, UnknownFieldsOfClientsAreDropped) {
   const std::string sealed = Seal(KindOf<core::v1::ConfigMap>(), known);
   core::v1::ConfigMap out;
   ASSERT_TRUE(ParseSealedInput(sealed, &out).ok());
-  EXPECT_EQ(Seal(KindOf<core::v1::ConfigMap>(), out), Seal(KindOf<core::v1::ConfigMap>(), Sample()));
+  EXPECT_EQ(Seal(KindOf<core::v1::ConfigMap>(), out),
+            Seal(KindOf<core::v1::ConfigMap>(), Sample()));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Every message and field against the published facts of the Kubernetes API, where those are at hand: in the file that
-// GANTRY_K8S_API_FACTS names, or beside the repository.
+// Every message and field against the published facts of the Kubernetes API, where those are at
+// hand: in the file that GANTRY_K8S_API_FACTS names, or beside the repository.
 
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
@@ -37,10 +37,12 @@ JsonValue LoadFacts() {
   return facts.ok() ? *facts : JsonValue();
 }
 
-// "map<string,k8s.io...Quantity>", "k8s.io.api.core.v1.Container", "int32": the type as the facts name it in full.
+// "map<string,k8s.io...Quantity>", "k8s.io.api.core.v1.Container", "int32": the type as the facts
+// name it in full.
 std::string TypeName(const FieldDescriptor* field) {
   if (field->is_map()) return "map<string," + TypeName(field->message_type()->map_value()) + ">";
-  if (field->message_type() != nullptr) return std::string(SchemaOf(field->message_type()).k8s_name());
+  if (field->message_type() != nullptr)
+    return std::string(SchemaOf(field->message_type()).k8s_name());
   return field->type_name();
 }
 
@@ -48,7 +50,9 @@ std::string FactType(std::string type, const std::string& package) {
   static const std::map<std::string, std::string> kJsonOnly = {
       {"interface{}", "k8s.io.apimachinery.pkg.runtime.RawExtension"},
       {"runtime.RawExtension", "k8s.io.apimachinery.pkg.runtime.RawExtension"},
-      {"IncludeObjectPolicy", "string"}, {"RowConditionType", "string"}, {"ConditionStatus", "string"}};
+      {"IncludeObjectPolicy", "string"},
+      {"RowConditionType", "string"},
+      {"ConditionStatus", "string"}};
   if (type.starts_with("map<string,"))
     return "map<string," + FactType(type.substr(11, type.size() - 12), package) + ">";
   if (auto it = kJsonOnly.find(type); it != kJsonOnly.end()) return it->second;
@@ -59,7 +63,8 @@ std::string FactType(std::string type, const std::string& package) {
 std::vector<std::string> Keys(const JsonValue& fact) {
   std::vector<std::string> keys;
   if (const JsonValue* list = fact.Find("listMapKey"))
-    for (const JsonValue& key : list->as_array()) keys.push_back(key.as_string());
+    for (const JsonValue& key : list->as_array())
+      keys.push_back(key.as_string());
   return keys;
 }
 
@@ -77,7 +82,8 @@ void CheckField(const JsonValue& fact, const FieldDescriptor* field, const Descr
   const FieldSchema* own = schema.Find(TextOf(fact, "name"));
   ASSERT_NE(own, nullptr) << TextOf(fact, "name");
   EXPECT_EQ(own->required, !Flag(fact, "optional"));
-  const bool value_message = own->type == ValueType::kMessage && !own->list && !own->map && !Flag(fact, "pointer");
+  const bool value_message =
+      own->type == ValueType::kMessage && !own->list && !own->map && !Flag(fact, "pointer");
   EXPECT_EQ(own->always, value_message ? !Flag(fact, "omitzero") : !Flag(fact, "omitempty"));
   if (own->type != ValueType::kMessage) EXPECT_EQ(own->pointer, Flag(fact, "pointer"));
 
@@ -112,14 +118,16 @@ void CheckMessage(const std::string& name, const JsonValue& fact, const Descript
   for (size_t i = 0; i < fields.size(); ++i) {
     // Fields stand in the order of the facts, which is the order of the JSON.
     const FieldDescriptor* field = message->field(static_cast<int>(i));
-    if (!json_only) EXPECT_EQ(std::to_string(field->number()), TextOf(fields[i], "number")) << field->full_name();
+    if (!json_only)
+      EXPECT_EQ(std::to_string(field->number()), TextOf(fields[i], "number")) << field->full_name();
     CheckField(fields[i], field, message, package);
   }
 }
 
 TEST(FactsTest, EveryMessageOfTheGroupsIsThereAsKubernetesHasIt) {
   const JsonValue facts = LoadFacts();
-  if (facts.is_null()) GTEST_SKIP() << "no facts at hand: set GANTRY_K8S_API_FACTS to messages.json";
+  if (facts.is_null())
+    GTEST_SKIP() << "no facts at hand: set GANTRY_K8S_API_FACTS to messages.json";
   std::map<std::string, const Descriptor*, std::less<>> ours;
   std::set<std::string, std::less<>> packages;
   for (const Descriptor* type : testing::AllTypes()) {
@@ -128,9 +136,9 @@ TEST(FactsTest, EveryMessageOfTheGroupsIsThereAsKubernetesHasIt) {
     packages.insert(name.substr(0, name.rfind('.')));
   }
   for (const char* package :
-       {"core.v1", "apps.v1", "discovery.v1", "coordination.v1", "events.v1", "rbac.v1", "authentication.v1",
-        "authorization.v1", "batch.v1", "autoscaling.v1", "autoscaling.v2", "policy.v1", "networking.v1",
-        "storage.v1", "scheduling.v1", "node.v1", "certificates.v1"})
+       {"core.v1", "apps.v1", "discovery.v1", "coordination.v1", "events.v1", "rbac.v1",
+        "authentication.v1", "authorization.v1", "batch.v1", "autoscaling.v1", "autoscaling.v2",
+        "policy.v1", "networking.v1", "storage.v1", "scheduling.v1", "node.v1", "certificates.v1"})
     EXPECT_TRUE(packages.contains(std::string("k8s.io.api.") + package)) << package;
   size_t checked = 0;
   for (const auto& [name, fact] : facts.as_object()) {
@@ -156,8 +164,10 @@ TEST(FactsTest, NamesAndNumbersAreUniqueAndMergeKeysExist) {
             << type->full_name() << "." << field.name << " has no key " << key;
       }
       if (!field.merge_key.empty() && field.message != nullptr)
-        EXPECT_NE(field.message->Find(field.merge_key), nullptr) << type->full_name() << "." << field.name;
-      EXPECT_EQ(field.list_type == ListType::kMap, !field.keys.empty()) << type->full_name() << "." << field.name;
+        EXPECT_NE(field.message->Find(field.merge_key), nullptr)
+            << type->full_name() << "." << field.name;
+      EXPECT_EQ(field.list_type == ListType::kMap, !field.keys.empty())
+          << type->full_name() << "." << field.name;
     }
   }
 }

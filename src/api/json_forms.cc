@@ -25,11 +25,12 @@ const FieldDescriptor* RawField(const Message& message) {
   return nullptr;
 }
 
-// True for text that is a quantity in its canonical form beyond doubt: a short number with a suffix that no
-// larger suffix could shorten.
+// True for text that is a quantity in its canonical form beyond doubt: a short number with a suffix
+// that no larger suffix could shorten.
 bool IsPlainlyCanonical(std::string_view text) {
   size_t digits = 0;
-  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
+  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9')
+    ++digits;
   if (digits == 0 || digits > 3 || text[0] == '0') return false;
   const std::string_view suffix = text.substr(digits);
   return suffix.empty() || suffix == "m" || suffix == "Mi" || suffix == "Gi" || suffix == "Ki";
@@ -37,8 +38,10 @@ bool IsPlainlyCanonical(std::string_view text) {
 
 Status ReadQuantity(std::string_view text, Message* out) {
   auto* quantity = static_cast<resource::Quantity*>(out);
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
   if (IsPlainlyCanonical(text)) {
     quantity->set_string(std::string(text));
     return {};
@@ -67,7 +70,8 @@ Status ReadTextForm(JsonForm form, std::string_view text, Message* out) {
       static_cast<meta::v1::Duration*>(out)->set_duration(duration.count());
       return {};
     }
-    case JsonForm::kQuantity: return ReadQuantity(text, out);
+    case JsonForm::kQuantity:
+      return ReadQuantity(text, out);
     case JsonForm::kIntOrString: {
       auto* value = static_cast<intstr::IntOrString*>(out);
       value->set_type(1);
@@ -75,7 +79,8 @@ Status ReadTextForm(JsonForm form, std::string_view text, Message* out) {
       value->set_str_val(std::string(text));
       return {};
     }
-    default: break;
+    default:
+      break;
   }
   return InternalError("not a textual form");
 }
@@ -126,15 +131,15 @@ void WriteForm(JsonForm form, const Message& message, std::string* out) {
       return;
     case JsonForm::kDuration:
       out->push_back('"');
-      out->append(FormatGoDuration(Duration(static_cast<const meta::v1::Duration&>(message).duration())));
+      out->append(
+          FormatGoDuration(Duration(static_cast<const meta::v1::Duration&>(message).duration())));
       out->push_back('"');
       return;
     case JsonForm::kQuantity: {
       const auto* descriptor = message.GetDescriptor();
-      const std::string& text =
-          descriptor == resource::Quantity::descriptor()
-              ? static_cast<const resource::Quantity&>(message).string()
-              : static_cast<const resource::QuantityValue&>(message).string();
+      const std::string& text = descriptor == resource::Quantity::descriptor()
+                                    ? static_cast<const resource::Quantity&>(message).string()
+                                    : static_cast<const resource::QuantityValue&>(message).string();
       if (text.empty()) {
         out->append("\"0\"");
       } else {
@@ -160,7 +165,8 @@ void WriteForm(JsonForm form, const Message& message, std::string* out) {
       }
       return;
     }
-    default: break;
+    default:
+      break;
   }
   GANTRY_CHECK(false, "not a textual form");
 }
@@ -175,8 +181,8 @@ void AppendCompact(std::string_view json, std::string* out) {
       flush(i);
       out->append(c == '<' ? "\\u003c" : c == '>' ? "\\u003e" : "\\u0026");
       from = i + 1;
-    } else if (static_cast<unsigned char>(c) == 0xE2 && json.substr(i, 2) == "\xE2\x80" && i + 2 < json.size() &&
-               (json[i + 2] & 0xFE) == static_cast<char>(0xA8)) {
+    } else if (static_cast<unsigned char>(c) == 0xE2 && json.substr(i, 2) == "\xE2\x80" &&
+               i + 2 < json.size() && (json[i + 2] & 0xFE) == static_cast<char>(0xA8)) {
       flush(i);
       out->append(json[i + 2] & 1 ? "\\u2029" : "\\u2028");
       from = i + 3;

@@ -8,9 +8,11 @@
 
 namespace gantry::api {
 
-// The JSON of messages whose form is text or raw (JsonForm::kTime to kRaw). Internal to the JSON codec.
+// The JSON of messages whose form is text or raw (JsonForm::kTime to kRaw). Internal to the JSON
+// codec.
 
-// `text` is the string's value. An error is worded as Kubernetes' own decoder of that type words it.
+// `text` is the string's value. An error is worded as Kubernetes' own decoder of that type words
+// it.
 Status ReadTextForm(JsonForm form, std::string_view text, google::protobuf::Message* out);
 
 // Appends the message as JSON; null, "0" or 0 where it is unset, as each form has it.

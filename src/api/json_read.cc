@@ -37,8 +37,9 @@ struct Frame {
   const MessageSchema* owner = nullptr;  // the type that has the field
 };
 
-// One reading of one text. Functions give false when reading must stop: the text is malformed, or a value was refused
-// for good. A value of the wrong type is noted and stepped over, since malformed text further on goes before it.
+// One reading of one text. Functions give false when reading must stop: the text is malformed, or a
+// value was refused for good. A value of the wrong type is noted and stepped over, since malformed
+// text further on goes before it.
 class Reader {
  public:
   Reader(std::string_view text, JsonIssues* issues) : scanner_(text), issues_(issues) {}
@@ -46,7 +47,8 @@ class Reader {
   Status Read(Message* out) {
     const MessageSchema& schema = SchemaOf(out->GetDescriptor());
     const Frame root;
-    if (scanner_.Peek() == 'n' ? !scanner_.Literal("null") : !ReadMessage(out, schema, root, 0)) return Failure();
+    if (scanner_.Peek() == 'n' ? !scanner_.Literal("null") : !ReadMessage(out, schema, root, 0))
+      return Failure();
     if (!scanner_.End()) return Failure();
     if (!type_error_.empty()) return BadRequest(std::move(type_error_));
     return {};
@@ -59,7 +61,8 @@ class Reader {
     return BadRequest(refused_);
   }
 
-  // --- What is wrong -----------------------------------------------------------------------------------------------
+  // --- What is wrong
+  // -----------------------------------------------------------------------------------------------
 
   static std::string StrictPath(const Frame& frame) {
     if (frame.kind == Frame::Kind::kRoot) return "";
@@ -79,7 +82,8 @@ class Reader {
     if (std::find(all.begin(), all.end(), message) == all.end()) all.push_back(std::move(message));
   }
 
-  static std::string TypeErrorText(std::string_view value, std::string_view type, const Frame& frame) {
+  static std::string TypeErrorText(std::string_view value, std::string_view type,
+                                   const Frame& frame) {
     std::string path;
     const MessageSchema* owner = nullptr;
     for (const Frame* f = &frame; f != nullptr; f = f->up) {
@@ -110,12 +114,17 @@ class Reader {
 
   std::string_view NextKind() {
     switch (const char c = scanner_.Peek()) {
-      case '"': return "string";
-      case '{': return "object";
-      case '[': return "array";
+      case '"':
+        return "string";
+      case '{':
+        return "object";
+      case '[':
+        return "array";
       case 't':
-      case 'f': return "bool";
-      default: return StartsNumber(c) ? "number" : "";
+      case 'f':
+        return "bool";
+      default:
+        return StartsNumber(c) ? "number" : "";
     }
   }
 
@@ -124,7 +133,8 @@ class Reader {
     return false;
   }
 
-  // --- Objects -----------------------------------------------------------------------------------------------------
+  // --- Objects
+  // -----------------------------------------------------------------------------------------------------
 
   bool ReadMessage(Message* out, const MessageSchema& schema, const Frame& frame, int depth) {
     if (schema.form() != JsonForm::kObject) return ReadForm(out, schema, frame, depth);
@@ -152,7 +162,8 @@ class Reader {
         bool& again = name == "kind" ? seen_kind : seen_api_version;
         if (again) Issue("duplicate field", frame, name);
         again = true;
-        const Frame here{Frame::Kind::kField, &frame, name == "kind" ? "kind" : "apiVersion", 0, &schema};
+        const Frame here{Frame::Kind::kField, &frame, name == "kind" ? "kind" : "apiVersion", 0,
+                         &schema};
         const char c = scanner_.Peek();
         if (c == '"' || c == 'n' ? !scanner_.Skip(0) : !SkipWrongType("string", here)) return false;
       } else {
@@ -171,10 +182,12 @@ class Reader {
     return message;
   }
 
-  bool ReadField(Message* out, const FieldSchema& field, const Frame& frame, bool again, int depth) {
+  bool ReadField(Message* out, const FieldSchema& field, const Frame& frame, bool again,
+                 int depth) {
     const Reflection& reflection = *out->GetReflection();
     if (scanner_.Peek() == 'n') {
-      // Null takes back what was set before for lists, maps and pointers, and means nothing for the rest.
+      // Null takes back what was set before for lists, maps and pointers, and means nothing for the
+      // rest.
       const bool nullable = field.list || field.map || field.pointer ||
                             (field.type == ValueType::kMessage && !field.always);
       if (again && nullable) reflection.ClearField(out, field.descriptor);
@@ -187,7 +200,8 @@ class Reader {
     if (field.map) return ReadMap(out, field, frame, depth);
     switch (field.type) {
       case ValueType::kMessage:
-        return ReadMessage(reflection.MutableMessage(out, field.descriptor), *field.message, frame, depth + 1);
+        return ReadMessage(reflection.MutableMessage(out, field.descriptor), *field.message, frame,
+                           depth + 1);
       case ValueType::kString: {
         std::string_view text;
         if (!ReadString(&text, field.go_type, frame)) return false;
@@ -228,7 +242,8 @@ class Reader {
     return false;
   }
 
-  // --- Lists and maps ----------------------------------------------------------------------------------------------
+  // --- Lists and maps
+  // ----------------------------------------------------------------------------------------------
 
   bool ReadList(Message* out, const FieldSchema& field, const Frame& frame, int depth) {
     if (scanner_.Peek() != '[') return SkipWrongType(field.go_type, frame);
@@ -322,7 +337,8 @@ class Reader {
     if (field.type == ValueType::kMessage) {
       auto* message = static_cast<Message*>(value);
       if (null) message->Clear();
-      return null || ReadMessage(message, *field.message, frame, depth + 2);  // the entry is a message, too
+      return null ||
+             ReadMessage(message, *field.message, frame, depth + 2);  // the entry is a message, too
     }
     auto* text = static_cast<std::string*>(value);
     text->clear();
@@ -334,7 +350,8 @@ class Reader {
     return true;
   }
 
-  // --- Scalars -----------------------------------------------------------------------------------------------------
+  // --- Scalars
+  // -----------------------------------------------------------------------------------------------------
 
   // A wrong type leaves *text without data.
   bool ReadString(std::string_view* text, std::string_view type, const Frame& frame) {
@@ -377,7 +394,8 @@ class Reader {
     return WrongType("number " + std::string(text), type, frame);
   }
 
-  // --- Forms of their own ------------------------------------------------------------------------------------------
+  // --- Forms of their own
+  // ------------------------------------------------------------------------------------------
 
   bool ReadForm(Message* out, const MessageSchema& schema, const Frame& frame, int depth) {
     const char c = scanner_.Peek();
@@ -388,15 +406,18 @@ class Reader {
         SetRaw({start, static_cast<size_t>(scanner_.at() - start)}, out);
         return true;
       }
-      case JsonForm::kStrings: return ReadList(out, schema.fields()[0], frame, depth);
+      case JsonForm::kStrings:
+        return ReadList(out, schema.fields()[0], frame, depth);
       case JsonForm::kSchemaOrArray:
       case JsonForm::kSchemaOrBool:
-      case JsonForm::kSchemaOrStrings: return ReadSchemaForm(out, schema, frame, depth);
+      case JsonForm::kSchemaOrStrings:
+        return ReadSchemaForm(out, schema, frame, depth);
       case JsonForm::kQuantity:
       case JsonForm::kIntOrString:
         if (StartsNumber(c)) return ReadNumberForm(out, schema, frame);
         break;
-      default: break;
+      default:
+        break;
     }
     if (c != '"') {
       // These types decode themselves, and Go reports what they refuse at once.
@@ -404,11 +425,13 @@ class Reader {
       if (kind.empty()) return scanner_.Fail("looking for beginning of value");
       if (!scanner_.Skip(depth)) return false;
       if (schema.form() == JsonForm::kQuantity) return Refuse(std::string(kQuantityError));
-      return Refuse(TypeErrorText(kind, schema.form() == JsonForm::kIntOrString ? "int32" : "string", frame));
+      return Refuse(
+          TypeErrorText(kind, schema.form() == JsonForm::kIntOrString ? "int32" : "string", frame));
     }
     std::string_view text;
     if (!scanner_.String(&text)) return false;
-    if (Status status = ReadTextForm(schema.form(), text, out); !status.ok()) return Refuse(status.message());
+    if (Status status = ReadTextForm(schema.form(), text, out); !status.ok())
+      return Refuse(status.message());
     return true;
   }
 
@@ -416,7 +439,8 @@ class Reader {
     std::string_view text;
     if (!scanner_.Number(&text)) return false;
     if (schema.form() == JsonForm::kQuantity) {
-      if (Status status = ReadTextForm(schema.form(), text, out); !status.ok()) return Refuse(status.message());
+      if (Status status = ReadTextForm(schema.form(), text, out); !status.ok())
+        return Refuse(status.message());
       return true;
     }
     int32_t value = 0;
@@ -444,14 +468,16 @@ class Reader {
         if (c == '[') return ReadList(out, *schema.Find("property"), frame, depth);
         return scanner_.Skip(depth);
       }
-      default: break;
+      default:
+        break;
     }
     auto* form = static_cast<crd::JSONSchemaPropsOrBool*>(out);
     if (c == '{') {
       form->set_allows(true);
       return ReadMessage(form->mutable_schema(), inner, frame, depth + 1);
     }
-    if (c != 't' && c != 'f') return scanner_.Skip(depth) && Refuse("boolean or JSON schema expected");
+    if (c != 't' && c != 'f')
+      return scanner_.Skip(depth) && Refuse("boolean or JSON schema expected");
     form->set_allows(c == 't');
     return scanner_.Literal(c == 't' ? "true" : "false");
   }

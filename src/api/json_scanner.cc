@@ -15,7 +15,9 @@ constexpr uint64_t kHighs = 0x8080808080808080u;
 bool HasSpecial(uint64_t word) {
   const uint64_t quote = word ^ (kOnes * '"');
   const uint64_t slash = word ^ (kOnes * '\\');
-  return (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) | ((word - kOnes * 0x20) & ~word)) & kHighs;
+  return (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) |
+          ((word - kOnes * 0x20) & ~word)) &
+         kHighs;
 }
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -59,7 +61,8 @@ bool JsonScanner::String(std::string_view* value) {
     if (HasSpecial(word)) break;
     p += 8;
   }
-  while (p != end_ && *p != '"' && *p != '\\' && static_cast<unsigned char>(*p) >= 0x20) ++p;
+  while (p != end_ && *p != '"' && *p != '\\' && static_cast<unsigned char>(*p) >= 0x20)
+    ++p;
   at_ = p;
   if (p != end_ && *p == '"') {
     *value = {start, static_cast<size_t>(p - start)};
@@ -94,12 +97,24 @@ bool JsonScanner::Escape() {
   switch (*at_) {
     case '"':
     case '\\':
-    case '/': buffer_.push_back(*at_); break;
-    case 'b': buffer_.push_back('\b'); break;
-    case 'f': buffer_.push_back('\f'); break;
-    case 'n': buffer_.push_back('\n'); break;
-    case 'r': buffer_.push_back('\r'); break;
-    case 't': buffer_.push_back('\t'); break;
+    case '/':
+      buffer_.push_back(*at_);
+      break;
+    case 'b':
+      buffer_.push_back('\b');
+      break;
+    case 'f':
+      buffer_.push_back('\f');
+      break;
+    case 'n':
+      buffer_.push_back('\n');
+      break;
+    case 'r':
+      buffer_.push_back('\r');
+      break;
+    case 't':
+      buffer_.push_back('\t');
+      break;
     case 'u': {
       ++at_;
       uint32_t unit = 0;
@@ -122,7 +137,8 @@ bool JsonScanner::Escape() {
       AppendUtf8(unit, &buffer_);
       return true;
     }
-    default: return Fail("in string escape code");
+    default:
+      return Fail("in string escape code");
   }
   ++at_;
   return true;
@@ -154,18 +170,21 @@ bool JsonScanner::Number(std::string_view* text) {
   if (*at_ == '0') {
     ++at_;
   } else {
-    while (digit()) ++at_;
+    while (digit())
+      ++at_;
   }
   if (at_ != end_ && *at_ == '.') {
     ++at_;
     if (!digit()) return Fail("after decimal point in numeric literal");
-    while (digit()) ++at_;
+    while (digit())
+      ++at_;
   }
   if (at_ != end_ && (*at_ == 'e' || *at_ == 'E')) {
     ++at_;
     if (at_ != end_ && (*at_ == '+' || *at_ == '-')) ++at_;
     if (!digit()) return Fail("in exponent of numeric literal");
-    while (digit()) ++at_;
+    while (digit())
+      ++at_;
   }
   *text = {start, static_cast<size_t>(at_ - start)};
   return true;
@@ -194,10 +213,14 @@ bool JsonScanner::Skip(int depth) {
   std::string_view ignored;
   const char c = Peek();
   switch (c) {
-    case '"': return String(&ignored);
-    case 't': return Literal("true");
-    case 'f': return Literal("false");
-    case 'n': return Literal("null");
+    case '"':
+      return String(&ignored);
+    case 't':
+      return Literal("true");
+    case 'f':
+      return Literal("false");
+    case 'n':
+      return Literal("null");
     case '{':
     case '[': {
       if (depth >= kMaxDepth) return TooDeep();
@@ -213,12 +236,15 @@ bool JsonScanner::Skip(int depth) {
       }
       return true;
     }
-    default: break;
+    default:
+      break;
   }
   if (StartsNumber(c)) return Number(&ignored);
   return Fail("looking for beginning of value");
 }
 
-bool JsonScanner::End() { return Peek() == '\0' && at_ == end_ ? true : Fail("after top-level value"); }
+bool JsonScanner::End() {
+  return Peek() == '\0' && at_ == end_ ? true : Fail("after top-level value");
+}
 
 }  // namespace gantry::api

@@ -5,9 +5,10 @@
 
 namespace gantry::api {
 
-// Walks over the tokens of a JSON text, which must be valid UTF-8. A function that gives false has put the reason, worded
-// as Go's decoder words it, into error(); the scanner is of no use after that. Nothing is read past the end; nesting is
-// bounded by kMaxDepth. Internal to the JSON codec. Threading: one thread.
+// Walks over the tokens of a JSON text, which must be valid UTF-8. A function that gives false has
+// put the reason, worded as Go's decoder words it, into error(); the scanner is of no use after
+// that. Nothing is read past the end; nesting is bounded by kMaxDepth. Internal to the JSON codec.
+// Threading: one thread.
 class JsonScanner {
  public:
   static constexpr int kMaxDepth = 1000;
@@ -19,7 +20,8 @@ class JsonScanner {
 
   // The next byte that is no white space; '\0' at the end.
   char Peek() {
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
+    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r'))
+      ++at_;
     return at_ == end_ ? '\0' : *at_;
   }
   // Steps over the byte that Peek() gave.
@@ -27,7 +29,8 @@ class JsonScanner {
 
   // Steps over `"name" :`. The view is valid until the next call of Key or String.
   bool Key(std::string_view* name);
-  // Peek() gave '"'. The view points into the text, or into a buffer that the next call of Key or String overwrites.
+  // Peek() gave '"'. The view points into the text, or into a buffer that the next call of Key or
+  // String overwrites.
   bool String(std::string_view* value);
   // Peek() gave the first byte of a number.
   bool Number(std::string_view* text);

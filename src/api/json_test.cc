@@ -62,40 +62,49 @@ TEST(JsonWriteTest, ObjectsLookAsTheApiServerWritesThem) {
   container->set_name("c");
   container->set_image("nginx");
   container->add_ports()->set_container_port(80);
-  container->mutable_readiness_probe()->mutable_handler()->mutable_http_get()->mutable_port()->set_int_val(80);
+  container->mutable_readiness_probe()
+      ->mutable_handler()
+      ->mutable_http_get()
+      ->mutable_port()
+      ->set_int_val(80);
   auto* condition = pod.mutable_status()->add_conditions();
   condition->set_type("Ready");
   condition->set_status("True");
   std::string out;
   WriteObjectJson(KindOf<core::v1::Pod>(), pod, 7, &out);
-  EXPECT_EQ(out,
-            R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","namespace":"default","resourceVersion":"7",)"
-            R"("creationTimestamp":"2023-11-14T22:13:20Z","labels":{"a":"1","b":"2"}},)"
-            R"("spec":{"containers":[{"name":"c","image":"nginx","ports":[{"containerPort":80}],"resources":{},)"
-            R"("readinessProbe":{"httpGet":{"port":80}}}]},)"
-            R"("status":{"conditions":[{"type":"Ready","status":"True","lastProbeTime":null,"lastTransitionTime":null}]}})");
+  EXPECT_EQ(
+      out,
+      R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","namespace":"default","resourceVersion":"7",)"
+      R"("creationTimestamp":"2023-11-14T22:13:20Z","labels":{"a":"1","b":"2"}},)"
+      R"("spec":{"containers":[{"name":"c","image":"nginx","ports":[{"containerPort":80}],"resources":{},)"
+      R"("readinessProbe":{"httpGet":{"port":80}}}]},)"
+      R"("status":{"conditions":[{"type":"Ready","status":"True","lastProbeTime":null,"lastTransitionTime":null}]}})");
 }
 
 TEST(JsonWriteTest, ZeroValuesAppearWhereGoWritesThem) {
   apps::v1::Deployment deployment;
-  EXPECT_EQ(Json(deployment),
-            R"({"metadata":{},"spec":{"selector":null,"template":{"metadata":{},"spec":{"containers":null}},)"
-            R"("strategy":{}},"status":{}})");
+  EXPECT_EQ(
+      Json(deployment),
+      R"({"metadata":{},"spec":{"selector":null,"template":{"metadata":{},"spec":{"containers":null}},)"
+      R"("strategy":{}},"status":{}})");
   deployment.mutable_spec()->set_replicas(0);  // a pointer: written when set
   EXPECT_NE(Json(deployment).find(R"("spec":{"replicas":0,)"), std::string::npos);
 
   core::v1::Service service;
   service.mutable_spec()->add_ports()->set_port(80);
-  EXPECT_EQ(Json(service),
-            R"({"metadata":{},"spec":{"ports":[{"port":80,"targetPort":0}]},"status":{"loadBalancer":{}}})");
-  EXPECT_EQ(Json(discovery::v1::EndpointSlice()), R"({"metadata":{},"addressType":"","endpoints":null,"ports":null})");
+  EXPECT_EQ(
+      Json(service),
+      R"({"metadata":{},"spec":{"ports":[{"port":80,"targetPort":0}]},"status":{"loadBalancer":{}}})");
+  EXPECT_EQ(Json(discovery::v1::EndpointSlice()),
+            R"({"metadata":{},"addressType":"","endpoints":null,"ports":null})");
   EXPECT_EQ(Json(rbac::v1::Role()), R"({"metadata":{},"rules":null})");
   EXPECT_EQ(Json(core::v1::PodList()), R"({"metadata":{},"items":[]})");
   EXPECT_EQ(Json(core::v1::ResourceFieldSelector()), R"({"resource":"","divisor":"0"})");
   EXPECT_EQ(Json(apps::v1::ControllerRevision()), R"({"metadata":{},"data":null,"revision":0})");
-  EXPECT_EQ(Json(core::v1::Event()),
-            R"({"metadata":{},"involvedObject":{},"source":{},"firstTimestamp":null,"lastTimestamp":null,)"
-            R"("eventTime":null,"reportingComponent":"","reportingInstance":""})");
+  EXPECT_EQ(
+      Json(core::v1::Event()),
+      R"({"metadata":{},"involvedObject":{},"source":{},"firstTimestamp":null,"lastTimestamp":null,)"
+      R"("eventTime":null,"reportingComponent":"","reportingInstance":""})");
 }
 
 TEST(JsonWriteTest, TimesThatAreSetButEmptyCountAsUnset) {
@@ -110,8 +119,10 @@ TEST(JsonTest, FormsOfTheirOwn) {
     const char* out;
   };
   for (const Row& row : std::vector<Row>{
-           {R"({"metadata":{},"data":{"a":"<&>\u2028"}})", R"({"metadata":{},"data":{"a":"\u003c\u0026\u003e\u2028"}})"},
-           {R"({"metadata":{},"binaryData":{"a":"aGVsbG8="}})", R"({"metadata":{},"binaryData":{"a":"aGVsbG8="}})"},
+           {R"({"metadata":{},"data":{"a":"<&>\u2028"}})",
+            R"({"metadata":{},"data":{"a":"\u003c\u0026\u003e\u2028"}})"},
+           {R"({"metadata":{},"binaryData":{"a":"aGVsbG8="}})",
+            R"({"metadata":{},"binaryData":{"a":"aGVsbG8="}})"},
            {R"({"metadata":{"creationTimestamp":null}})", R"({"metadata":{}})"},
            {R"({"metadata":{"creationTimestamp":"2024-02-03T04:05:06.789+01:00"}})",
             R"({"metadata":{"creationTimestamp":"2024-02-03T03:05:06Z"}})"},
@@ -120,7 +131,8 @@ TEST(JsonTest, FormsOfTheirOwn) {
            {R"({"immutable":false})", R"({"metadata":{},"immutable":false})"},
            {R"({"data":{},"metadata":{"labels":null}})", R"({"metadata":{}})"},
            {" \n{ \"data\" :\t{ \"k\" : null } } ", R"({"metadata":{},"data":{"k":""}})"},
-           {R"({"data":{"\u0061\ud83d\ude80":"\ud800x\/"}})", "{\"metadata\":{},\"data\":{\"a🚀\":\"\xEF\xBF\xBDx/\"}}"},
+           {R"({"data":{"\u0061\ud83d\ude80":"\ud800x\/"}})",
+            "{\"metadata\":{},\"data\":{\"a🚀\":\"\xEF\xBF\xBDx/\"}}"},
            {"{\"data\":{\"a\":\"\xff\"}}", "{\"metadata\":{},\"data\":{\"a\":\"\xEF\xBF\xBD\"}}"},
            {"null", R"({"metadata":{}})"},
        }) {
@@ -129,15 +141,20 @@ TEST(JsonTest, FormsOfTheirOwn) {
   for (const Row& row : std::vector<Row>{
            {R"({"limits":{"cpu":"1000m","memory":"1024Mi","x":0.5,"y":2}})",
             R"({"limits":{"cpu":"1","memory":"1Gi","x":"500m","y":"2"}})"},
-           {R"({"limits":{"cpu":"0.1","memory":" 100M "}})", R"({"limits":{"cpu":"100m","memory":"100M"}})"},
-           {R"({"limits":{"cpu":"1000","memory":"5e3","x":"007"}})", R"({"limits":{"cpu":"1k","memory":"5e3","x":"7"}})"},
+           {R"({"limits":{"cpu":"0.1","memory":" 100M "}})",
+            R"({"limits":{"cpu":"100m","memory":"100M"}})"},
+           {R"({"limits":{"cpu":"1000","memory":"5e3","x":"007"}})",
+            R"({"limits":{"cpu":"1k","memory":"5e3","x":"7"}})"},
        }) {
     EXPECT_EQ(Through<core::v1::ResourceRequirements>(row.in), row.out) << row.in;
   }
-  EXPECT_EQ(Through<core::v1::ServicePort>(R"({"port":1,"targetPort":"http"})"), R"({"port":1,"targetPort":"http"})");
-  EXPECT_EQ(Through<core::v1::ServicePort>(R"({"port":1,"targetPort":8080})"), R"({"port":1,"targetPort":8080})");
-  EXPECT_EQ(Through<core::v1::Event>(R"({"eventTime":"2024-02-03T04:05:06.000070Z"})").substr(0, 500).find(
-                R"("eventTime":"2024-02-03T04:05:06.000070Z")") != std::string::npos,
+  EXPECT_EQ(Through<core::v1::ServicePort>(R"({"port":1,"targetPort":"http"})"),
+            R"({"port":1,"targetPort":"http"})");
+  EXPECT_EQ(Through<core::v1::ServicePort>(R"({"port":1,"targetPort":8080})"),
+            R"({"port":1,"targetPort":8080})");
+  EXPECT_EQ(Through<core::v1::Event>(R"({"eventTime":"2024-02-03T04:05:06.000070Z"})")
+                    .substr(0, 500)
+                    .find(R"("eventTime":"2024-02-03T04:05:06.000070Z")") != std::string::npos,
             true);
   EXPECT_EQ(Through<core::v1::Secret>(R"({"data":{"a":"eA==\n"},"stringData":{"b":"c"}})"),
             R"({"metadata":{},"data":{"a":"eA=="},"stringData":{"b":"c"}})");
@@ -152,7 +169,8 @@ TEST(JsonTest, SchemasOfCustomResources) {
   EXPECT_EQ(Through<apiextensions::v1::JSONSchemaProps>(through), through);
   EXPECT_NE(through.find(R"("additionalProperties":false)"), std::string::npos) << through;
   EXPECT_NE(through.find(R"("enum":["a",1,null])"), std::string::npos) << through;
-  EXPECT_NE(through.find(R"("dependencies":{"d":["e"],"f":{"type":"null"}})"), std::string::npos) << through;
+  EXPECT_NE(through.find(R"("dependencies":{"d":["e"],"f":{"type":"null"}})"), std::string::npos)
+      << through;
 }
 
 TEST(JsonReadTest, WrongTypesAreWordedAsGoWordsThem) {
@@ -160,50 +178,65 @@ TEST(JsonReadTest, WrongTypesAreWordedAsGoWordsThem) {
     const char* in;
     const char* error;
   };
-  for (const Row& row : std::vector<Row>{
-           {R"({"spec":{"template":{"spec":{"containers":[{"ports":[{"containerPort":"80"}]}]}}}})",
-            "json: cannot unmarshal string into Go struct field "
-            "ContainerPort.spec.template.spec.containers.ports.containerPort of type int32"},
-           {R"({"spec":{"replicas":"3"}})",
-            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"},
-           {R"({"spec":{"replicas":1.5}})",
-            "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"},
-           {R"({"spec":{"replicas":3000000000}})",
-            "json: cannot unmarshal number 3000000000 into Go struct field DeploymentSpec.spec.replicas of type int32"},
-           {R"({"metadata":{"name":5}})",
-            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string"},
-           {R"({"metadata":{"labels":{"a":1}}})",
-            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string"},
-           {R"({"metadata":{"labels":"x"}})",
-            "json: cannot unmarshal string into Go struct field ObjectMeta.metadata.labels of type map[string]string"},
-           {R"({"metadata":{"uid":true}})",
-            "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.uid of type types.UID"},
-           {R"({"spec":[]})",
-            "json: cannot unmarshal array into Go struct field Deployment.spec of type v1.DeploymentSpec"},
-           {R"({"spec":{"template":{"spec":{"containers":{}}}}})",
-            "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container"},
-           {R"({"spec":{"paused":"yes"}})",
-            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.paused of type bool"},
-           {R"({"spec":{"strategy":{"rollingUpdate":{"maxSurge":true}}}})",
-            "json: cannot unmarshal bool into Go struct field "
-            "RollingUpdateDeployment.spec.strategy.rollingUpdate.maxSurge of type int32"},
-           {R"({"metadata":{"creationTimestamp":1}})",
-            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.creationTimestamp of type string"},
-           {R"({"metadata":{"creationTimestamp":"yesterday"}})",
-            R"(parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006")"},
-           {R"({"spec":{"template":{"spec":{"containers":[{"resources":{"limits":{"cpu":"lots"}}}]}}}})",
-            "quantities must match the regular expression "
-            "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"},
-           {R"([])", "json: cannot unmarshal array into Go value of type v1.Deployment"},
-           {R"("x")", "json: cannot unmarshal string into Go value of type v1.Deployment"},
-           {R"({"spec":{"strategy":{"type":1}}})",
-            "json: cannot unmarshal number into Go struct field DeploymentStrategy.spec.strategy.type of type "
-            "v1.DeploymentStrategyType"},
-       }) {
+  for (
+      const Row& row : std::vector<Row>{
+          {R"({"spec":{"template":{"spec":{"containers":[{"ports":[{"containerPort":"80"}]}]}}}})",
+           "json: cannot unmarshal string into Go struct field "
+           "ContainerPort.spec.template.spec.containers.ports.containerPort of type int32"},
+          {R"({"spec":{"replicas":"3"}})",
+           "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of "
+           "type int32"},
+          {R"({"spec":{"replicas":1.5}})",
+           "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of "
+           "type int32"},
+          {R"({"spec":{"replicas":3000000000}})",
+           "json: cannot unmarshal number 3000000000 into Go struct field "
+           "DeploymentSpec.spec.replicas of type int32"},
+          {R"({"metadata":{"name":5}})",
+           "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type "
+           "string"},
+          {R"({"metadata":{"labels":{"a":1}}})",
+           "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type "
+           "string"},
+          {R"({"metadata":{"labels":"x"}})",
+           "json: cannot unmarshal string into Go struct field ObjectMeta.metadata.labels of type "
+           "map[string]string"},
+          {R"({"metadata":{"uid":true}})",
+           "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.uid of type "
+           "types.UID"},
+          {R"({"spec":[]})",
+           "json: cannot unmarshal array into Go struct field Deployment.spec of type "
+           "v1.DeploymentSpec"},
+          {R"({"spec":{"template":{"spec":{"containers":{}}}}})",
+           "json: cannot unmarshal object into Go struct field "
+           "PodSpec.spec.template.spec.containers of type []v1.Container"},
+          {R"({"spec":{"paused":"yes"}})",
+           "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.paused of type "
+           "bool"},
+          {R"({"spec":{"strategy":{"rollingUpdate":{"maxSurge":true}}}})",
+           "json: cannot unmarshal bool into Go struct field "
+           "RollingUpdateDeployment.spec.strategy.rollingUpdate.maxSurge of type int32"},
+          {R"({"metadata":{"creationTimestamp":1}})",
+           "json: cannot unmarshal number into Go struct field "
+           "ObjectMeta.metadata.creationTimestamp of type string"},
+          {R"({"metadata":{"creationTimestamp":"yesterday"}})",
+           R"(parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006")"},
+          {R"({"spec":{"template":{"spec":{"containers":[{"resources":{"limits":{"cpu":"lots"}}}]}}}})",
+           "quantities must match the regular expression "
+           "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"},
+          {R"([])", "json: cannot unmarshal array into Go value of type v1.Deployment"},
+          {R"("x")", "json: cannot unmarshal string into Go value of type v1.Deployment"},
+          {R"({"spec":{"strategy":{"type":1}}})",
+           "json: cannot unmarshal number into Go struct field "
+           "DeploymentStrategy.spec.strategy.type of type "
+           "v1.DeploymentStrategyType"},
+      }) {
     EXPECT_EQ(ErrorOf<apps::v1::Deployment>(row.in), row.error) << row.in;
   }
-  EXPECT_EQ(ErrorOf<core::v1::Secret>(R"({"data":{"a":"x"}})"), "illegal base64 data at input byte 0");
-  EXPECT_EQ(ErrorOf<core::v1::Secret>(R"({"data":{"a":"eA=!"}})"), "illegal base64 data at input byte 3");
+  EXPECT_EQ(ErrorOf<core::v1::Secret>(R"({"data":{"a":"x"}})"),
+            "illegal base64 data at input byte 0");
+  EXPECT_EQ(ErrorOf<core::v1::Secret>(R"({"data":{"a":"eA=!"}})"),
+            "illegal base64 data at input byte 3");
 }
 
 TEST(JsonReadTest, MalformedTextIsWordedAsGoWordsIt) {
@@ -219,12 +252,14 @@ TEST(JsonReadTest, MalformedTextIsWordedAsGoWordsIt) {
            {"{x}", "invalid character 'x' looking for beginning of object key string"},
            {R"({"data" 1})", "invalid character '1' after object key"},
            {R"({"data":{} "x"})", "invalid character '\"' after object key:value pair"},
-           {R"({"metadata":{"finalizers":["a" "b"]}})", "invalid character '\"' after array element"},
+           {R"({"metadata":{"finalizers":["a" "b"]}})",
+            "invalid character '\"' after array element"},
            {R"({"unknown":[1 2]})", "invalid character '2' after array element"},
            {"{}x", "invalid character 'x' after top-level value"},
            {R"({"data":nul})", "invalid character '}' in literal null (expecting 'l')"},
            {R"({"data":{"a":"\x"}})", "invalid character 'x' in string escape code"},
-           {R"({"data":{"a":"\u12g4"}})", R"(invalid character 'g' in \u hexadecimal character escape)"},
+           {R"({"data":{"a":"\u12g4"}})",
+            R"(invalid character 'g' in \u hexadecimal character escape)"},
            {"{\"data\":{\"a\":\"\n\"}}", R"(invalid character '\n' in string literal)"},
            {R"({"x":-})", "invalid character '}' in numeric literal"},
            {R"({"x":1.})", "invalid character '}' after decimal point in numeric literal"},
@@ -238,33 +273,41 @@ TEST(JsonReadTest, MalformedTextIsWordedAsGoWordsIt) {
 }
 
 TEST(JsonReadTest, UnknownAndDuplicateFieldsAreReportedWithTheirPlace) {
-  EXPECT_THAT(IssuesOf<core::v1::Pod>(R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"}})"), IsEmpty());
-  EXPECT_THAT(IssuesOf<core::v1::Pod>(
-                  R"({"kind":"Pod","kind":"Pod","foo":1,"Metadata":{},"spec":{"bar":{"x":[1]},)"
-                  R"("containers":[{"name":"a"},{"name":"b","name":"c","imag":"x","ports":[{"hostport":1}]}]},)"
-                  R"("metadata":{"labels":{"a":"1","a":"2"}},"spec":{"containers":[]}})"),
-              ElementsAre(R"(duplicate field "kind")", R"(unknown field "foo")", R"(unknown field "Metadata")",
-                          R"(unknown field "spec.bar")", R"(duplicate field "spec.containers[1].name")",
-                          R"(unknown field "spec.containers[1].imag")",
-                          R"(unknown field "spec.containers[1].ports[0].hostport")",
-                          R"(duplicate field "metadata.labels.a")", R"(duplicate field "spec")"));
+  EXPECT_THAT(
+      IssuesOf<core::v1::Pod>(R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"}})"),
+      IsEmpty());
+  EXPECT_THAT(
+      IssuesOf<core::v1::Pod>(
+          R"({"kind":"Pod","kind":"Pod","foo":1,"Metadata":{},"spec":{"bar":{"x":[1]},)"
+          R"("containers":[{"name":"a"},{"name":"b","name":"c","imag":"x","ports":[{"hostport":1}]}]},)"
+          R"("metadata":{"labels":{"a":"1","a":"2"}},"spec":{"containers":[]}})"),
+      ElementsAre(R"(duplicate field "kind")", R"(unknown field "foo")",
+                  R"(unknown field "Metadata")", R"(unknown field "spec.bar")",
+                  R"(duplicate field "spec.containers[1].name")",
+                  R"(unknown field "spec.containers[1].imag")",
+                  R"(unknown field "spec.containers[1].ports[0].hostport")",
+                  R"(duplicate field "metadata.labels.a")", R"(duplicate field "spec")"));
   std::string many = "{";
-  for (int i = 0; i < 300; ++i) many += (i == 0 ? "\"f" : ",\"f") + std::to_string(i) + "\":1";
+  for (int i = 0; i < 300; ++i)
+    many += (i == 0 ? "\"f" : ",\"f") + std::to_string(i) + "\":1";
   EXPECT_EQ(IssuesOf<core::v1::Pod>(many + "}").size(), 100u);
 }
 
 TEST(JsonReadTest, TheLastOfDuplicatesHolds) {
-  EXPECT_EQ(Through<core::v1::ConfigMap>(R"({"data":{"a":"1"},"metadata":{"name":"x","name":"y"},"data":{"b":"2"}})"),
+  EXPECT_EQ(Through<core::v1::ConfigMap>(
+                R"({"data":{"a":"1"},"metadata":{"name":"x","name":"y"},"data":{"b":"2"}})"),
             R"({"metadata":{"name":"y"},"data":{"a":"1","b":"2"}})");
-  EXPECT_EQ(Through<core::v1::ConfigMap>(R"({"metadata":{"finalizers":["a","b"],"finalizers":["c"]}})"),
-            R"({"metadata":{"finalizers":["c"]}})");
+  EXPECT_EQ(
+      Through<core::v1::ConfigMap>(R"({"metadata":{"finalizers":["a","b"],"finalizers":["c"]}})"),
+      R"({"metadata":{"finalizers":["c"]}})");
 }
 
 TEST(JsonReadTest, DepthIsBounded) {
   const std::string open(100000, '[');
   EXPECT_EQ(ErrorOf<core::v1::ConfigMap>(R"({"x":)" + open), "exceeded max depth");
   std::string deep;
-  for (int i = 0; i < 200; ++i) deep += R"({"not":)";
+  for (int i = 0; i < 200; ++i)
+    deep += R"({"not":)";
   EXPECT_EQ(ErrorOf<apiextensions::v1::JSONSchemaProps>(deep), "exceeded max depth");
 }
 

@@ -32,8 +32,10 @@ class Writer {
     out_.push_back('}');
   }
 
-  // The members of an object, commas included. `revision` > 0: of the metadata, resourceVersion has this value.
-  void WriteMembers(const Message& message, const MessageSchema& schema, int64_t revision, bool* first) {
+  // The members of an object, commas included. `revision` > 0: of the metadata, resourceVersion has
+  // this value.
+  void WriteMembers(const Message& message, const MessageSchema& schema, int64_t revision,
+                    bool* first) {
     const Reflection& reflection = *message.GetReflection();
     for (const MessageSchema::Step& step : schema.steps()) {
       if (step.field == nullptr) {
@@ -68,7 +70,8 @@ class Writer {
   }
 
  private:
-  void WriteField(const Message& message, const Reflection& reflection, const FieldSchema& field, bool* first) {
+  void WriteField(const Message& message, const Reflection& reflection, const FieldSchema& field,
+                  bool* first) {
     const FieldDescriptor* descriptor = field.descriptor;
     if (field.list) return WriteList(message, reflection, field, first);
     if (field.map) return WriteMap(message, field, first);
@@ -94,7 +97,8 @@ class Writer {
       case ValueType::kString:
       case ValueType::kBytes: {
         std::string* no_copy_needed = nullptr;  // strings are held as std::string
-        const std::string& value = reflection.GetStringReference(message, descriptor, no_copy_needed);
+        const std::string& value =
+            reflection.GetStringReference(message, descriptor, no_copy_needed);
         if (value.empty() && !zero_too) return;
         BeginMember(field, first);
         WriteText(value, field.type, set);
@@ -109,8 +113,9 @@ class Writer {
       }
       case ValueType::kInt32:
       case ValueType::kInt64: {
-        const int64_t value = field.type == ValueType::kInt32 ? reflection.GetInt32(message, descriptor)
-                                                              : reflection.GetInt64(message, descriptor);
+        const int64_t value = field.type == ValueType::kInt32
+                                  ? reflection.GetInt32(message, descriptor)
+                                  : reflection.GetInt64(message, descriptor);
         if (value == 0 && !zero_too) return;
         BeginMember(field, first);
         AppendJsonInt(value, &out_);
@@ -137,7 +142,8 @@ class Writer {
     out_.push_back('"');
   }
 
-  void WriteList(const Message& message, const Reflection& reflection, const FieldSchema& field, bool* first) {
+  void WriteList(const Message& message, const Reflection& reflection, const FieldSchema& field,
+                 bool* first) {
     const int size = reflection.FieldSize(message, field.descriptor);
     if (size == 0) {
       if (!field.always && !field.empty_list) return;
@@ -149,7 +155,8 @@ class Writer {
     WriteItems(message, reflection, field, size);
   }
 
-  void WriteItems(const Message& message, const Reflection& reflection, const FieldSchema& field, int size) {
+  void WriteItems(const Message& message, const Reflection& reflection, const FieldSchema& field,
+                  int size) {
     const FieldDescriptor* descriptor = field.descriptor;
     out_.push_back('[');
     for (int i = 0; i < size; ++i) {
@@ -161,13 +168,22 @@ class Writer {
         case ValueType::kString:
         case ValueType::kBytes: {
           std::string* no_copy_needed = nullptr;
-          WriteText(reflection.GetRepeatedStringReference(message, descriptor, i, no_copy_needed), field.type, true);
+          WriteText(reflection.GetRepeatedStringReference(message, descriptor, i, no_copy_needed),
+                    field.type, true);
           break;
         }
-        case ValueType::kBool: out_.append(reflection.GetRepeatedBool(message, descriptor, i) ? "true" : "false"); break;
-        case ValueType::kInt32: AppendJsonInt(reflection.GetRepeatedInt32(message, descriptor, i), &out_); break;
-        case ValueType::kInt64: AppendJsonInt(reflection.GetRepeatedInt64(message, descriptor, i), &out_); break;
-        case ValueType::kDouble: AppendJsonDouble(reflection.GetRepeatedDouble(message, descriptor, i), &out_); break;
+        case ValueType::kBool:
+          out_.append(reflection.GetRepeatedBool(message, descriptor, i) ? "true" : "false");
+          break;
+        case ValueType::kInt32:
+          AppendJsonInt(reflection.GetRepeatedInt32(message, descriptor, i), &out_);
+          break;
+        case ValueType::kInt64:
+          AppendJsonInt(reflection.GetRepeatedInt64(message, descriptor, i), &out_);
+          break;
+        case ValueType::kDouble:
+          AppendJsonDouble(reflection.GetRepeatedDouble(message, descriptor, i), &out_);
+          break;
       }
     }
     out_.push_back(']');
@@ -203,7 +219,8 @@ class Writer {
   void WriteFormOf(const Message& message, const MessageSchema& schema) {
     namespace crd = apiextensions::v1;
     switch (schema.form()) {
-      case JsonForm::kStrings: return WriteListOr("null", message, schema, "items");
+      case JsonForm::kStrings:
+        return WriteListOr("null", message, schema, "items");
       case JsonForm::kSchemaOrArray: {
         const auto& form = static_cast<const crd::JSONSchemaPropsOrArray&>(message);
         if (form.json_schemas_size() > 0 || !form.has_schema())
@@ -212,16 +229,19 @@ class Writer {
       }
       case JsonForm::kSchemaOrBool: {
         const auto& form = static_cast<const crd::JSONSchemaPropsOrBool&>(message);
-        if (form.has_schema()) return WriteMessage(form.schema(), SchemaOf(crd::JSONSchemaProps::descriptor()));
+        if (form.has_schema())
+          return WriteMessage(form.schema(), SchemaOf(crd::JSONSchemaProps::descriptor()));
         out_.append(form.allows() ? "true" : "false");
         return;
       }
       case JsonForm::kSchemaOrStrings: {
         const auto& form = static_cast<const crd::JSONSchemaPropsOrStringArray&>(message);
-        if (form.property_size() > 0 || !form.has_schema()) return WriteListOr("null", message, schema, "property");
+        if (form.property_size() > 0 || !form.has_schema())
+          return WriteListOr("null", message, schema, "property");
         return WriteMessage(form.schema(), SchemaOf(crd::JSONSchemaProps::descriptor()));
       }
-      default: return WriteForm(schema.form(), message, &out_);
+      default:
+        return WriteForm(schema.form(), message, &out_);
     }
   }
 
@@ -246,7 +266,8 @@ void WriteJson(const Message& message, std::string* out) {
   Writer(out).WriteMessage(message, SchemaOf(message.GetDescriptor()));
 }
 
-void WriteObjectJson(const KindInfo& kind, const Message& message, int64_t revision, std::string* out) {
+void WriteObjectJson(const KindInfo& kind, const Message& message, int64_t revision,
+                     std::string* out) {
   const MessageSchema& schema = SchemaOf(message.GetDescriptor());
   out->append("{\"kind\":");
   AppendJsonString(kind.kind, out);
@@ -262,8 +283,8 @@ void WriteObjectJson(const KindInfo& kind, const Message& message, int64_t revis
     writer.BeginMember(*metadata, &first);
     out->push_back('{');
     bool first_of_metadata = true;
-    writer.WriteMembers(message.GetReflection()->GetMessage(message, metadata->descriptor), *metadata->message,
-                        revision, &first_of_metadata);
+    writer.WriteMembers(message.GetReflection()->GetMessage(message, metadata->descriptor),
+                        *metadata->message, revision, &first_of_metadata);
     out->push_back('}');
     writer.WriteMembersBehindFirst(message, schema, &first);
   }

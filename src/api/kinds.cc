@@ -92,13 +92,15 @@ class Table {
 
   std::span<const KindInfo> Served() const { return {kinds_.data(), served_count_}; }
 
-  const KindInfo* FindKind(std::string_view group, std::string_view version, std::string_view kind) const {
+  const KindInfo* FindKind(std::string_view group, std::string_view version,
+                           std::string_view kind) const {
     auto [it, end] = by_kind_.equal_range(kind);
     for (; it != end; ++it)
       if (it->second->version == version && it->second->group == group) return it->second;
     return nullptr;
   }
-  const KindInfo* FindResource(std::string_view group, std::string_view version, std::string_view plural) const {
+  const KindInfo* FindResource(std::string_view group, std::string_view version,
+                               std::string_view plural) const {
     auto [it, end] = by_plural_.equal_range(plural);
     for (; it != end; ++it)
       if (it->second->version == version && it->second->group == group) return it->second;
@@ -126,7 +128,8 @@ class Table {
     Add<T, L>(namespaced, names, names.plural);
   }
   template <class T>
-  KindInfo& AddUnstored(bool namespaced, Names names, const google::protobuf::Message* list = nullptr) {
+  KindInfo& AddUnstored(bool namespaced, Names names,
+                        const google::protobuf::Message* list = nullptr) {
     KindInfo& kind = AddType<T>();
     kind.plural = names.plural;
     kind.singular = names.singular;
@@ -160,28 +163,34 @@ class Table {
     AddUnstored<ComponentStatus>(kCluster, {"componentstatuses", "componentstatus", "cs"},
                                  &ComponentStatusList::default_instance());
     Add<ConfigMap, ConfigMapList>(kNamespaced, {"configmaps", "configmap", "cm"});
-    Add<Endpoints, EndpointsList>(kNamespaced, {"endpoints", "endpoints", "ep"}, "services/endpoints");
+    Add<Endpoints, EndpointsList>(kNamespaced, {"endpoints", "endpoints", "ep"},
+                                  "services/endpoints");
     Add<Event, EventList>(kNamespaced, {"events", "event", "ev"});
     Add<LimitRange, LimitRangeList>(kNamespaced, {"limitranges", "limitrange", "limits"});
     Add<Namespace, NamespaceList>(kCluster, {"namespaces", "namespace", "ns"});
     Add<Node, NodeList>(kCluster, {"nodes", "node", "no"}, "minions");
     Add<PersistentVolumeClaim, PersistentVolumeClaimList>(
         kNamespaced, {"persistentvolumeclaims", "persistentvolumeclaim", "pvc"});
-    Add<PersistentVolume, PersistentVolumeList>(kCluster, {"persistentvolumes", "persistentvolume", "pv"});
+    Add<PersistentVolume, PersistentVolumeList>(kCluster,
+                                                {"persistentvolumes", "persistentvolume", "pv"});
     Add<Pod, PodList>(kNamespaced, {"pods", "pod", "po", "all"});
     Add<PodTemplate, PodTemplateList>(kNamespaced, {"podtemplates", "podtemplate"});
     Add<ReplicationController, ReplicationControllerList>(
-        kNamespaced, {"replicationcontrollers", "replicationcontroller", "rc", "all"}, "controllers");
-    Add<ResourceQuota, ResourceQuotaList>(kNamespaced, {"resourcequotas", "resourcequota", "quota"});
+        kNamespaced, {"replicationcontrollers", "replicationcontroller", "rc", "all"},
+        "controllers");
+    Add<ResourceQuota, ResourceQuotaList>(kNamespaced,
+                                          {"resourcequotas", "resourcequota", "quota"});
     Add<Secret, SecretList>(kNamespaced, {"secrets", "secret"});
-    Add<ServiceAccount, ServiceAccountList>(kNamespaced, {"serviceaccounts", "serviceaccount", "sa"});
+    Add<ServiceAccount, ServiceAccountList>(kNamespaced,
+                                            {"serviceaccounts", "serviceaccount", "sa"});
     Add<Service, ServiceList>(kNamespaced, {"services", "service", "svc", "all"}, "services/specs");
   }
 
   void AddApps() {
     using namespace apps::v1;
     Group("apps", "v1");
-    Add<ControllerRevision, ControllerRevisionList>(kNamespaced, {"controllerrevisions", "controllerrevision"});
+    Add<ControllerRevision, ControllerRevisionList>(kNamespaced,
+                                                    {"controllerrevisions", "controllerrevision"});
     Add<DaemonSet, DaemonSetList>(kNamespaced, {"daemonsets", "daemonset", "ds", "all"});
     Add<Deployment, DeploymentList>(kNamespaced, {"deployments", "deployment", "deploy", "all"});
     Add<ReplicaSet, ReplicaSetList>(kNamespaced, {"replicasets", "replicaset", "rs", "all"});
@@ -192,27 +201,35 @@ class Table {
 
   void AddReviews() {
     Group("authentication.k8s.io", "v1");
-    AddUnstored<authentication::v1::SelfSubjectReview>(kCluster, {"selfsubjectreviews", "selfsubjectreview"});
+    AddUnstored<authentication::v1::SelfSubjectReview>(kCluster,
+                                                       {"selfsubjectreviews", "selfsubjectreview"});
     AddUnstored<authentication::v1::TokenReview>(kCluster, {"tokenreviews", "tokenreview"});
     Group("authorization.k8s.io", "v1");
     using namespace authorization::v1;
-    AddUnstored<LocalSubjectAccessReview>(kNamespaced, {"localsubjectaccessreviews", "localsubjectaccessreview"});
-    AddUnstored<SelfSubjectAccessReview>(kCluster, {"selfsubjectaccessreviews", "selfsubjectaccessreview"});
-    AddUnstored<SelfSubjectRulesReview>(kCluster, {"selfsubjectrulesreviews", "selfsubjectrulesreview"});
+    AddUnstored<LocalSubjectAccessReview>(
+        kNamespaced, {"localsubjectaccessreviews", "localsubjectaccessreview"});
+    AddUnstored<SelfSubjectAccessReview>(kCluster,
+                                         {"selfsubjectaccessreviews", "selfsubjectaccessreview"});
+    AddUnstored<SelfSubjectRulesReview>(kCluster,
+                                        {"selfsubjectrulesreviews", "selfsubjectrulesreview"});
     AddUnstored<SubjectAccessReview>(kCluster, {"subjectaccessreviews", "subjectaccessreview"});
   }
 
   void AddScalingAndBatch() {
     constexpr Names kHpa = {"horizontalpodautoscalers", "horizontalpodautoscaler", "hpa", "all"};
     Group("autoscaling", "v2");
-    Add<autoscaling::v2::HorizontalPodAutoscaler, autoscaling::v2::HorizontalPodAutoscalerList>(kNamespaced, kHpa);
+    Add<autoscaling::v2::HorizontalPodAutoscaler, autoscaling::v2::HorizontalPodAutoscalerList>(
+        kNamespaced, kHpa);
     Group("autoscaling", "v1");
-    Add<autoscaling::v1::HorizontalPodAutoscaler, autoscaling::v1::HorizontalPodAutoscalerList>(kNamespaced, kHpa);
+    Add<autoscaling::v1::HorizontalPodAutoscaler, autoscaling::v1::HorizontalPodAutoscalerList>(
+        kNamespaced, kHpa);
     Group("batch", "v1");
-    Add<batch::v1::CronJob, batch::v1::CronJobList>(kNamespaced, {"cronjobs", "cronjob", "cj", "all"});
+    Add<batch::v1::CronJob, batch::v1::CronJobList>(kNamespaced,
+                                                    {"cronjobs", "cronjob", "cj", "all"});
     Add<batch::v1::Job, batch::v1::JobList>(kNamespaced, {"jobs", "job", "", "all"});
     Group("certificates.k8s.io", "v1");
-    Add<certificates::v1::CertificateSigningRequest, certificates::v1::CertificateSigningRequestList>(
+    Add<certificates::v1::CertificateSigningRequest,
+        certificates::v1::CertificateSigningRequestList>(
         kCluster, {"certificatesigningrequests", "certificatesigningrequest", "csr"});
   }
 
@@ -223,18 +240,20 @@ class Table {
       Add<IngressClass, IngressClassList>(kCluster, {"ingressclasses", "ingressclass"});
       Add<Ingress, IngressList>(kNamespaced, {"ingresses", "ingress", "ing"}, "ingress");
       Add<IPAddress, IPAddressList>(kCluster, {"ipaddresses", "ipaddress", "ip"});
-      Add<NetworkPolicy, NetworkPolicyList>(kNamespaced, {"networkpolicies", "networkpolicy", "netpol"});
+      Add<NetworkPolicy, NetworkPolicyList>(kNamespaced,
+                                            {"networkpolicies", "networkpolicy", "netpol"});
       Add<ServiceCIDR, ServiceCIDRList>(kCluster, {"servicecidrs", "servicecidr"});
     }
     {
       using namespace policy::v1;
       Group("policy", "v1");
-      Add<PodDisruptionBudget, PodDisruptionBudgetList>(kNamespaced,
-                                                        {"poddisruptionbudgets", "poddisruptionbudget", "pdb"});
+      Add<PodDisruptionBudget, PodDisruptionBudgetList>(
+          kNamespaced, {"poddisruptionbudgets", "poddisruptionbudget", "pdb"});
     }
     using namespace rbac::v1;
     Group("rbac.authorization.k8s.io", "v1");
-    Add<ClusterRoleBinding, ClusterRoleBindingList>(kCluster, {"clusterrolebindings", "clusterrolebinding"});
+    Add<ClusterRoleBinding, ClusterRoleBindingList>(kCluster,
+                                                    {"clusterrolebindings", "clusterrolebinding"});
     Add<ClusterRole, ClusterRoleList>(kCluster, {"clusterroles", "clusterrole"});
     Add<RoleBinding, RoleBindingList>(kNamespaced, {"rolebindings", "rolebinding"});
     Add<Role, RoleList>(kNamespaced, {"roles", "role"});
@@ -245,9 +264,11 @@ class Table {
     Group("storage.k8s.io", "v1");
     Add<CSIDriver, CSIDriverList>(kCluster, {"csidrivers", "csidriver"});
     Add<CSINode, CSINodeList>(kCluster, {"csinodes", "csinode"});
-    Add<CSIStorageCapacity, CSIStorageCapacityList>(kNamespaced, {"csistoragecapacities", "csistoragecapacity"});
+    Add<CSIStorageCapacity, CSIStorageCapacityList>(kNamespaced,
+                                                    {"csistoragecapacities", "csistoragecapacity"});
     Add<StorageClass, StorageClassList>(kCluster, {"storageclasses", "storageclass", "sc"});
-    Add<VolumeAttachment, VolumeAttachmentList>(kCluster, {"volumeattachments", "volumeattachment"});
+    Add<VolumeAttachment, VolumeAttachmentList>(kCluster,
+                                                {"volumeattachments", "volumeattachment"});
     Add<VolumeAttributesClass, VolumeAttributesClassList>(
         kCluster, {"volumeattributesclasses", "volumeattributesclass", "vac"});
     Group("scheduling.k8s.io", "v1");
@@ -256,10 +277,11 @@ class Table {
     Group("coordination.k8s.io", "v1");
     Add<coordination::v1::Lease, coordination::v1::LeaseList>(kNamespaced, {"leases", "lease"});
     Group("node.k8s.io", "v1");
-    Add<api::node::v1::RuntimeClass, api::node::v1::RuntimeClassList>(kCluster, {"runtimeclasses", "runtimeclass"});
+    Add<api::node::v1::RuntimeClass, api::node::v1::RuntimeClassList>(
+        kCluster, {"runtimeclasses", "runtimeclass"});
     Group("discovery.k8s.io", "v1");
-    Add<discovery::v1::EndpointSlice, discovery::v1::EndpointSliceList>(kNamespaced,
-                                                                        {"endpointslices", "endpointslice"});
+    Add<discovery::v1::EndpointSlice, discovery::v1::EndpointSliceList>(
+        kNamespaced, {"endpointslices", "endpointslice"});
   }
 
   void AddOtherKinds() {
@@ -376,7 +398,8 @@ const KindInfo* FindKindByApiVersion(std::string_view api_version, std::string_v
   return FindKind(api_version.substr(0, slash), api_version.substr(slash + 1), kind);
 }
 
-const KindInfo* FindResource(std::string_view group, std::string_view version, std::string_view plural) {
+const KindInfo* FindResource(std::string_view group, std::string_view version,
+                             std::string_view plural) {
   return Kinds().FindResource(group, version, plural);
 }
 

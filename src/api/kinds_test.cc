@@ -62,7 +62,8 @@ TEST(KindsTest, EveryKindCanBeFoundInEveryWay) {
 
 TEST(KindsTest, KindsOfSeveralVersionsAreStoredInOne) {
   EXPECT_EQ(KindOf<events::v1::Event>().storage_kind, &KindOf<core::v1::Event>());
-  EXPECT_EQ(KindOf<autoscaling::v1::HorizontalPodAutoscaler>().storage_kind->ApiVersion(), "autoscaling/v2");
+  EXPECT_EQ(KindOf<autoscaling::v1::HorizontalPodAutoscaler>().storage_kind->ApiVersion(),
+            "autoscaling/v2");
   EXPECT_EQ(KindOf<core::v1::Pod>().storage_kind, &KindOf<core::v1::Pod>());
 }
 

@@ -20,7 +20,8 @@ struct MapAccessEntry {
 extern const MapAccessEntry kMapAccess[];
 extern const size_t kMapAccessSize;
 
-// Generated: the comments of all messages and fields, compressed by zlib: lines of "full name\tcomment\n".
+// Generated: the comments of all messages and fields, compressed by zlib: lines of "full
+// name\tcomment\n".
 extern const unsigned char kDocs[];
 extern const size_t kDocsSize;
 extern const size_t kDocsTextSize;

@@ -24,7 +24,8 @@ constexpr uint8_t kMetadataTag = kMetadataField << 3 | 2;
 // Null for types without metadata of objects, like Status.
 const FieldDescriptor* MetadataField(const Message& message) {
   const FieldDescriptor* field = message.GetDescriptor()->FindFieldByNumber(kMetadataField);
-  if (field == nullptr || field->is_repeated() || field->message_type() != ObjectMeta::descriptor()) return nullptr;
+  if (field == nullptr || field->is_repeated() || field->message_type() != ObjectMeta::descriptor())
+    return nullptr;
   return field;
 }
 
@@ -66,15 +67,21 @@ bool ReadMeta(std::string_view raw, ObjectMeta* meta) {
       case 0:
         if (!varint(&size)) return false;
         continue;
-      case 1: size = 8; break;
+      case 1:
+        size = 8;
+        break;
       case 2:
         if (!varint(&size)) return false;
         break;
-      case 5: size = 4; break;
-      default: return false;
+      case 5:
+        size = 4;
+        break;
+      default:
+        return false;
     }
     if (size > raw.size() - at) return false;
-    if (tag == kMetadataTag && !meta->MergeFromString(std::string(raw.substr(at, size)))) return false;
+    if (tag == kMetadataTag && !meta->MergeFromString(std::string(raw.substr(at, size))))
+      return false;
     at += size;
   }
   return true;
@@ -92,7 +99,8 @@ void Object::TakeMessage(std::unique_ptr<Message> message) const {
   message_view_.store(message_.get(), std::memory_order_release);
 }
 
-std::shared_ptr<Object> Object::FromMessage(const KindInfo& kind, std::unique_ptr<Message> message) {
+std::shared_ptr<Object> Object::FromMessage(const KindInfo& kind,
+                                            std::unique_ptr<Message> message) {
   auto object = std::make_shared<Object>(kind, 0);
   if (ObjectMeta* meta = MutableMeta(message.get())) meta->clear_resource_version();
   object->meta_ = &MetaOf(*message);
@@ -100,8 +108,8 @@ std::shared_ptr<Object> Object::FromMessage(const KindInfo& kind, std::unique_pt
   return object;
 }
 
-Result<ObjectPtr> Object::FromStored(const KindInfo& kind, std::shared_ptr<const std::string> stored,
-                                     int64_t revision) {
+Result<ObjectPtr> Object::FromStored(const KindInfo& kind,
+                                     std::shared_ptr<const std::string> stored, int64_t revision) {
   Result<Envelope> envelope = OpenEnvelope(*stored);
   auto meta = std::make_unique<ObjectMeta>();
   if (!envelope.ok() || !ReadMeta(envelope->raw, meta.get()))
@@ -138,8 +146,10 @@ std::string Object::Key() const { return StorageKey(*kind_, ns(), name()); }
 std::unique_ptr<Message> Object::Decode() const {
   std::unique_ptr<Message> message(kind_->prototype->New());
   if (Status status = ParseSealed(*stored_, message.get()); !status.ok())
-    log::Error("api", "a stored object does not decode", {{"key", Key()}, {"error", status.ToString()}});
-  if (ObjectMeta* meta = MutableMeta(message.get())) meta->set_resource_version(std::to_string(revision()));
+    log::Error("api", "a stored object does not decode",
+               {{"key", Key()}, {"error", status.ToString()}});
+  if (ObjectMeta* meta = MutableMeta(message.get()))
+    meta->set_resource_version(std::to_string(revision()));
   return message;
 }
 

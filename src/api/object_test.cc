@@ -32,8 +32,9 @@ TEST(ObjectTest, AnObjectThatIsWrittenGetsItsRevisionFromTheCommit) {
   EXPECT_EQ(object->stored(), stored);
   EXPECT_EQ(object->meta().resource_version(), "12");
   EXPECT_EQ(object->As<ConfigMap>().metadata().resource_version(), "12");
-  EXPECT_EQ(*object->json(), R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","namespace":"ns",)"
-                             R"("resourceVersion":"12"},"data":{"k":"v"}})");
+  EXPECT_EQ(*object->json(),
+            R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","namespace":"ns",)"
+            R"("resourceVersion":"12"},"data":{"k":"v"}})");
 }
 
 TEST(ObjectTest, StoredBytesCarryNoRevisionAndComeBackWithOne) {
@@ -86,7 +87,8 @@ TEST(ObjectTest, ManyReadersMakeEachFormOnce) {
       seen[i] = &object->message();
     });
   }
-  for (std::thread& reader : readers) reader.join();
+  for (std::thread& reader : readers)
+    reader.join();
   for (size_t i = 1; i < seen.size(); ++i) {
     EXPECT_EQ(seen[i], seen[0]);
     EXPECT_EQ(json[i], json[0]);

@@ -32,8 +32,11 @@ std::string Json(const Message& message) {
   return out;
 }
 
-// Types that hold themselves are filled to a depth, below which zero values appear that reading then sets.
-bool HoldsItself(const Descriptor* type) { return type->full_name().find("apiextensions") != std::string::npos; }
+// Types that hold themselves are filled to a depth, below which zero values appear that reading
+// then sets.
+bool HoldsItself(const Descriptor* type) {
+  return type->full_name().find("apiextensions") != std::string::npos;
+}
 
 TEST(RoundTripTest, JsonOfEveryMessageComesBackTheSame) {
   for (const Descriptor* type : testing::AllTypes()) {
@@ -50,7 +53,8 @@ TEST(RoundTripTest, JsonOfEveryMessageComesBackTheSame) {
       EXPECT_TRUE(issues.messages.empty()) << issues.messages.front();
       EXPECT_EQ(Json(*back), json);
       if (HoldsItself(type)) continue;
-      if (type->full_name() == "gantry.api.runtime.Unknown") continue;  // its JSON is its raw field alone
+      if (type->full_name() == "gantry.api.runtime.Unknown")
+        continue;  // its JSON is its raw field alone
       google::protobuf::util::MessageDifferencer differencer;
       std::string difference;
       differencer.ReportDifferencesToString(&difference);

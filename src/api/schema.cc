@@ -71,7 +71,8 @@ std::string_view PackageOf(const Descriptor* descriptor) {
   return descriptor->file()->options().GetExtension(k8s_package);
 }
 
-// "k8s.io.api.core.v1" is the Go package k8s.io/api/core/v1, which OpenAPI names "io.k8s.api.core.v1".
+// "k8s.io.api.core.v1" is the Go package k8s.io/api/core/v1, which OpenAPI names
+// "io.k8s.api.core.v1".
 std::string OpenApiPackage(std::string_view package) {
   std::string out(package);
   if (out.starts_with("k8s.io.")) out.replace(0, 7, "io.k8s.");
@@ -81,22 +82,31 @@ std::string OpenApiPackage(std::string_view package) {
 
 const MapAccess* FindMapAccess(const FieldDescriptor* field) {
   const auto* end = internal::kMapAccess + internal::kMapAccessSize;
-  const auto* it = std::lower_bound(internal::kMapAccess, end, field->full_name(),
-                                    [](const auto& entry, std::string_view name) { return entry.field < name; });
+  const auto* it =
+      std::lower_bound(internal::kMapAccess, end, field->full_name(),
+                       [](const auto& entry, std::string_view name) { return entry.field < name; });
   GANTRY_CHECK(it != end && it->field == field->full_name(), field->full_name());
   return &it->access;
 }
 
 ValueType TypeOf(const FieldDescriptor* value) {
   switch (value->type()) {
-    case FieldDescriptor::TYPE_STRING: return ValueType::kString;
-    case FieldDescriptor::TYPE_BYTES: return ValueType::kBytes;
-    case FieldDescriptor::TYPE_BOOL: return ValueType::kBool;
-    case FieldDescriptor::TYPE_INT32: return ValueType::kInt32;
-    case FieldDescriptor::TYPE_INT64: return ValueType::kInt64;
-    case FieldDescriptor::TYPE_DOUBLE: return ValueType::kDouble;
-    case FieldDescriptor::TYPE_MESSAGE: return ValueType::kMessage;
-    default: break;
+    case FieldDescriptor::TYPE_STRING:
+      return ValueType::kString;
+    case FieldDescriptor::TYPE_BYTES:
+      return ValueType::kBytes;
+    case FieldDescriptor::TYPE_BOOL:
+      return ValueType::kBool;
+    case FieldDescriptor::TYPE_INT32:
+      return ValueType::kInt32;
+    case FieldDescriptor::TYPE_INT64:
+      return ValueType::kInt64;
+    case FieldDescriptor::TYPE_DOUBLE:
+      return ValueType::kDouble;
+    case FieldDescriptor::TYPE_MESSAGE:
+      return ValueType::kMessage;
+    default:
+      break;
   }
   GANTRY_CHECK(false, value->full_name());
   return ValueType::kString;
@@ -104,13 +114,20 @@ ValueType TypeOf(const FieldDescriptor* value) {
 
 std::string_view GoScalar(ValueType type) {
   switch (type) {
-    case ValueType::kString: return "string";
-    case ValueType::kBytes: return "[]uint8";
-    case ValueType::kBool: return "bool";
-    case ValueType::kInt32: return "int32";
-    case ValueType::kInt64: return "int64";
-    case ValueType::kDouble: return "float64";
-    case ValueType::kMessage: break;
+    case ValueType::kString:
+      return "string";
+    case ValueType::kBytes:
+      return "[]uint8";
+    case ValueType::kBool:
+      return "bool";
+    case ValueType::kInt32:
+      return "int32";
+    case ValueType::kInt64:
+      return "int64";
+    case ValueType::kDouble:
+      return "float64";
+    case ValueType::kMessage:
+      break;
   }
   return "";
 }
@@ -151,12 +168,14 @@ class SchemaBuilder {
     schema->type_meta_ = facts.type_meta();
     schema->atomic_ = facts.atomic();
     schema->own_fields_.reserve(descriptor->field_count());
-    for (int i = 0; i < descriptor->field_count(); ++i) AddField(schema, descriptor->field(i), facts);
+    for (int i = 0; i < descriptor->field_count(); ++i)
+      AddField(schema, descriptor->field(i), facts);
     Index(schema);
     return schema;
   }
 
-  void AddField(MessageSchema* schema, const FieldDescriptor* descriptor, const MessageFacts& message_facts) {
+  void AddField(MessageSchema* schema, const FieldDescriptor* descriptor,
+                const MessageFacts& message_facts) {
     const FieldFacts& facts = descriptor->options().GetExtension(k8s);
     if (facts.inline_()) {
       const MessageSchema* inlined = Make(descriptor->message_type());
@@ -190,14 +209,16 @@ class SchemaBuilder {
         field.list && ((schema->type_meta_ && field.name == "items") || message_facts.json_only());
 
     field.list_type = static_cast<ListType>(facts.list());
-    field.keys = pool_.Keep(std::vector<std::string_view>(facts.keys().begin(), facts.keys().end()));
+    field.keys =
+        pool_.Keep(std::vector<std::string_view>(facts.keys().begin(), facts.keys().end()));
     if (field.list) {
       field.atomic = field.list_type == ListType::kAtomic;
     } else if (field.map) {
       field.atomic = facts.map_type() == FieldFacts::ATOMIC_MAP;
     } else if (field.message != nullptr) {
-      field.atomic = facts.struct_type() == FieldFacts::ATOMIC_STRUCT ||
-                     (facts.struct_type() == FieldFacts::INHERITED_STRUCT && field.message->atomic());
+      field.atomic =
+          facts.struct_type() == FieldFacts::ATOMIC_STRUCT ||
+          (facts.struct_type() == FieldFacts::INHERITED_STRUCT && field.message->atomic());
     }
     field.patch_merge = facts.patch().find("merge") != std::string::npos;
     field.patch_retain_keys = facts.patch().find("retainKeys") != std::string::npos;
@@ -217,7 +238,8 @@ class SchemaBuilder {
       named = pool_.Keep(std::string(package) + "." + std::string(named));
     std::string_view value =
         field->message != nullptr ? field->message->go_type() : GoScalar(field->type);
-    // A name on a map, or on a list of objects, is the name of the whole; on a list of scalars, of an item.
+    // A name on a map, or on a list of objects, is the name of the whole; on a list of scalars, of
+    // an item.
     const bool names_whole = field->map || (field->list && field->message != nullptr);
     if (!named.empty() && !names_whole) value = named;
     field->go_value_type = value;
@@ -235,12 +257,14 @@ class SchemaBuilder {
   void Index(MessageSchema* schema) {
     GANTRY_CHECK(schema->fields_.size() <= MessageSchema::kMaxFields, schema->go_name_);
     size_t size = 4;
-    while (size < schema->fields_.size() * 2) size *= 2;
+    while (size < schema->fields_.size() * 2)
+      size *= 2;
     schema->slots_.resize(size);
     for (const FieldSchema& field : schema->fields_) {
       const uint32_t hash = HashName(field.name);
       size_t at = hash & (size - 1);
-      while (schema->slots_[at].index >= 0) at = (at + 1) & (size - 1);
+      while (schema->slots_[at].index >= 0)
+        at = (at + 1) & (size - 1);
       schema->slots_[at] = {hash, field.index};
     }
   }
@@ -255,12 +279,15 @@ const FieldSchema* MessageSchema::Find(std::string_view name) const {
   const uint32_t hash = HashName(name);
   const size_t mask = slots_.size() - 1;
   for (size_t at = hash & mask; slots_[at].index >= 0; at = (at + 1) & mask) {
-    if (slots_[at].hash == hash && fields_[slots_[at].index].name == name) return &fields_[slots_[at].index];
+    if (slots_[at].hash == hash && fields_[slots_[at].index].name == name)
+      return &fields_[slots_[at].index];
   }
   return nullptr;
 }
 
-const MessageSchema& SchemaOf(const Descriptor* descriptor) { return SchemaBuilder::Get().Schema(descriptor); }
+const MessageSchema& SchemaOf(const Descriptor* descriptor) {
+  return SchemaBuilder::Get().Schema(descriptor);
+}
 
 namespace {
 
@@ -270,7 +297,8 @@ const Docs& AllDocs() {
   static const Docs* docs = [] {
     auto* text = new std::string(internal::kDocsTextSize, '\0');
     uLongf size = text->size();
-    const int rc = uncompress(reinterpret_cast<Bytef*>(text->data()), &size, internal::kDocs, internal::kDocsSize);
+    const int rc = uncompress(reinterpret_cast<Bytef*>(text->data()), &size, internal::kDocs,
+                              internal::kDocsSize);
     GANTRY_CHECK(rc == Z_OK && size == text->size(), "the embedded comments are damaged");
     auto* all = new Docs;
     for (std::string_view line : Split(*text, '\n')) {

@@ -36,14 +36,17 @@ enum class ValueType : uint8_t { kString, kBytes, kBool, kInt32, kInt64, kDouble
 
 enum class ListType : uint8_t { kAtomic, kSet, kMap };
 
-// Reaches one map field of a generated message (protobuf's own reflection would copy the map to walk it).
-// A value is a std::string for maps of strings and bytes, else a google::protobuf::Message.
+// Reaches one map field of a generated message (protobuf's own reflection would copy the map to
+// walk it). A value is a std::string for maps of strings and bytes, else a
+// google::protobuf::Message.
 struct MapAccess {
   using Entries = std::vector<std::pair<const std::string*, const void*>>;
   size_t (*size)(const google::protobuf::Message& message);
   void (*collect)(const google::protobuf::Message& message, Entries* out);  // in no order
-  const void* (*find)(const google::protobuf::Message& message, const std::string& key);  // null: none
-  void* (*insert)(google::protobuf::Message* message, const std::string& key);  // the one there, or a new one
+  const void* (*find)(const google::protobuf::Message& message,
+                      const std::string& key);  // null: none
+  void* (*insert)(google::protobuf::Message* message,
+                  const std::string& key);  // the one there, or a new one
   void (*erase)(google::protobuf::Message* message, const std::string& key);
 };
 
@@ -62,13 +65,15 @@ struct FieldSchema {
   const MessageSchema* message = nullptr;  // of kMessage
   const MapAccess* map_access = nullptr;   // of a map
 
-  // When it is written. `always` writes an unset list, map or `pointer` as null; `empty_list` an empty list as [].
+  // When it is written. `always` writes an unset list, map or `pointer` as null; `empty_list` an
+  // empty list as [].
   bool always = false;
   bool pointer = false;  // a scalar that is written whenever it is set, also when zero
   bool empty_list = false;
   bool required = false;
 
-  // Server-side apply. `atomic`: replaced as a whole (lists: kAtomic; maps and objects: declared so).
+  // Server-side apply. `atomic`: replaced as a whole (lists: kAtomic; maps and objects: declared
+  // so).
   ListType list_type = ListType::kAtomic;
   std::span<const std::string_view> keys;  // of a kMap list
   bool atomic = false;
@@ -78,15 +83,15 @@ struct FieldSchema {
   bool patch_retain_keys = false;
   std::string_view merge_key;
 
-  std::string_view default_value;               // declared default, as text; empty: none
+  std::string_view default_value;                 // declared default, as text; empty: none
   std::span<const std::string_view> enum_values;  // all values there are; empty: open
-  std::string_view gate;                        // feature gate; empty: none
+  std::string_view gate;                          // feature gate; empty: none
   std::string_view go_type;  // as error messages show it: "int32", "[]v1.Container", "v1.Protocol"
   std::string_view go_value_type;  // of an item or a map's value: "v1.Container"
 };
 
-// What the API says of one message type, compiled from the options in the .proto files on first need and kept for
-// ever. Threading: immutable, any thread.
+// What the API says of one message type, compiled from the options in the .proto files on first
+// need and kept for ever. Threading: immutable, any thread.
 class MessageSchema {
  public:
   static constexpr size_t kMaxFields = 128;
@@ -100,7 +105,8 @@ class MessageSchema {
   bool type_meta() const { return type_meta_; }  // its JSON carries apiVersion and kind
   bool atomic() const { return atomic_; }
 
-  // The members of its JSON in the order in which they are written, those of inlined messages included.
+  // The members of its JSON in the order in which they are written, those of inlined messages
+  // included.
   std::span<const FieldSchema> fields() const { return fields_; }
   // Null where there is none.
   const FieldSchema* Find(std::string_view name) const;

@@ -1,7 +1,7 @@
 #include "api/schema.h"
 
-#include <google/protobuf/descriptor.h>
 #include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -26,10 +26,12 @@ const FieldSchema& Field(const google::protobuf::Descriptor* type, std::string_v
 TEST(SchemaTest, FieldsOfInlinedMessagesBelongToTheObject) {
   const MessageSchema& schema = SchemaOf(core::v1::ConfigMapKeySelector::descriptor());
   std::vector<std::string_view> names;
-  for (const FieldSchema& field : schema.fields()) names.push_back(field.name);
+  for (const FieldSchema& field : schema.fields())
+    names.push_back(field.name);
   EXPECT_THAT(names, ElementsAre("name", "key", "optional"));
   EXPECT_THAT(Field(core::v1::ConfigMapKeySelector::descriptor(), "name").parents,
-              ElementsAre(core::v1::ConfigMapKeySelector::descriptor()->FindFieldByName("local_object_reference")));
+              ElementsAre(core::v1::ConfigMapKeySelector::descriptor()->FindFieldByName(
+                  "local_object_reference")));
   EXPECT_EQ(schema.Find("localObjectReference"), nullptr);
   EXPECT_EQ(schema.Find("Name"), nullptr);
 }
@@ -80,8 +82,10 @@ TEST(SchemaTest, ManyThreadsSeeOneSchema) {
   std::vector<std::thread> threads;
   for (size_t i = 0; i < seen.size(); ++i)
     threads.emplace_back([&seen, i] { seen[i] = &SchemaOf(core::v1::PodList::descriptor()); });
-  for (std::thread& thread : threads) thread.join();
-  for (const MessageSchema* schema : seen) EXPECT_EQ(schema, seen[0]);
+  for (std::thread& thread : threads)
+    thread.join();
+  for (const MessageSchema* schema : seen)
+    EXPECT_EQ(schema, seen[0]);
 }
 
 }  // namespace

@@ -165,7 +165,8 @@ std::vector<const google::protobuf::Descriptor*> AllTypes() {
   };
   std::vector<const google::protobuf::Descriptor*> all;
   for (const auto* file : files)
-    for (int i = 0; i < file->message_type_count(); ++i) all.push_back(file->message_type(i));
+    for (int i = 0; i < file->message_type_count(); ++i)
+      all.push_back(file->message_type(i));
   return all;
 }
 

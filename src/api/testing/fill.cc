@@ -47,8 +47,9 @@ class Filler {
   int OnTheWay(const Message* message) { return open_[message->GetDescriptor()]; }
 
   std::string Text() {
-    static constexpr std::array<const char*, 6> kTexts = {"plain", "with \"quotes\" and \\", "<&>", "Grüße, 世界 🚀",
-                                                          "line\nbreak\ttab\x01", "a/b.c-d_e"};
+    static constexpr std::array<const char*, 6> kTexts = {
+        "plain",          "with \"quotes\" and \\", "<&>",
+        "Grüße, 世界 🚀", "line\nbreak\ttab\x01",   "a/b.c-d_e"};
     return kTexts[Next() % kTexts.size()] + std::to_string(Next() % 1000);
   }
 
@@ -72,28 +73,35 @@ class Filler {
     for (int i = 0; i < count; ++i) {
       switch (field.type) {
         case ValueType::kMessage:
-          Fill(field.list ? reflection.AddMessage(message, d) : reflection.MutableMessage(message, d), depth - 1);
+          Fill(field.list ? reflection.AddMessage(message, d)
+                          : reflection.MutableMessage(message, d),
+               depth - 1);
           break;
         case ValueType::kString:
         case ValueType::kBytes:
-          field.list ? reflection.AddString(message, d, Text()) : reflection.SetString(message, d, Text());
+          field.list ? reflection.AddString(message, d, Text())
+                     : reflection.SetString(message, d, Text());
           break;
         case ValueType::kBool:
           field.list ? reflection.AddBool(message, d, true) : reflection.SetBool(message, d, true);
           break;
         case ValueType::kInt32: {
-          const auto value = static_cast<int32_t>(1 + Next() % 2147483647u) * (Next() % 2 == 0 ? 1 : -1);
-          field.list ? reflection.AddInt32(message, d, value) : reflection.SetInt32(message, d, value);
+          const auto value =
+              static_cast<int32_t>(1 + Next() % 2147483647u) * (Next() % 2 == 0 ? 1 : -1);
+          field.list ? reflection.AddInt32(message, d, value)
+                     : reflection.SetInt32(message, d, value);
           break;
         }
         case ValueType::kInt64: {
           const auto value = static_cast<int64_t>(1 + Next() % 9000000000000000000u);
-          field.list ? reflection.AddInt64(message, d, value) : reflection.SetInt64(message, d, value);
+          field.list ? reflection.AddInt64(message, d, value)
+                     : reflection.SetInt64(message, d, value);
           break;
         }
         case ValueType::kDouble: {
           const double value = static_cast<double>(1 + Next() % 1000000) / 64;
-          field.list ? reflection.AddDouble(message, d, value) : reflection.SetDouble(message, d, value);
+          field.list ? reflection.AddDouble(message, d, value)
+                     : reflection.SetDouble(message, d, value);
           break;
         }
       }
@@ -110,13 +118,16 @@ class Filler {
         break;
       case JsonForm::kMicroTime:
         static_cast<meta::v1::MicroTime*>(message)->set_seconds(seconds);
-        static_cast<meta::v1::MicroTime*>(message)->set_nanos(static_cast<int32_t>(1 + Next() % 999999) * 1000);
+        static_cast<meta::v1::MicroTime*>(message)->set_nanos(
+            static_cast<int32_t>(1 + Next() % 999999) * 1000);
         break;
       case JsonForm::kDuration:
-        static_cast<meta::v1::Duration*>(message)->set_duration(static_cast<int64_t>(Next() % 100000000000000u));
+        static_cast<meta::v1::Duration*>(message)->set_duration(
+            static_cast<int64_t>(Next() % 100000000000000u));
         break;
       case JsonForm::kQuantity: {
-        static constexpr std::array<const char*, 6> kQuantities = {"100m", "1", "1536Mi", "2k", "0", "128974848"};
+        static constexpr std::array<const char*, 6> kQuantities = {"100m", "1", "1536Mi",
+                                                                   "2k",   "0", "128974848"};
         (void)ReadTextForm(JsonForm::kQuantity, kQuantities[Next() % kQuantities.size()], message);
         break;
       }
@@ -127,16 +138,23 @@ class Filler {
           (void)ReadTextForm(JsonForm::kIntOrString, "25%", message);
         }
         break;
-      case JsonForm::kRaw: SetRaw(R"({"f:a":{".":{}},"n":1.0,"s":"x y","l":[null,true,-2e3]})", message); break;
-      case JsonForm::kStrings: FillField(message, schema.fields()[0], depth); break;
+      case JsonForm::kRaw:
+        SetRaw(R"({"f:a":{".":{}},"n":1.0,"s":"x y","l":[null,true,-2e3]})", message);
+        break;
+      case JsonForm::kStrings:
+        FillField(message, schema.fields()[0], depth);
+        break;
       case JsonForm::kSchemaOrArray:
         Fill(static_cast<crd::JSONSchemaPropsOrArray*>(message)->mutable_schema(), depth - 1);
         break;
-      case JsonForm::kSchemaOrBool: static_cast<crd::JSONSchemaPropsOrBool*>(message)->set_allows(true); break;
+      case JsonForm::kSchemaOrBool:
+        static_cast<crd::JSONSchemaPropsOrBool*>(message)->set_allows(true);
+        break;
       case JsonForm::kSchemaOrStrings:
         static_cast<crd::JSONSchemaPropsOrStringArray*>(message)->add_property(Text());
         break;
-      case JsonForm::kObject: break;
+      case JsonForm::kObject:
+        break;
     }
   }
 

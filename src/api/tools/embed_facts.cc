@@ -1,5 +1,5 @@
-// Build step: reads the descriptors of all .proto files, with comments, and writes two C++ files: the comments
-// (compressed, for explain and OpenAPI) and the accessors of all map fields.
+// Build step: reads the descriptors of all .proto files, with comments, and writes two C++ files:
+// the comments (compressed, for explain and OpenAPI) and the accessors of all map fields.
 //
 //   embed_facts DESCRIPTOR_SET DOCS.cc MAPS.cc
 
@@ -31,13 +31,16 @@ std::string Unwrap(std::string_view comment) {
     if (end == std::string_view::npos) end = comment.size();
     std::string_view line = comment.substr(at, end - at);
     at = end + 1;
-    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.front()))) line.remove_prefix(1);
-    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) line.remove_suffix(1);
+    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.front())))
+      line.remove_prefix(1);
+    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back())))
+      line.remove_suffix(1);
     if (line.empty()) {
       paragraph = true;
       continue;
     }
-    if (!out.empty()) out += paragraph ? "\v\v" : " ";  // \v stands for a line break in the packed text
+    if (!out.empty())
+      out += paragraph ? "\v\v" : " ";  // \v stands for a line break in the packed text
     paragraph = false;
     out += line;
   }
@@ -50,19 +53,22 @@ std::string Header(const FileDescriptorProto& file) {
 
 std::string CppName(std::string_view package, std::string_view message) {
   std::string out = "::";
-  for (char c : package) out += c == '.' ? std::string("::") : std::string(1, c);
+  for (char c : package)
+    out += c == '.' ? std::string("::") : std::string(1, c);
   return out + "::" + std::string(message);
 }
 
 std::string CppField(const std::string& name) {
-  static const std::set<std::string> kKeywords = {"default", "namespace", "operator", "template", "continue",
-                                                  "export",  "not",       "enum",     "protected"};
+  static const std::set<std::string> kKeywords = {"default",  "namespace", "operator",
+                                                  "template", "continue",  "export",
+                                                  "not",      "enum",      "protected"};
   return kKeywords.contains(name) ? name + "_" : name;
 }
 
 bool IsMapEntry(const DescriptorProto& message, const FieldDescriptorProto& field) {
   for (const DescriptorProto& nested : message.nested_type())
-    if (nested.options().map_entry() && field.type_name().ends_with("." + message.name() + "." + nested.name()))
+    if (nested.options().map_entry() &&
+        field.type_name().ends_with("." + message.name() + "." + nested.name()))
       return true;
   return false;
 }
@@ -73,7 +79,8 @@ bool WriteDocs(const google::protobuf::FileDescriptorSet& set, const char* path)
     for (const auto& location : file.source_code_info().location()) {
       // 4 is FileDescriptorProto.message_type, 2 is DescriptorProto.field.
       const bool message = location.path_size() == 2 && location.path(0) == 4;
-      const bool field = location.path_size() == 4 && location.path(0) == 4 && location.path(2) == 2;
+      const bool field =
+          location.path_size() == 4 && location.path(0) == 4 && location.path(2) == 2;
       if ((!message && !field) || location.leading_comments().empty()) continue;
       const DescriptorProto& type = file.message_type(location.path(1));
       text += file.package() + "." + type.name();
@@ -83,12 +90,16 @@ bool WriteDocs(const google::protobuf::FileDescriptorSet& set, const char* path)
   }
   std::vector<unsigned char> packed(compressBound(text.size()));
   uLongf size = packed.size();
-  if (compress2(packed.data(), &size, reinterpret_cast<const Bytef*>(text.data()), text.size(), 9) != Z_OK)
+  if (compress2(packed.data(), &size, reinterpret_cast<const Bytef*>(text.data()), text.size(),
+                9) != Z_OK)
     return false;
   std::ofstream out(path);
-  out << "#include \"api/map_access.h\"\n\nnamespace gantry::api::internal {\nconst unsigned char kDocs[] = {";
-  for (uLongf i = 0; i < size; ++i) out << (i % 32 == 0 ? "\n" : "") << int{packed[i]} << ",";
-  out << "0};\nconst size_t kDocsSize = " << size << ";\nconst size_t kDocsTextSize = " << text.size()
+  out << "#include \"api/map_access.h\"\n\nnamespace gantry::api::internal {\nconst unsigned char "
+         "kDocs[] = {";
+  for (uLongf i = 0; i < size; ++i)
+    out << (i % 32 == 0 ? "\n" : "") << int{packed[i]} << ",";
+  out << "0};\nconst size_t kDocsSize = " << size
+      << ";\nconst size_t kDocsTextSize = " << text.size()
       << ";\n}  // namespace gantry::api::internal\n";
   return out.flush().good();
 }
@@ -104,16 +115,20 @@ bool WriteMaps(const google::protobuf::FileDescriptorSet& set, const char* path)
         const std::string name = CppField(field.name());
         headers.insert(Header(file));
         entries[file.package() + "." + message.name() + "." + field.name()] =
-            "AccessOf<" + type + ", &" + type + "::" + name + ", &" + type + "::mutable_" + name + ">()";
+            "AccessOf<" + type + ", &" + type + "::" + name + ", &" + type + "::mutable_" + name +
+            ">()";
       }
     }
   }
   std::ofstream out(path);
   out << "#include \"api/map_access.h\"\n";
-  for (const std::string& header : headers) out << "#include \"" << header << "\"\n";
+  for (const std::string& header : headers)
+    out << "#include \"" << header << "\"\n";
   out << "\nnamespace gantry::api::internal {\nconst MapAccessEntry kMapAccess[] = {\n";
-  for (const auto& [field, access] : entries) out << "{\"" << field << "\", " << access << "},\n";
-  out << "};\nconst size_t kMapAccessSize = " << entries.size() << ";\n}  // namespace gantry::api::internal\n";
+  for (const auto& [field, access] : entries)
+    out << "{\"" << field << "\", " << access << "},\n";
+  out << "};\nconst size_t kMapAccessSize = " << entries.size()
+      << ";\n}  // namespace gantry::api::internal\n";
   return out.flush().good();
 }
 

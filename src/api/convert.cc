@@ -21,8 +21,7 @@ using google::protobuf::Message;
 namespace hpa1 = autoscaling::v1;
 namespace hpa2 = autoscaling::v2;
 
-// --- Events
-// --------------------------------------------------------------------------------------------------------
+// --- Events ---
 
 void Convert(const core::v1::Event& in, events::v1::Event* out) {
   *out->mutable_metadata() = in.metadata();
@@ -68,8 +67,7 @@ void Convert(const events::v1::Event& in, core::v1::Event* out) {
   out->set_reporting_instance(in.reporting_instance());
 }
 
-// --- HorizontalPodAutoscaler
-// ---------------------------------------------------------------------------------------
+// --- HorizontalPodAutoscaler ---
 
 // What v1 has no fields for travels in these annotations.
 constexpr char kMetrics[] = "autoscaling.alpha.kubernetes.io/metrics";

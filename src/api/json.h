@@ -21,21 +21,26 @@ struct JsonIssues {
   std::vector<std::string> messages;
 };
 
-// Reads the JSON of one message by Kubernetes' rules into `out` (which is cleared). `apiVersion` and `kind` at the top
-// are accepted and skipped where the type has them. Unknown and duplicate fields are dropped and, when `issues` is
-// not null, reported there. Malformed text or a wrong type: kBadRequest, worded as Go's decoder words it.
-// Hostile input is safe: depth is bounded, nothing is executed or allocated beyond a small multiple of the input.
-Status ReadJson(std::string_view text, google::protobuf::Message* out, JsonIssues* issues = nullptr);
+// Reads the JSON of one message by Kubernetes' rules into `out` (which is cleared). `apiVersion`
+// and `kind` at the top are accepted and skipped where the type has them. Unknown fields are
+// dropped, of duplicates the last holds; when `issues` is not null, both are reported there.
+// Malformed text or a wrong type: kBadRequest, worded as Go's decoder words it. Hostile input is
+// safe: depth is bounded, nothing is executed or allocated beyond a small multiple of the input.
+Status ReadJson(std::string_view text, google::protobuf::Message* out,
+                JsonIssues* issues = nullptr);
 
-// kBadRequest where a raw field (RawExtension, FieldsV1) anywhere in the message does not hold one JSON value. Messages that
-// were read from JSON pass; ask it of messages that came in binary, since WriteJson copies raw fields as they are.
+// kBadRequest where a raw field (RawExtension, FieldsV1) anywhere in the message does not hold one
+// JSON value. Messages that were read from JSON pass; ask it of messages that came in binary, since
+// WriteJson copies raw fields as they are.
 Status CheckRawJson(const google::protobuf::Message& message);
 
-// Appends the message as JSON, without apiVersion and kind. Maps are sorted by key; fields stand in Kubernetes' order.
+// Appends the message as JSON, without apiVersion and kind. Maps are sorted by key; fields stand in
+// Kubernetes' order.
 void WriteJson(const google::protobuf::Message& message, std::string* out);
 
-// Appends a whole object: kind, apiVersion, then its fields; `revision` > 0 replaces metadata.resourceVersion.
-void WriteObjectJson(const KindInfo& kind, const google::protobuf::Message& message, int64_t revision,
-                     std::string* out);
+// Appends a whole object: kind, apiVersion, then its fields; `revision` > 0 replaces
+// metadata.resourceVersion.
+void WriteObjectJson(const KindInfo& kind, const google::protobuf::Message& message,
+                     int64_t revision, std::string* out);
 
 }  // namespace gantry::api

@@ -42,7 +42,8 @@ struct Frame {
 // text further on goes before it.
 class Reader {
  public:
-  Reader(std::string_view text, JsonIssues* issues) : scanner_(text), issues_(issues) {}
+  Reader(std::string_view text, JsonIssues* issues)
+      : text_(text), scanner_(text), issues_(issues) {}
 
   Status Read(Message* out) {
     const MessageSchema& schema = SchemaOf(out->GetDescriptor());
@@ -57,12 +58,13 @@ class Reader {
  private:
   Status Failure() {
     if (!scanner_.error().empty()) return BadRequest(scanner_.error());
-    // What a type's own decoder refused; text that is malformed behind it goes first here, too.
+    // A type's own decoder refused a value. Text that is malformed further on goes before that.
+    JsonScanner whole(text_);
+    if (!whole.Skip(0) || !whole.End()) return BadRequest(whole.error());
     return BadRequest(refused_);
   }
 
-  // --- What is wrong
-  // -----------------------------------------------------------------------------------------------
+  // --- What is wrong ---
 
   static std::string StrictPath(const Frame& frame) {
     if (frame.kind == Frame::Kind::kRoot) return "";
@@ -133,8 +135,7 @@ class Reader {
     return false;
   }
 
-  // --- Objects
-  // -----------------------------------------------------------------------------------------------------
+  // --- Objects ---
 
   bool ReadMessage(Message* out, const MessageSchema& schema, const Frame& frame, int depth) {
     if (schema.form() != JsonForm::kObject) return ReadForm(out, schema, frame, depth);
@@ -242,8 +243,7 @@ class Reader {
     return false;
   }
 
-  // --- Lists and maps
-  // ----------------------------------------------------------------------------------------------
+  // --- Lists and maps ---
 
   bool ReadList(Message* out, const FieldSchema& field, const Frame& frame, int depth) {
     if (scanner_.Peek() != '[') return SkipWrongType(field.go_type, frame);
@@ -350,8 +350,7 @@ class Reader {
     return true;
   }
 
-  // --- Scalars
-  // -----------------------------------------------------------------------------------------------------
+  // --- Scalars ---
 
   // A wrong type leaves *text without data.
   bool ReadString(std::string_view* text, std::string_view type, const Frame& frame) {
@@ -394,8 +393,7 @@ class Reader {
     return WrongType("number " + std::string(text), type, frame);
   }
 
-  // --- Forms of their own
-  // ------------------------------------------------------------------------------------------
+  // --- Forms of their own ---
 
   bool ReadForm(Message* out, const MessageSchema& schema, const Frame& frame, int depth) {
     const char c = scanner_.Peek();
@@ -485,6 +483,7 @@ class Reader {
   static constexpr std::string_view kQuantityError =
       "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
+  std::string_view text_;
   JsonScanner scanner_;
   JsonIssues* issues_;
   std::string type_error_;  // the first value of a wrong type

@@ -266,6 +266,8 @@ TEST(JsonReadTest, MalformedTextIsWordedAsGoWordsIt) {
            {R"({"x":1e})", "invalid character '}' in exponent of numeric literal"},
            {R"({"x":01})", "invalid character '1' after object key:value pair"},
            // Malformed text goes before a wrong type that stands ahead of it.
+           {R"({"metadata":{"creationTimestamp":5},})",
+            "invalid character '}' looking for beginning of object key string"},
            {R"({"data":5,})", "invalid character '}' looking for beginning of object key string"},
        }) {
     EXPECT_EQ(ErrorOf<core::v1::ConfigMap>(row.in), row.error) << row.in;

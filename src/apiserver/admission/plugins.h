@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "apiserver/admission/admission.h"
+#include "apiserver/authz/rbac.h"
+
+namespace gantry::apiserver {
+
+// The built-in plug-ins, each in a file of its own. `registry` outlives them.
+
+// Nothing new in namespaces that are missing or going; the system's own namespaces stay.
+std::unique_ptr<AdmissionPlugin> NamespaceLifecycle(Registry& registry);
+// Pods get a service account, its token's volume and its pull secrets.
+std::unique_ptr<AdmissionPlugin> ServiceAccountAdmission(Registry& registry);
+// Pods stay five minutes on nodes that are not ready or not reachable.
+std::unique_ptr<AdmissionPlugin> DefaultTolerationSeconds();
+// Pods get the priority of their class; one class at most is the default.
+std::unique_ptr<AdmissionPlugin> PriorityAdmission(Registry& registry);
+// Pods keep to the security level that their namespace asks for.
+std::unique_ptr<AdmissionPlugin> PodSecurity(Registry& registry);
+// Nodes write their own Node, Lease and pods only.
+std::unique_ptr<AdmissionPlugin> NodeRestriction(Registry& registry);
+// Pods and claims keep to the limit ranges of their namespace, which also give defaults.
+std::unique_ptr<AdmissionPlugin> LimitRanger(Registry& registry);
+// Namespaces keep to their quotas.
+std::unique_ptr<AdmissionPlugin> ResourceQuotaAdmission(Registry& registry);
+// Who approves or signs certificates must be allowed to for the signer; nobody asks for system:masters.
+std::unique_ptr<AdmissionPlugin> CertificateAdmission(Authorizer& authorizer);
+// Nobody grants rights that they do not have, unless they may escalate or bind.
+std::unique_ptr<AdmissionPlugin> RbacEscalation(Registry& registry, RbacAuthorizer& rbac, Authorizer& authorizer);
+
+}  // namespace gantry::apiserver

@@ -1,0 +1,338 @@
+#include "apiserver/bootstrap/bootstrap.h"
+
+#include <absl/strings/escaping.h>
+
+#include "api/core/v1/config_map.pb.h"
+#include "api/core/v1/endpoints.pb.h"
+#include "api/core/v1/namespace.pb.h"
+#include "api/core/v1/service.pb.h"
+#include "api/defaults.h"
+#include "api/discovery/v1/endpoint_slice.pb.h"
+#include "api/duration.h"
+#include "api/networking/v1/ip_address.pb.h"
+#include "api/scheduling/v1/priority_class.pb.h"
+#include "apiserver/bootstrap/default_roles.h"
+#include "apiserver/registry/messages.h"
+
+namespace gantry::apiserver {
+namespace {
+
+using api::rbac::v1::PolicyRule;
+using Rules = google::protobuf::RepeatedPtrField<PolicyRule>;
+
+constexpr int kTries = 5;
+constexpr std::string_view kAutoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
+
+// The writes that bring the cluster up to what it should have.
+class Batch {
+ public:
+  explicit Batch(Registry& registry) : registry_(registry) {}
+
+  // Writes `object` unless there is one of its name.
+  template <class T>
+  void Ensure(T object) {
+    if (!Live(object)) Put(std::move(object), store::kAbsent, nullptr);
+  }
+
+  // Writes `object`; where there is one already, `merge` changes a copy of that one, and it is written if that made a
+  // difference.
+  template <class T, class Merge>
+  void Reconcile(T object, Merge merge) {
+    api::Ref<T> live = Live(object);
+    if (!live) {
+      Put(std::move(object), store::kAbsent, nullptr);
+      return;
+    }
+    T changed = *live;
+    merge(&changed, object);
+    if (!SameMessage(changed, *live)) Put(std::move(changed), live.revision(), &live->metadata());
+  }
+
+  std::vector<store::Write> Take() { return std::move(writes_); }
+
+ private:
+  template <class T>
+  api::Ref<T> Live(const T& object) const {
+    return registry_.Peek<T>(object.metadata().namespace_(), object.metadata().name());
+  }
+
+  template <class T>
+  void Put(T object, int64_t expected, const api::meta::v1::ObjectMeta* live) {
+    auto* meta = object.mutable_metadata();
+    if (live == nullptr) {
+      meta->set_uid(RandomUuid(registry_.env()));
+      api::SetTime(registry_.env().Now(), meta->mutable_creation_timestamp());
+    }
+    meta->clear_resource_version();
+    api::SetDefaults(&object);
+    const api::KindInfo& kind = api::KindOf<T>();
+    store::Write write;
+    write.key = api::StorageKey(kind, meta->namespace_(), meta->name());
+    std::shared_ptr<api::Object> stored = api::Object::FromMessage(kind, std::make_unique<T>(std::move(object)));
+    write.value = stored->stored();
+    write.expected_revision = expected;
+    write.object = std::move(stored);
+    writes_.push_back(std::move(write));
+  }
+
+  Registry& registry_;
+  std::vector<store::Write> writes_;
+};
+
+template <class T>
+T Named(std::string_view ns, std::string_view name) {
+  T object;
+  if (!ns.empty()) object.mutable_metadata()->set_namespace_(std::string(ns));
+  object.mutable_metadata()->set_name(std::string(name));
+  return object;
+}
+
+void AddNamespaces(Batch* batch) {
+  for (const char* name : {"default", "kube-node-lease", "kube-public", "kube-system"}) {
+    auto ns = Named<api::core::v1::Namespace>("", name);
+    (*ns.mutable_metadata()->mutable_labels())["kubernetes.io/metadata.name"] = name;
+    ns.mutable_spec()->add_finalizers("kubernetes");
+    ns.mutable_status()->set_phase("Active");
+    batch->Ensure(std::move(ns));
+  }
+}
+
+void AddKubernetesService(Batch* batch, const Allocators& allocators, const BootstrapOptions& options) {
+  const std::string address = allocators.first_address();
+  auto service = Named<api::core::v1::Service>("default", "kubernetes");
+  auto& labels = *service.mutable_metadata()->mutable_labels();
+  labels["component"] = "apiserver";
+  labels["provider"] = "kubernetes";
+  auto* spec = service.mutable_spec();
+  spec->set_type("ClusterIP");
+  spec->set_cluster_ip(address);
+  spec->add_cluster_ips(address);
+  spec->add_ip_families("IPv4");
+  spec->set_ip_family_policy("SingleStack");
+  auto* port = spec->add_ports();
+  port->set_name("https");
+  port->set_protocol("TCP");
+  port->set_port(443);
+  port->mutable_target_port()->set_type(0);
+  port->mutable_target_port()->set_int_val(options.advertise_port);
+  service.mutable_status()->mutable_load_balancer();
+  batch->Ensure(std::move(service));
+
+  auto claim = Named<api::networking::v1::IPAddress>("", address);
+  (*claim.mutable_metadata()->mutable_labels())["ipaddress.kubernetes.io/ip-family"] = "IPv4";
+  (*claim.mutable_metadata()->mutable_labels())["ipaddress.kubernetes.io/managed-by"] = "ipallocator.k8s.io";
+  auto* parent = claim.mutable_spec()->mutable_parent_ref();
+  parent->set_resource("services");
+  parent->set_namespace_("default");
+  parent->set_name("kubernetes");
+  batch->Ensure(std::move(claim));
+
+  auto range = Named<api::networking::v1::ServiceCIDR>("", "kubernetes");
+  range.mutable_spec()->add_cidrs(allocators.service_cidr());
+  batch->Ensure(std::move(range));
+
+  auto endpoints = Named<api::core::v1::Endpoints>("default", "kubernetes");
+  (*endpoints.mutable_metadata()->mutable_labels())["endpointslice.kubernetes.io/skip-mirror"] = "true";
+  auto* subset = endpoints.add_subsets();
+  subset->add_addresses()->set_ip(options.advertise_address);
+  auto* endpoint_port = subset->add_ports();
+  endpoint_port->set_name("https");
+  endpoint_port->set_port(options.advertise_port);
+  endpoint_port->set_protocol("TCP");
+  batch->Reconcile(std::move(endpoints), [](auto* live, const auto& wanted) {
+    *live->mutable_subsets() = wanted.subsets();
+  });
+
+  auto slice = Named<api::discovery::v1::EndpointSlice>("default", "kubernetes");
+  (*slice.mutable_metadata()->mutable_labels())["kubernetes.io/service-name"] = "kubernetes";
+  slice.mutable_metadata()->set_generation(1);
+  slice.set_address_type("IPv4");
+  auto* endpoint = slice.add_endpoints();
+  endpoint->add_addresses(options.advertise_address);
+  endpoint->mutable_conditions()->set_ready(true);
+  auto* slice_port = slice.add_ports();
+  slice_port->set_name("https");
+  slice_port->set_port(options.advertise_port);
+  slice_port->set_protocol("TCP");
+  batch->Reconcile(std::move(slice), [](auto* live, const auto& wanted) {
+    *live->mutable_endpoints() = wanted.endpoints();
+    *live->mutable_ports() = wanted.ports();
+  });
+}
+
+void AddPriorityClasses(Batch* batch) {
+  struct Row {
+    const char* name;
+    int32_t value;
+    const char* description;
+  };
+  constexpr Row kRows[] = {
+      {"system-cluster-critical", 2000000000,
+       "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."},
+      {"system-node-critical", 2000001000,
+       "Used for system critical pods that must not be moved from their current node."}};
+  for (const Row& row : kRows) {
+    auto priority = Named<api::scheduling::v1::PriorityClass>("", row.name);
+    priority.mutable_metadata()->set_generation(1);
+    priority.set_value(row.value);
+    priority.set_description(row.description);
+    batch->Ensure(std::move(priority));
+  }
+}
+
+template <class T>
+void MarkDefault(T* object) {
+  (*object->mutable_metadata()->mutable_labels())["kubernetes.io/bootstrapping"] = "rbac-defaults";
+  (*object->mutable_metadata()->mutable_annotations())[std::string(kAutoUpdate)] = "true";
+}
+
+template <class T>
+bool UpdatesItself(const T& live) {
+  auto it = live.metadata().annotations().find(std::string(kAutoUpdate));
+  return it != live.metadata().annotations().end() && it->second == "true";
+}
+
+// Rules of the table that a live role lacks are added; what else it has stays.
+template <class T>
+void AddMissingRules(T* live, const T& wanted) {
+  if (!UpdatesItself(*live)) return;
+  for (const PolicyRule& rule : wanted.rules()) {
+    bool found = false;
+    for (const PolicyRule& held : live->rules()) found = found || SameMessage(held, rule);
+    if (!found) *live->add_rules() = rule;
+  }
+}
+
+template <class T>
+void AddMissingSubjects(T* live, const T& wanted) {
+  if (!UpdatesItself(*live)) return;
+  for (const auto& subject : wanted.subjects()) {
+    bool found = false;
+    for (const auto& held : live->subjects()) found = found || SameMessage(held, subject);
+    if (!found) *live->add_subjects() = subject;
+  }
+}
+
+std::string AggregationLabel(std::string_view role) {
+  return "rbac.authorization.k8s.io/aggregate-to-" + std::string(role);
+}
+
+// The rules of every table role that is aggregated to `role`, directly or over another aggregated one.
+void CollectRules(std::string_view role, Rules* rules) {
+  for (const DefaultRole& row : DefaultRoles()) {
+    if (row.aggregate_to != role) continue;
+    if (!row.aggregated_from.empty()) {
+      CollectRules(row.aggregated_from, rules);
+    } else {
+      rules->MergeFrom(ParseRules(row.rules));
+    }
+  }
+}
+
+void AddRoles(Batch* batch) {
+  for (const DefaultRole& row : DefaultRoles()) {
+    if (!row.ns.empty()) {
+      auto role = Named<api::rbac::v1::Role>(row.ns, row.name);
+      MarkDefault(&role);
+      *role.mutable_rules() = ParseRules(row.rules);
+      batch->Reconcile(std::move(role), AddMissingRules<api::rbac::v1::Role>);
+      continue;
+    }
+    auto role = Named<api::rbac::v1::ClusterRole>("", row.name);
+    MarkDefault(&role);
+    if (!row.aggregate_to.empty()) {
+      (*role.mutable_metadata()->mutable_labels())[AggregationLabel(row.aggregate_to)] = "true";
+    }
+    if (row.aggregated_from.empty()) {
+      *role.mutable_rules() = ParseRules(row.rules);
+    } else {
+      auto* selector = role.mutable_aggregation_rule()->add_cluster_role_selectors();
+      (*selector->mutable_match_labels())[AggregationLabel(row.aggregated_from)] = "true";
+      CollectRules(row.aggregated_from, role.mutable_rules());
+    }
+    batch->Reconcile(std::move(role), AddMissingRules<api::rbac::v1::ClusterRole>);
+  }
+}
+
+template <class T>
+void FillBinding(const DefaultBinding& row, T* binding) {
+  MarkDefault(binding);
+  binding->mutable_role_ref()->set_api_group("rbac.authorization.k8s.io");
+  binding->mutable_role_ref()->set_kind(row.cluster_role ? "ClusterRole" : "Role");
+  binding->mutable_role_ref()->set_name(std::string(row.role));
+  std::string_view rest = row.subjects;
+  while (!rest.empty()) {
+    size_t end = rest.find(',');
+    std::string_view text = rest.substr(0, end);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+    size_t colon = text.find(':');
+    std::string_view type = text.substr(0, colon), name = text.substr(colon + 1);
+    auto* subject = binding->add_subjects();
+    if (type == "account") {
+      size_t slash = name.find('/');
+      subject->set_kind("ServiceAccount");
+      subject->set_namespace_(std::string(name.substr(0, slash)));
+      subject->set_name(std::string(name.substr(slash + 1)));
+      continue;
+    }
+    subject->set_kind(type == "group" ? "Group" : "User");
+    subject->set_api_group("rbac.authorization.k8s.io");
+    subject->set_name(std::string(name));
+  }
+}
+
+void AddBindings(Batch* batch) {
+  for (const DefaultBinding& row : DefaultBindings()) {
+    if (row.ns.empty()) {
+      auto binding = Named<api::rbac::v1::ClusterRoleBinding>("", row.name);
+      FillBinding(row, &binding);
+      batch->Reconcile(std::move(binding), AddMissingSubjects<api::rbac::v1::ClusterRoleBinding>);
+    } else {
+      auto binding = Named<api::rbac::v1::RoleBinding>(row.ns, row.name);
+      FillBinding(row, &binding);
+      batch->Reconcile(std::move(binding), AddMissingSubjects<api::rbac::v1::RoleBinding>);
+    }
+  }
+}
+
+void AddClusterInfo(Batch* batch, const BootstrapOptions& options) {
+  if (options.ca_pem.empty()) return;
+  auto info = Named<api::core::v1::ConfigMap>("kube-public", "cluster-info");
+  (*info.mutable_data())["kubeconfig"] =
+      "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: " + absl::Base64Escape(options.ca_pem) +
+      "\n    server: https://" + options.advertise_address + ":" + std::to_string(options.advertise_port) +
+      "\n  name: \"\"\ncontexts: null\ncurrent-context: \"\"\nkind: Config\nusers: null\n";
+  batch->Reconcile(std::move(info), [](auto* live, const auto& wanted) {
+    for (const auto& [key, value] : wanted.data()) (*live->mutable_data())[key] = value;
+  });
+  auto clients = Named<api::core::v1::ConfigMap>("kube-system", "extension-apiserver-authentication");
+  (*clients.mutable_data())["client-ca-file"] = options.ca_pem;
+  batch->Reconcile(std::move(clients), [](auto* live, const auto& wanted) {
+    for (const auto& [key, value] : wanted.data()) (*live->mutable_data())[key] = value;
+  });
+}
+
+}  // namespace
+
+Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocators, BootstrapOptions options) {
+  for (int tries = 1;; ++tries) {
+    Batch batch(registry);
+    AddNamespaces(&batch);
+    AddKubernetesService(&batch, allocators, options);
+    AddPriorityClasses(&batch);
+    AddRoles(&batch);
+    AddBindings(&batch);
+    AddClusterInfo(&batch, options);
+    std::vector<store::Write> writes = batch.Take();
+    if (writes.empty()) co_return Status();
+    Result<store::CommitResult> result = co_await registry.store().Commit(std::move(writes));
+    if (!result.ok()) co_return result.status();
+    if (result->committed()) co_return co_await registry.caches().WaitFor(result->revision);
+    // Another server was quicker with a part of it.
+    if (tries == kTries) co_return InternalError("the objects that every cluster has could not be written");
+    Status seen = co_await registry.caches().WaitFor(registry.store().revision());
+    if (!seen.ok()) co_return seen;
+  }
+}
+
+}  // namespace gantry::apiserver

@@ -1,0 +1,95 @@
+#include <google/protobuf/message.h>
+
+#include "api/envelope.h"
+#include "api/json.h"
+#include "api/kinds.h"
+#include "apiserver/rest/codec.h"
+
+namespace gantry::apiserver {
+namespace {
+
+// The start of a body, for messages.
+std::string Summary(std::string_view body) {
+  constexpr size_t kMax = 30;
+  std::string text(body.substr(0, kMax));
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  }
+  return body.size() > kMax ? text + " ..." : text;
+}
+
+Status CannotBeHandled(const api::KindInfo& kind, const TypeMeta& found, std::string_view why) {
+  std::string version = found.api_version;
+  if (size_t slash = version.find('/'); slash != std::string::npos) version = version.substr(slash + 1);
+  return BadRequest(found.kind + " in version \"" + version + "\" cannot be handled as a " +
+                    std::string(kind.kind) + ": " + std::string(why));
+}
+
+Status CheckType(const api::KindInfo& kind, TypeMeta* found) {
+  if (found->kind.empty()) found->kind = std::string(kind.kind);
+  if (found->api_version.empty()) found->api_version = kind.ApiVersion();
+  // The options of a delete are accepted in any group's name, as in Kubernetes.
+  if (found->kind == kind.kind && (found->api_version == kind.ApiVersion() || kind.kind == "DeleteOptions")) return {};
+  const api::KindInfo* known = api::FindKindByApiVersion(found->api_version, found->kind);
+  if (known == nullptr) {
+    return CannotBeHandled(kind, *found,
+                           "no kind \"" + found->kind + "\" is registered for version \"" + found->api_version +
+                               "\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"");
+  }
+  if (found->api_version != kind.ApiVersion()) {
+    return BadRequest("the API version in the data (" + found->api_version +
+                      ") does not match the expected API version (" + kind.ApiVersion() + ")");
+  }
+  std::string package(kind.group.empty() ? "core" : kind.group.substr(0, kind.group.find('.')));
+  return CannotBeHandled(kind, *found,
+                         "converting (v1." + found->kind + ") to (" + package + "." + std::string(kind.kind) +
+                             "): unknown conversion");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInfo& kind, Media media,
+                                                              std::string_view body, FieldValidation validation,
+                                                              std::vector<std::string>* warnings) {
+  std::unique_ptr<google::protobuf::Message> message(kind.prototype->New());
+  if (media == Media::kProtobuf) {
+    GANTRY_ASSIGN(api::Envelope envelope, api::OpenEnvelope(body));
+    TypeMeta found;
+    found.api_version = std::string(envelope.api_version);
+    found.kind = std::string(envelope.kind);
+    GANTRY_TRY(CheckType(kind, &found));
+    if (Status parsed = api::ParseSealedInput(body, message.get()); !parsed.ok()) {
+      return CannotBeHandled(kind, found, parsed.message());
+    }
+    return message;
+  }
+
+  std::string converted;
+  std::string_view json = body;
+  if (media == Media::kYaml) {
+    GANTRY_ASSIGN(converted, JsonOfBody(media, body));
+    json = converted;
+  }
+  TypeMeta found = PeekTypeMeta(json);
+  GANTRY_TRY(CheckType(kind, &found));
+  api::JsonIssues issues;
+  Status read = api::ReadJson(json, message.get(), validation == FieldValidation::kIgnore ? nullptr : &issues);
+  if (!read.ok()) {
+    if (json.find('{') == std::string_view::npos) {
+      return BadRequest("the object provided is unrecognized (must be of type " + std::string(kind.kind) +
+                        "): couldn't get version/kind; json parse error: " + read.message() + " (" + Summary(json) +
+                        ")");
+    }
+    return CannotBeHandled(kind, found, read.message());
+  }
+  if (issues.messages.empty()) return message;
+  if (validation == FieldValidation::kStrict) {
+    std::string all;
+    for (const std::string& issue : issues.messages) all += (all.empty() ? "" : ", ") + issue;
+    return CannotBeHandled(kind, found, "strict decoding error: " + all);
+  }
+  for (std::string& issue : issues.messages) warnings->push_back(std::move(issue));
+  return message;
+}
+
+}  // namespace gantry::apiserver

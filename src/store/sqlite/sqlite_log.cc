@@ -26,10 +26,6 @@ CREATE VIEW current AS
   WHERE id IN (SELECT max(id) FROM log GROUP BY key) AND value IS NOT NULL;
 )";
 
-// The write-ahead log is folded into the file when it has this many pages and nobody waits, or this many at any rate.
-constexpr int kCheckpointWhenIdle = 1000;
-constexpr int kCheckpointAlways = 8000;
-
 // A file below this size is checked through at every start; a larger one by reading all of its rows.
 constexpr int64_t kQuickCheckBytes = 4 << 20;
 
@@ -71,8 +67,11 @@ FileLock::~FileLock() {
   if (fd_ >= 0) close(fd_);
 }
 
-SqliteLog::SqliteLog(FileLock lock, Database database, Failpoints* failpoints)
-    : lock_(std::move(lock)), database_(std::move(database)), failpoints_(failpoints) {}
+SqliteLog::SqliteLog(FileLock lock, Database database, const SqliteOptions& options)
+    : lock_(std::move(lock)),
+      database_(std::move(database)),
+      failpoints_(options.failpoints),
+      checkpoint_pages_(options.checkpoint_pages) {}
 
 SqliteLog::~SqliteLog() = default;
 
@@ -81,7 +80,7 @@ Result<SqliteLog::Opened> SqliteLog::Open(const SqliteOptions& options) {
   Result<Database> database = Database::Open(options.path, Database::Mode::kCreate, options.vfs);
   if (!database.ok()) return Describe(database.status(), options.path);
   Opened opened;
-  opened.log.reset(new SqliteLog(std::move(lock), std::move(database).value(), options.failpoints));
+  opened.log.reset(new SqliteLog(std::move(lock), std::move(database).value(), options));
   SqliteLog& log = *opened.log;
   auto open = [&]() -> Status {
     GANTRY_TRY(log.Prepare());
@@ -204,7 +203,7 @@ Status SqliteLog::RemoveRows(std::span<const int64_t> rows) {
 }
 
 Status SqliteLog::Maintain(bool idle) {
-  if (wal_pages_ < (idle ? kCheckpointWhenIdle : kCheckpointAlways)) return Status::Ok();
+  if (wal_pages_ < (idle ? checkpoint_pages_ / 8 : checkpoint_pages_)) return Status::Ok();
   Reached("log.checkpoint");
   const int code =
       sqlite3_wal_checkpoint_v2(database_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);

@@ -50,7 +50,7 @@ class SqliteLog final : public CommitLog {
   Status Maintain(bool idle) override;
 
  private:
-  SqliteLog(FileLock lock, Database database, Failpoints* failpoints);
+  SqliteLog(FileLock lock, Database database, const SqliteOptions& options);
 
   Status Prepare();
   Status Load(Opened* opened);
@@ -64,6 +64,7 @@ class SqliteLog final : public CommitLog {
   Database database_;
   Statement begin_, commit_, insert_, remove_, set_compacted_;
   Failpoints* const failpoints_;
+  const int checkpoint_pages_;
   int64_t compacted_ = 0;
   int wal_pages_ = 0;
 };

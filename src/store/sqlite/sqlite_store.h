@@ -15,6 +15,8 @@ struct SqliteOptions {
 
   std::string path;         // of the database file; its folder exists
   int64_t max_bytes = 0;    // the file grows no further; 0: as far as the disk goes
+  // The write-ahead log is folded into the file when it has so many pages (4 KiB), or an eighth of that while nobody waits.
+  int checkpoint_pages = 8000;
   std::string vfs;          // SQLite's file layer; empty: the usual one
   Failpoints* failpoints = nullptr;  // outlives the store; null: none
 };

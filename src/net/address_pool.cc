@@ -127,6 +127,11 @@ const PodRecord* AddressPool::Find(const std::string& uid) const {
   return found == by_uid_.end() ? nullptr : &found->second;
 }
 
+const PodRecord* AddressPool::FindByIp(const IpAddress& ip) const {
+  auto found = by_ip_.find(ip);
+  return found == by_ip_.end() ? nullptr : Find(found->second);
+}
+
 std::vector<PodRecord> AddressPool::All() const {
   std::vector<PodRecord> records;
   for (const auto& [uid, record] : by_uid_) records.push_back(record);

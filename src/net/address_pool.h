@@ -38,7 +38,9 @@ class AddressPool {
   Result<PodRecord> Acquire(const PodAttachment& pod);
   Status Release(const std::string& uid);
 
+  // Null where there is none. Valid until the next change.
   const PodRecord* Find(const std::string& uid) const;
+  const PodRecord* FindByIp(const IpAddress& ip) const;
   std::vector<PodRecord> All() const;
 
  private:

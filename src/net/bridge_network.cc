@@ -252,6 +252,12 @@ Status BridgeNetwork::ReleaseAllButNow(const std::vector<std::string>& live_uids
   return Status::Ok();
 }
 
+std::string BridgeNetwork::NamespaceOf(const IpAddress& ip) const {
+  absl::MutexLock lock(&mutex_);
+  const PodRecord* pod = pool_ ? pool_->FindByIp(ip) : nullptr;
+  return pod == nullptr ? std::string() : pod->ns;
+}
+
 std::string BridgeNetwork::NotReadyReason() const {
   absl::MutexLock lock(&mutex_);
   return not_ready_;

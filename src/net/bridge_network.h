@@ -46,6 +46,9 @@ class BridgeNetwork : public PodNetwork {
   Task<Status> ReleaseAllBut(std::vector<std::string> live_uids) override;
   std::string NotReadyReason() const override;
 
+  // The namespace of the pod that has `ip` here, "" where none has.
+  std::string NamespaceOf(const IpAddress& ip) const;
+
   const InstanceNames& names() const { return names_; }
 
  private:

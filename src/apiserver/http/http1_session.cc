@@ -76,6 +76,8 @@ class Http1Session : public Session {
   void Shutdown() override {
     shutdown_ = true;
     rules_.keep_alive = false;
+    // What an upgraded connection carries has no end that could be waited for.
+    if (upgraded_) return connection_.Abort();
     if (part_ == Part::kHead && in_.empty() && out_.empty()) return connection_.Abort();
     if (streaming_ && cancel_) cancel_->Cancel();
   }
@@ -317,6 +319,7 @@ class Http1Session : public Session {
     connection_.Flush();
     while (!out_.empty() && !gone_) co_await WaitDrained();
     if (gone_) co_return;
+    upgraded_ = true;
     std::unique_ptr<Stream> stream = connection_.Detach(std::exchange(in_, std::string()));
     co_await response.upgrade(std::move(stream));
     connection_.Abort();
@@ -408,6 +411,7 @@ class Http1Session : public Session {
   Notifier drained_;
   bool writer_waits_ = false;
   bool streaming_ = false;
+  bool upgraded_ = false;
   bool processing_ = false;
   bool ended_ = false;
   bool gone_ = false;

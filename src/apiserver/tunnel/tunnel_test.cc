@@ -1,0 +1,213 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+
+#include "apiserver/http/listener.h"
+#include "apiserver/streams/testing/fake_node.h"
+#include "apiserver/tunnel/agent.h"
+#include "apiserver/tunnel/mux.h"
+#include "apiserver/tunnel/server.h"
+#include "base/env/real/real_env.h"
+
+namespace gantry::apiserver::tunnel {
+namespace {
+
+using testing::FakeNode;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class TunnelHandler : public Handler {
+ public:
+  explicit TunnelHandler(TunnelServer& server) : server_(server) {}
+  Task<Response> Handle(Request request) override {
+    Result<Response> response = server_.Accept(request, "node-1");
+    if (response.ok() && request.path == kTunnelPath) co_return std::move(response).value();
+    Response refused;
+    refused.status = 400;
+    co_return refused;
+  }
+
+ private:
+  TunnelServer& server_;
+};
+
+// A server and an agent in one process, with a tunnel between them.
+class Tunnel : public ::testing::Test {
+ protected:
+  Tunnel() : server_(env_, milliseconds(600)), handler_(server_) {
+    listener_ = std::make_unique<Listener>(env_, handler_, ListenerOptions());
+    EXPECT_TRUE(listener_->Start().ok());
+    node_ = std::make_shared<FakeNode>(env_);
+    StartAgent();
+  }
+  ~Tunnel() override {
+    stop_.Cancel();
+    env_.RunToEnd(agents_.Close(env_));
+    env_.RunToEnd(listener_->Stop(seconds(1)));
+    EXPECT_EQ(node_->open_sessions, 0);
+    EXPECT_EQ(node_->open_streams, 0);
+  }
+
+  void StartAgent() {
+    AgentOptions options;
+    options.http.servers = {"http://127.0.0.1:" + std::to_string(listener_->port())};
+    options.dead_after = milliseconds(600);
+    options.min_pause = milliseconds(10);
+    agent_ = std::make_unique<TunnelAgent>(env_, node_, options);
+    Spawn(env_.executor(), agents_, "agent", agent_->Run(stop_.token()));
+  }
+
+  // Runs `body` with the remote node on a strand, to its end.
+  template <class Body>
+  void WithNode(Body body) {
+    Gate gate;
+    auto run = [](Tunnel* self, Body body) -> Task<> {
+      Result<std::shared_ptr<client::NodeApi>> node = self->server_.Find("node-1");
+      for (int i = 0; i < 500 && !node.ok(); ++i) {
+        co_await SleepFor(self->env_, milliseconds(10));
+        node = self->server_.Find("node-1");
+      }
+      EXPECT_TRUE(node.ok());
+      if (node.ok()) co_await body(**node);
+    };
+    Spawn(env_.MakeStrand(), gate, "test", run(this, body));
+    env_.RunToEnd(gate.Close(env_));
+  }
+
+  RealEnv env_{2};
+  TunnelServer server_;
+  TunnelHandler handler_;
+  std::unique_ptr<Listener> listener_;
+  std::shared_ptr<FakeNode> node_;
+  std::unique_ptr<TunnelAgent> agent_;
+  Gate agents_;
+  CancelSource stop_;
+};
+
+Task<std::string> ReadAll(Stream& stream, size_t limit = std::string::npos) {
+  std::string out;
+  std::array<char, 4096> buffer;
+  while (out.size() < limit) {
+    Result<size_t> got = co_await stream.Read(buffer);
+    if (!got.ok()) co_return out + "[" + got.status().message() + "]";
+    if (*got == 0) break;
+    out.append(buffer.data(), *got);
+  }
+  co_return out;
+}
+
+TEST_F(Tunnel, CarriesLogs) {
+  WithNode([](client::NodeApi& node) -> Task<> {
+    client::LogOptions options;
+    options.ns = "default";
+    options.pod = "web";
+    Result<std::unique_ptr<Stream>> stream = co_await node.Logs(options, CancelToken());
+    EXPECT_TRUE(stream.ok());
+    EXPECT_EQ(co_await ReadAll(**stream), "a log of default/web\n");
+  });
+}
+
+TEST_F(Tunnel, ErrorsKeepTheirReasonAndWords) {
+  WithNode([](client::NodeApi& node) -> Task<> {
+    client::ExecOptions options;
+    options.container = "missing";
+    Result<std::unique_ptr<client::ExecSession>> session = co_await node.Exec(options, CancelToken());
+    EXPECT_EQ(session.code(), Code::kNotFound);
+    EXPECT_EQ(session.status().message(), "container not found (\"missing\")");
+    Result<std::unique_ptr<Stream>> stream = co_await node.PortForward("ns", "pod", "uid", 11);
+    EXPECT_EQ(stream.status().message(), "dial tcp4 127.0.0.1:11: connect: connection refused");
+  });
+}
+
+TEST_F(Tunnel, FollowedLogsEndWhenTheReaderLeaves) {
+  WithNode([](client::NodeApi& node) -> Task<> {
+    client::LogOptions options;
+    options.follow = true;
+    CancelSource source;
+    Result<std::unique_ptr<Stream>> stream = co_await node.Logs(options, source.token());
+    EXPECT_TRUE(stream.ok());
+    EXPECT_EQ(co_await ReadAll(**stream, 5), "a log of /\n");
+    source.Cancel();
+    EXPECT_EQ(co_await ReadAll(**stream), "[the other end has gone]");
+    Result<std::unique_ptr<Stream>> dropped = co_await node.Logs(options, CancelToken());
+    EXPECT_TRUE(dropped.ok());
+  });
+}
+
+TEST_F(Tunnel, CarriesExecBothWays) {
+  WithNode([](client::NodeApi& node) -> Task<> {
+    client::ExecOptions options;
+    options.command = {"cat"};
+    options.stdin_open = options.stdout_open = true;
+    Result<std::unique_ptr<client::ExecSession>> session = co_await node.Exec(options, CancelToken());
+    EXPECT_TRUE(session.ok());
+    const std::string text(500'000, 'c');
+    Status sent = co_await (*session)->WriteStdin(text);
+    EXPECT_TRUE(sent.ok());
+    sent = co_await (*session)->CloseStdin();
+    std::string out;
+    while (true) {
+      Result<std::optional<client::ExecSession::Output>> output = co_await (*session)->ReadOutput();
+      EXPECT_TRUE(output.ok());
+      if (!output.ok() || !*output) break;
+      out += (*output)->bytes;
+    }
+    EXPECT_EQ(out, text);
+    Result<int> code = co_await (*session)->ExitCode();
+    EXPECT_EQ(code.ok() ? *code : -1, 0);
+  });
+}
+
+TEST_F(Tunnel, CarriesConnections) {
+  WithNode([](client::NodeApi& node) -> Task<> {
+    for (int i = 0; i < 50; ++i) {
+      Result<std::unique_ptr<Stream>> stream = co_await node.PortForward("default", "web", "u", 7);
+      EXPECT_TRUE(stream.ok());
+      Status sent = co_await (*stream)->Write("ping");
+      EXPECT_EQ(co_await ReadAll(**stream, 4), "ping");
+      sent = co_await (*stream)->CloseWrite();
+      EXPECT_EQ(co_await ReadAll(**stream), "");
+    }
+    Result<std::unique_ptr<Stream>> hello = co_await node.Dial("10.0.0.1", 9);
+    EXPECT_TRUE(hello.ok());
+    EXPECT_EQ(co_await ReadAll(**hello), "hello\n");
+    Result<std::string> summary = co_await node.StatsSummary();
+    EXPECT_EQ(summary.ok() ? *summary : "", "{\"node\":{}}");
+  });
+}
+
+TEST_F(Tunnel, LivesThroughSilence) {
+  WithNode([](client::NodeApi& node) -> Task<> { co_return; });
+  Result<std::shared_ptr<client::NodeApi>> before = server_.Find("node-1");
+  auto sleep = [](Env& env) -> Task<> { co_await SleepFor(env, milliseconds(1500)); };
+  env_.RunToEnd(sleep(env_));
+  EXPECT_TRUE(server_.Find("node-1").ok());
+  auto ask = [](client::NodeApi& node) -> Task<> {
+    Result<std::string> summary = co_await node.StatsSummary();
+    EXPECT_TRUE(summary.ok());  // the same tunnel as before
+  };
+  env_.RunToEnd(ask(**before));
+}
+
+TEST_F(Tunnel, ANewTunnelReplacesTheOneBefore) {
+  WithNode([](client::NodeApi& node) -> Task<> { co_return; });
+  std::unique_ptr<TunnelAgent> first = std::move(agent_);
+  StartAgent();
+  // Both agents now take turns in replacing each other; calls go on working.
+  WithNode([](client::NodeApi& node) -> Task<> { co_return; });
+  stop_.Cancel();
+  env_.RunToEnd(agents_.Close(env_));
+}
+
+TEST_F(Tunnel, NodesThatAreNotThereAreUnavailable) {
+  EXPECT_EQ(server_.Find("node-2").status().message(), "error dialing backend: No agent available");
+  server_.SetLocal("node-2", node_);
+  EXPECT_TRUE(server_.Find("node-2").ok());
+  server_.SetLocal("node-2", nullptr);
+  EXPECT_FALSE(server_.Find("node-2").ok());
+}
+
+}  // namespace
+}  // namespace gantry::apiserver::tunnel

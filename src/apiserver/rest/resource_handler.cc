@@ -241,7 +241,12 @@ Task<Response> ResourceHandler::Dispatch(const ResourceRow& row, ResourceRequest
     if (std::find(sub->verbs.begin(), sub->verbs.end(), verb) == sub->verbs.end()) {
       co_return ErrorResponse(NoSuchMethod());
     }
-  } else if (!row.Serves(verb) || (verb == "create" && !info.name.empty())) {
+  } else if (!row.Serves(verb) || (verb == "create") != info.name.empty()) {
+    // Whole collections are read and deleted; one object is created by its collection and changed by its name.
+    const bool of_collection = verb == "list" || verb == "watch" || verb == "deletecollection";
+    if (!row.Serves(verb) || !of_collection) co_return ErrorResponse(NoSuchMethod());
+  }
+  if (verb.empty()) {
     co_return ErrorResponse(NoSuchMethod());
   }
   if (verb == "get") co_return co_await Get(row, std::move(request));

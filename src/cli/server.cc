@@ -1,0 +1,175 @@
+#include "cli/server.h"
+
+#include <arpa/inet.h>
+
+#include "apiserver/api_server.h"
+#include "apiserver/http/listener.h"
+#include "base/log.h"
+#include "base/wire/tls.h"
+#include "cli/control_plane.h"
+#include "cli/credentials.h"
+#include "cli/host.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace gantry::cli {
+namespace {
+
+using apiserver::ApiServer;
+using apiserver::UserInfo;
+
+// The first address of the service range: that of the service "kubernetes".
+Result<std::string> FirstServiceAddress(const std::string& cidr) {
+  in_addr address{};
+  if (inet_pton(AF_INET, cidr.substr(0, cidr.find('/')).c_str(), &address) != 1) {
+    return BadRequest("--service-cidr " + cidr + " is not an IPv4 range");
+  }
+  address.s_addr = htonl(ntohl(address.s_addr) + 1);
+  char text[INET_ADDRSTRLEN];
+  inet_ntop(AF_INET, &address, text, sizeof text);
+  return std::string(text);
+}
+
+void FillDefaults(ServerOptions* options) {
+  if (options->advertise_address.empty()) {
+    options->advertise_address =
+        options->bind_address == "0.0.0.0" ? DefaultAddress() : options->bind_address;
+  }
+  if (options->node_name.empty()) options->node_name = HostName();
+}
+
+}  // namespace
+
+struct Server::Parts {
+  Parts(RealEnv& e, ServerOptions o, DataDir d, Credentials c)
+      : env(e), options(std::move(o)), dir(std::move(d)), credentials(std::move(c)) {}
+
+  RealEnv& env;
+  ServerOptions options;
+  DataDir dir;
+  Credentials credentials;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<ApiServer> api;
+  std::unique_ptr<apiserver::Listener> listener;
+  std::unique_ptr<client::Client> controllers_client;
+  std::unique_ptr<client::Client> scheduler_client;
+  std::unique_ptr<client::InformerSet> informers;
+  std::unique_ptr<ControlPlane> control_plane;
+
+  Status OpenStore();
+  Status MakeApiServer();
+  Status MakeListener();
+  Status MakeControlPlane();
+};
+
+Status Server::Parts::OpenStore() {
+  if (options.store != "sqlite") {
+    return BadRequest("--store " + options.store + " is not supported; sqlite is");
+  }
+  GANTRY_ASSIGN(store, store::OpenSqliteStore(env, store::SqliteOptions(dir.File("state.db"))));
+  return Status::Ok();
+}
+
+Status Server::Parts::MakeApiServer() {
+  apiserver::ApiServerOptions api_options;
+  api_options.service_cidr = options.service_cidr;
+  api_options.cluster_domain = options.cluster_domain;
+  api_options.advertise_address = options.advertise_address;
+  api_options.advertise_port = options.https_port;
+  api_options.ca_pem = credentials.authority.certificate_pem();
+  api_options.service_account_keys = {credentials.service_account_key};
+  api = std::make_unique<ApiServer>(env, *store, std::move(api_options));
+  return Status::Ok();
+}
+
+Status Server::Parts::MakeListener() {
+  wire::TlsServerOptions tls;
+  tls.certificate_pem = credentials.server.certificate_pem;
+  tls.private_key_pem = credentials.server.private_key_pem;
+  tls.client_ca_pem = credentials.authority.certificate_pem();
+  apiserver::ListenerOptions listen;
+  listen.address = options.bind_address;
+  listen.port = options.https_port;
+  GANTRY_ASSIGN(listen.tls, wire::TlsContext::Server(tls));
+  listener = std::make_unique<apiserver::Listener>(env, api->handler(), std::move(listen));
+  return Status::Ok();
+}
+
+Status Server::Parts::MakeControlPlane() {
+  controllers_client =
+      api->ClientFor(UserInfo("system:kube-controller-manager", {"system:masters"}));
+  scheduler_client = api->ClientFor(UserInfo("system:kube-scheduler", {"system:authenticated"}));
+  informers = std::make_unique<client::InformerSet>(env, *controllers_client);
+
+  controllers::Options all;
+  all.ca_certificate = credentials.authority.certificate_pem();
+  all.cluster_cidr = options.cluster_cidr;
+  all.sign = [this](const std::string& request, const std::vector<std::string>& usages,
+                    Duration lifetime) {
+    return credentials.authority.SignRequest(env, request, usages, lifetime);
+  };
+  all.read_request = [](const std::string& request) -> Result<controllers::RequestSubject> {
+    GANTRY_ASSIGN(apiserver::pki::RequestInfo info, apiserver::pki::ParseRequest(request));
+    const bool alternative_names = !info.dns_names.empty() || !info.addresses.empty() ||
+                                   !info.emails.empty() || !info.uris.empty();
+    return controllers::RequestSubject{info.common_name, info.organizations, alternative_names};
+  };
+  GANTRY_ASSIGN(control_plane,
+                ControlPlane::Make(env, *controllers_client, *scheduler_client, *informers, all));
+  return Status::Ok();
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Server::~Server() = default;
+
+const ServerOptions& Server::options() const { return parts_->options; }
+
+Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options) {
+  FillDefaults(&options);
+  if (!options.no_agent) GANTRY_TRY(CheckNodeRequirements());
+  GANTRY_ASSIGN(const std::string service_address, FirstServiceAddress(options.service_cidr));
+  GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
+  options.data_dir = dir.path();
+  const std::vector<std::string> names = {"localhost",
+                                          "kubernetes",
+                                          "kubernetes.default",
+                                          "kubernetes.default.svc",
+                                          "kubernetes.default.svc." + options.cluster_domain,
+                                          options.node_name,
+                                          "127.0.0.1",
+                                          options.advertise_address,
+                                          service_address};
+  GANTRY_ASSIGN(Credentials credentials, Credentials::LoadOrCreate(env, dir, names));
+  auto parts =
+      std::make_unique<Parts>(env, std::move(options), std::move(dir), std::move(credentials));
+  GANTRY_TRY(parts->OpenStore());
+  GANTRY_TRY(parts->MakeApiServer());
+  GANTRY_TRY(parts->MakeListener());
+  GANTRY_TRY(parts->MakeControlPlane());
+  return std::unique_ptr<Server>(new Server(std::move(parts)));
+}
+
+Task<Status> Server::Start() {
+  Parts& p = *parts_;
+  GANTRY_CO_TRY(co_await p.api->Start());
+  const std::string host =
+      p.options.bind_address == "0.0.0.0" ? "127.0.0.1" : p.options.bind_address;
+  GANTRY_CO_TRY(p.dir.Write(
+      "kubeconfig", KubeconfigText("https://" + host + ":" + std::to_string(p.options.https_port),
+                                   p.credentials.authority.certificate_pem(), p.credentials.admin,
+                                   "kubernetes-admin")));
+  GANTRY_CO_TRY(p.listener->Start());
+  p.control_plane->Start();
+  p.informers->Start();
+  co_return Status::Ok();
+}
+
+Task<> Server::Stop() {
+  Parts& p = *parts_;
+  co_await p.control_plane->Stop();
+  co_await p.informers->Stop();
+  co_await p.listener->Stop(std::chrono::seconds(1));
+  co_await p.api->Stop();
+  co_await p.store->Stop();
+}
+
+}  // namespace gantry::cli

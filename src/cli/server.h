@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/env/real/real_env.h"
+#include "base/status.h"
+#include "cli/data_dir.h"
+
+namespace gantry::cli {
+
+struct ServerOptions {
+  std::string data_dir = "/var/lib/gantry";
+  uint16_t https_port = 6443;
+  std::string bind_address = "0.0.0.0";
+  std::string
+      advertise_address;  // empty: the address of the default route's interface, or 127.0.0.1
+  std::string node_name;  // empty: the host's name
+  bool no_agent = false;
+  std::string store = "sqlite";
+  std::string token;  // empty: made once and kept in the data directory
+  std::string cluster_cidr = "10.42.0.0/16";
+  std::string service_cidr = "10.43.0.0/16";
+  std::string cluster_dns = "10.43.0.10";
+  std::string cluster_domain = "cluster.local";
+};
+
+// One server with all that runs in its process: API, controllers, scheduler and (unless no_agent)
+// the node. Life cycle: Start, then Stop. A server that is killed instead leaves nothing that the
+// next one does not take up.
+class Server {
+ public:
+  // Claims the data directory and opens what is in it. Errors are one line that says what to do.
+  static Result<std::unique_ptr<Server>> Open(RealEnv& env, ServerOptions options);
+  ~Server();
+
+  Task<Status> Start();
+  Task<> Stop();
+
+  const ServerOptions& options() const;
+
+ private:
+  struct Parts;
+  explicit Server(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace gantry::cli

@@ -1,0 +1,65 @@
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_future.hpp>
+#include <cstdio>
+
+#include "base/env/real/real_env.h"
+#include "cli/commands.h"
+#include "cli/exit.h"
+#include "cli/server.h"
+
+namespace gantry::cli {
+namespace {
+
+Status RunServer(const ServerOptions& options) {
+  RealEnv env;
+  boost::asio::signal_set signals(env.io(), SIGTERM, SIGINT);
+  GANTRY_ASSIGN(std::unique_ptr<Server> server, Server::Open(env, options));
+  Status started;
+  auto start = [](Server& server, Status* started) -> Task<> {
+    *started = co_await server.Start();
+  };
+  env.RunToEnd(start(*server, &started));
+  GANTRY_TRY(started);
+  std::printf("gantry is ready: export KUBECONFIG=%s/kubeconfig\n",
+              server->options().data_dir.c_str());
+  std::fflush(stdout);
+  signals.async_wait(boost::asio::use_future).get();
+  env.RunToEnd(server->Stop());
+  env.Stop();
+  return Status::Ok();
+}
+
+}  // namespace
+
+void AddServerCommand(CLI::App& app, int* exit_code) {
+  auto options = std::make_shared<ServerOptions>();
+  CLI::App* command = app.add_subcommand(
+      "server", "Run a server: API, controllers, scheduler and this machine's node");
+  command->add_option("--data-dir", options->data_dir, "Where all state is kept")
+      ->capture_default_str();
+  command->add_option("--https-port", options->https_port, "Port of the API")
+      ->capture_default_str();
+  command->add_option("--bind-address", options->bind_address, "Address to listen on")
+      ->capture_default_str();
+  command->add_option("--advertise-address", options->advertise_address,
+                      "Address at which pods and other machines reach this server");
+  command->add_option("--node-name", options->node_name,
+                      "Name of this machine's node (default: the host's name)");
+  command->add_flag("--no-agent", options->no_agent, "Run no containers on this machine");
+  command->add_option("--store", options->store, "sqlite")->capture_default_str();
+  command->add_option("--token", options->token,
+                      "Token that agents join with (default: made once)");
+  command->add_option("--cluster-cidr", options->cluster_cidr, "Range of pod addresses")
+      ->capture_default_str();
+  command->add_option("--service-cidr", options->service_cidr, "Range of service addresses")
+      ->capture_default_str();
+  command->add_option("--cluster-dns", options->cluster_dns, "Address of cluster DNS")
+      ->capture_default_str();
+  command->add_option("--cluster-domain", options->cluster_domain, "Domain of services")
+      ->capture_default_str();
+  command->callback([options, exit_code] { *exit_code = ExitCodeOf(RunServer(*options)); });
+}
+
+}  // namespace gantry::cli

@@ -1,0 +1,537 @@
+#include "node/agent.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "api/coordination/v1/lease.pb.h"
+#include "api/core/v1/container.pb.h"
+#include "api/core/v1/node.pb.h"
+#include "api/core/v1/pod_status.pb.h"
+#include "api/core/v1/service.pb.h"
+#include "api/duration.h"
+#include "base/env/blocking.h"
+#include "base/env/notifier.h"
+#include "base/env/spawn.h"
+#include "base/log.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "client/typed.h"
+#include "node/images/images.h"
+#include "node/machine.h"
+#include "node/node_object.h"
+#include "node/os/fs.h"
+#include "node/os/run_on.h"
+#include "node/pod/admission.h"
+#include "node/pod/context.h"
+#include "node/pod/worker.h"
+#include "node/runtime/crun_runtime.h"
+#include "node/streams/node_streams.h"
+
+namespace gantry::node {
+
+using api::coordination::v1::Lease;
+using api::core::v1::Node;
+using api::core::v1::Pod;
+using api::core::v1::Service;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr Duration kLeasePeriod = seconds(10);
+constexpr int kLeaseSeconds = 40;
+constexpr Duration kStatusPeriod = std::chrono::minutes(5);
+constexpr Duration kImageSweepPeriod = std::chrono::minutes(5);
+// Images go when the disk is fuller than the first, until it is no fuller than the second.
+constexpr double kSweepAbove = 0.85, kSweepTo = 0.80;
+constexpr const char* kLeaseNamespace = "kube-node-lease";
+
+}  // namespace
+
+class Agent::Impl : public PodLookup, public std::enable_shared_from_this<Agent::Impl> {
+ public:
+  Impl(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network, net::EndpointDrain* drain)
+      : env_(env), client_(client), options_(std::move(options)), paths_(options_.data_dir), strand_(env.MakeStrand()),
+        informers_(env, client), events_(env, client, "kubelet", options_.node_name), network_(network), drain_(drain) {}
+
+  Task<Status> Start();
+  Task<> Stop();
+  const std::string& node_name() const { return options_.node_name; }
+  std::shared_ptr<client::NodeApi> node_api() { return node_api_; }
+
+  Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid, std::string container, bool previous) override;
+  Task<std::vector<PodUsage>> Usage() override;
+
+ private:
+  Task<Status> Prepare();
+  Task<Status> Register();
+  Task<Status> WriteNodeStatus(bool only_changes);
+  Task<> RenewLease();
+  Task<> KeepHouse();
+  Task<> TakePodCidrs();
+  Task<> SweepImages();
+  NodeInputs Inputs();
+  void PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
+  void TakeUp(const std::string& uid, api::Ref<Pod> pod);
+  void TakeUpOrphans();
+  std::optional<Rejection> Admit(const Pod& pod);
+  Result<PodView> View(const std::string& ns, const std::string& name, const std::string& uid, const std::string& container, bool previous);
+
+  Env& env_;
+  client::Client& client_;
+  AgentOptions options_;
+  Paths paths_;
+  Executor strand_;
+  client::InformerSet informers_;
+  client::EventRecorder events_;
+  net::PodNetwork* network_;
+  net::EndpointDrain* drain_;
+  Cgroups cgroups_;
+  std::unique_ptr<Sandboxes> sandboxes_;
+  std::unique_ptr<CrunRuntime> own_runtime_;
+  std::unique_ptr<LocalImages> own_images_;
+  Runtime* runtime_ = nullptr;
+  Images* images_ = nullptr;
+  std::unique_ptr<WatchedObjects> objects_;
+  std::unique_ptr<NodeContext> context_;
+  std::shared_ptr<client::NodeApi> node_api_;
+  client::Informer* pods_ = nullptr;
+  client::Informer* services_ = nullptr;
+  client::Informer* nodes_ = nullptr;
+  api::Ref<Node> node_;
+  WallTime status_written_;
+  SteadyTime images_swept_;
+  std::string pod_cidrs_;
+  std::map<std::string, std::shared_ptr<PodWorker>> workers_;
+  CancelSource stop_;
+  Notifier wake_, cidrs_changed_;
+  Gate gate_;
+  bool running_ = false;
+};
+
+Task<Status> Agent::Impl::Prepare() {
+  if (geteuid() != 0) co_return Status(Code::kForbidden, "the node agent needs root");
+  GANTRY_CO_TRY(MakeDirs(paths_.data_dir(), 0711));
+  GANTRY_CO_TRY(MakeDirs(paths_.run_dir(), 0700));
+  GANTRY_CO_TRY(MakeDirs(paths_.Logs(), 0755));
+  if (Result<Cgroups> cgroups = Cgroups::Detect(); cgroups.ok()) {
+    cgroups_ = *cgroups;
+  } else {
+    co_return cgroups.status();
+  }
+  sandboxes_ = std::make_unique<Sandboxes>(paths_, cgroups_);
+  runtime_ = options_.runtime;
+  if (runtime_ == nullptr) {
+    Result<std::unique_ptr<CrunRuntime>> opened = CrunRuntime::Open(env_, paths_, cgroups_);
+    if (!opened.ok()) co_return opened.status();
+    own_runtime_ = std::move(opened).value();
+    runtime_ = own_runtime_.get();
+  }
+  images_ = options_.images;
+  if (images_ == nullptr) {
+    own_images_ = std::make_unique<LocalImages>(env_, paths_);
+    images_ = own_images_.get();
+  }
+  co_return Status::Ok();
+}
+
+Task<Status> Agent::Impl::Start() {
+  if (options_.node_name.empty()) options_.node_name = DefaultNodeName();
+  if (options_.node_ip.empty()) options_.node_ip = DefaultNodeAddress();
+  GANTRY_CO_TRY(co_await Prepare());
+  auto poke = [weak = weak_from_this()](const std::string& uid) {
+    if (auto self = weak.lock()) {
+      if (auto it = self->workers_.find(uid); it != self->workers_.end()) it->second->Poke();
+    }
+  };
+  objects_ = std::make_unique<WatchedObjects>(env_, client_, strand_, poke);
+  context_ = std::make_unique<NodeContext>(env_, client_, events_, paths_, *images_, *runtime_, cgroups_, *sandboxes_, *objects_);
+  context_->network = network_;
+  context_->drain = drain_;
+  context_->node_name = options_.node_name;
+  context_->node_ip = options_.node_ip;
+  context_->cluster_dns = options_.cluster_dns;
+  context_->cluster_domain = options_.cluster_domain;
+  context_->admit = [this](const Pod& pod) { return Admit(pod); };
+  context_->services = [this] { return client::Typed<Service>(services_->List()); };
+  node_api_ = MakeNodeApi(env_, *this, *runtime_, cgroups_, options_.node_name);
+
+  runtime_->OnExit([weak = weak_from_this()](const std::string& id) {
+    auto self = weak.lock();
+    if (!self) return;
+    boost::asio::post(self->strand_, [self, id] {
+      for (auto& [uid, worker] : self->workers_) {
+        if (worker->HasContainer(id)) worker->Poke();
+      }
+    });
+  });
+  GANTRY_CO_TRY(co_await Register());
+
+  client::ListOptions mine;
+  mine.field_selector = "spec.nodeName=" + options_.node_name;
+  pods_ = &informers_.For(api::KindOf<Pod>(), mine);
+  services_ = &informers_.For<Service>();
+  client::ListOptions self_node;
+  self_node.field_selector = "metadata.name=" + options_.node_name;
+  nodes_ = &informers_.For(api::KindOf<Node>(), self_node);
+  nodes_->AddHandler([weak = weak_from_this()](const api::ObjectPtr&, const api::ObjectPtr& after) {
+    if (auto self = weak.lock(); self && after) self->cidrs_changed_.Notify();
+  });
+  // Pods wait until services are known: their variables depend on them.
+  informers_.Start();
+  GANTRY_CO_TRY(co_await services_->WaitForSync(stop_.token()));
+  GANTRY_CO_TRY(co_await nodes_->WaitForSync(stop_.token()));
+  running_ = true;
+  auto take_cidrs = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->TakePodCidrs(); };
+  auto keep_house = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->KeepHouse(); };
+  auto follow_pods = [](std::shared_ptr<Impl> self) -> Task<> {
+    Status synced = co_await self->pods_->WaitForSync(self->stop_.token());
+    if (synced.ok()) self->TakeUpOrphans();
+  };
+  Spawn(strand_, gate_, "node pod cidrs", take_cidrs(shared_from_this()));
+  Spawn(strand_, gate_, "node housekeeping", keep_house(shared_from_this()));
+  Spawn(strand_, gate_, "node orphans", follow_pods(shared_from_this()));
+  co_return Status::Ok();
+}
+
+Task<> Agent::Impl::Stop() {
+  stop_.Cancel();
+  wake_.Notify();
+  cidrs_changed_.Notify();
+  auto stop_workers = [self = shared_from_this()] {
+    for (auto& [uid, worker] : self->workers_) worker->Stop();
+    return true;
+  };
+  co_await RunOn(strand_, std::move(stop_workers));
+  co_await informers_.Stop();
+  if (objects_) co_await objects_->Stop();
+  co_await gate_.Close(env_);
+  co_await events_.Stop();
+  workers_.clear();
+}
+
+NodeInputs Agent::Impl::Inputs() {
+  NodeInputs inputs;
+  inputs.name = options_.node_name;
+  inputs.ip = options_.node_ip;
+  inputs.machine = ReadMachine(paths_.data_dir());
+  inputs.runtime_version = runtime_->Version();
+  inputs.images = images_->List();
+  inputs.network_not_ready = network_ == nullptr ? std::string() : network_->NotReadyReason();
+  inputs.now = env_.Now();
+  return inputs;
+}
+
+Task<Status> Agent::Impl::Register() {
+  NodeInputs inputs = Inputs();
+  context_->allocatable.cpu_milli = inputs.machine.cpus * 1000;
+  context_->allocatable.memory_bytes = inputs.machine.memory_bytes;
+  context_->allocatable.ephemeral_bytes = inputs.machine.disk_bytes;
+  context_->memory_capacity = inputs.machine.memory_bytes;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    std::string name = options_.node_name, none;
+    Result<api::Ref<Node>> found = co_await client::Get<Node>(client_, none, name);
+    if (found.ok()) {
+      Node node = **found;
+      SetNodeLabels(inputs, &node);
+      Result<api::Ref<Node>> updated = co_await client::Update<Node>(client_, std::move(node));
+      if (updated.code() == Code::kConflict) continue;
+      GANTRY_CO_TRY(updated);
+      node_ = *updated;
+    } else if (found.code() == Code::kNotFound) {
+      Node node;
+      node.mutable_metadata()->set_name(options_.node_name);
+      node.mutable_spec();
+      SetNodeLabels(inputs, &node);
+      SetNodeStatus(inputs, &node);
+      Result<api::Ref<Node>> created = co_await client::Create<Node>(client_, std::move(node));
+      if (created.code() == Code::kAlreadyExists) continue;
+      GANTRY_CO_TRY(created);
+      node_ = *created;
+    } else {
+      co_return found.status();
+    }
+    Status written = co_await WriteNodeStatus(true);
+    co_await RenewLease();
+    co_return written;
+  }
+  co_return Unavailable("the node could not be registered: it changes too often");
+}
+
+Task<Status> Agent::Impl::WriteNodeStatus(bool only_changes) {
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    Node node = *node_;
+    NodeInputs inputs = Inputs();
+    SetNodeStatus(inputs, &node);
+    if (only_changes && !NodeStatusChanged(*node_, node)) co_return Status::Ok();
+    Result<api::Ref<Node>> written = co_await client::UpdateStatus<Node>(client_, std::move(node));
+    if (written.ok()) {
+      node_ = *written;
+      status_written_ = env_.Now();
+      co_return Status::Ok();
+    }
+    if (written.code() != Code::kConflict) co_return written.status();
+    std::string name = options_.node_name, none;
+    Result<api::Ref<Node>> newest = co_await client::Get<Node>(client_, none, name);
+    GANTRY_CO_TRY(newest);
+    node_ = *newest;
+  }
+  co_return Status(Code::kConflict, "the node's status changes too often");
+}
+
+Task<> Agent::Impl::RenewLease() {
+  std::string ns = kLeaseNamespace, name = options_.node_name;
+  Result<api::Ref<Lease>> found = co_await client::Get<Lease>(client_, ns, name);
+  Lease lease;
+  if (found.ok()) lease = **found;
+  lease.mutable_metadata()->set_name(name);
+  lease.mutable_metadata()->set_namespace_(ns);
+  lease.mutable_spec()->set_holder_identity(name);
+  lease.mutable_spec()->set_lease_duration_seconds(kLeaseSeconds);
+  api::SetTime(env_.Now(), lease.mutable_spec()->mutable_renew_time());
+  if (lease.metadata().owner_references().empty() && node_) {
+    auto* owner = lease.mutable_metadata()->add_owner_references();
+    owner->set_api_version("v1");
+    owner->set_kind("Node");
+    owner->set_name(name);
+    owner->set_uid(node_->metadata().uid());
+  }
+  Status done;
+  if (found.ok()) {
+    Result<api::Ref<Lease>> written = co_await client::Update<Lease>(client_, std::move(lease));
+    done = written.status();
+  } else if (found.code() == Code::kNotFound) {
+    Result<api::Ref<Lease>> written = co_await client::Create<Lease>(client_, std::move(lease));
+    done = written.status();
+  } else {
+    done = found.status();
+  }
+  if (!done.ok()) log::Warning("node", "lease was not renewed", {{"error", done.ToString()}});
+}
+
+Task<> Agent::Impl::KeepHouse() {
+  CancelToken cancel = stop_.token();
+  SteadyTime next = env_.Steady() + kLeasePeriod;
+  while (!cancel.cancelled()) {
+    Wake woken = co_await wake_.Wait(env_, cancel, next);
+    if (cancel.cancelled()) break;
+    bool due = woken == Wake::kTimeout;
+    if (due) {
+      next = env_.Steady() + kLeasePeriod;
+      co_await RenewLease();
+      for (auto& [uid, worker] : workers_) worker->RotateLogs();
+    }
+    bool refresh = env_.Now() - status_written_ >= kStatusPeriod;
+    Status written = co_await WriteNodeStatus(!refresh);
+    if (written.code() == Code::kNotFound) written = co_await Register();  // somebody deleted the node
+    if (!written.ok()) log::Warning("node", "node status was not written", {{"error", written.ToString()}});
+    if (due && env_.Steady() - images_swept_ >= kImageSweepPeriod) {
+      images_swept_ = env_.Steady();
+      co_await SweepImages();
+    }
+  }
+}
+
+Task<> Agent::Impl::TakePodCidrs() {
+  CancelToken cancel = stop_.token();
+  bool pods_followed = false;
+  while (!cancel.cancelled()) {
+    api::Ref<Node> node = client::GetFrom<Node>(*nodes_, {}, options_.node_name);
+    std::vector<std::string> cidrs;
+    std::string all;
+    if (node) {
+      cidrs.assign(node->spec().pod_cidrs().begin(), node->spec().pod_cidrs().end());
+      if (cidrs.empty() && !node->spec().pod_cidr().empty()) cidrs.push_back(node->spec().pod_cidr());
+    }
+    for (const std::string& cidr : cidrs) all += cidr + ",";
+    if (!cidrs.empty() && all != pod_cidrs_ && options_.set_pod_cidrs) {
+      Status set = co_await options_.set_pod_cidrs(std::move(cidrs));
+      if (set.ok()) {
+        pod_cidrs_ = all;
+      } else {
+        log::Error("node", "pod network was not set up", {{"error", set.ToString()}});
+      }
+      wake_.Notify();  // the node may be ready now
+    }
+    // Only now: a pod that is attached before the network knows its addresses would have to be started twice.
+    if (!pods_followed && (network_ == nullptr || network_->NotReadyReason().empty())) {
+      pods_followed = true;
+      auto handler = [weak = weak_from_this()](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+        if (auto self = weak.lock()) {
+          boost::asio::post(self->strand_, [self, before, after] { self->PodChanged(before, after); });
+        }
+      };
+      pods_->AddHandler(std::move(handler));
+      for (const api::ObjectPtr& pod : pods_->List()) PodChanged(nullptr, pod);
+    }
+    co_await cidrs_changed_.Wait(env_, cancel, pods_followed ? std::nullopt : std::optional(env_.Steady() + seconds(1)));
+  }
+}
+
+void Agent::Impl::PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after) {
+  if (stop_.token().cancelled()) return;
+  if (before && (!after || after->uid() != before->uid())) {
+    if (auto it = workers_.find(before->uid()); it != workers_.end()) it->second->Update(api::Ref<Pod>());
+  }
+  if (after) TakeUp(after->uid(), api::Ref<Pod>(after));
+}
+
+void Agent::Impl::TakeUp(const std::string& uid, api::Ref<Pod> pod) {
+  std::shared_ptr<PodWorker>& worker = workers_[uid];
+  if (!worker) {
+    auto finished = [weak = weak_from_this(), uid] {
+      if (auto self = weak.lock()) boost::asio::post(self->strand_, [self, uid] { self->workers_.erase(uid); });
+    };
+    worker = std::make_shared<PodWorker>(*context_, uid, strand_, std::move(finished));
+    worker->Update(std::move(pod));
+    worker->Start(gate_);
+    return;
+  }
+  worker->Update(std::move(pod));
+}
+
+// Pods on this machine that the API server knows no more were deleted while nobody was looking.
+void Agent::Impl::TakeUpOrphans() {
+  std::set<std::string> known;
+  for (const api::ObjectPtr& pod : pods_->List()) known.insert(pod->uid());
+  std::vector<std::string> live(known.begin(), known.end());
+  for (const std::string& uid : ListDir(paths_.Pods())) {
+    if (known.contains(uid) || workers_.contains(uid)) continue;
+    Pod pod;
+    Result<std::string> stored = ReadFile(paths_.Pod(uid) + "/pod.pb");
+    if (!stored.ok() || !pod.ParseFromString(*stored)) {
+      Status removed = sandboxes_->Remove(uid, {});
+      removed = RemoveTree(paths_.Pod(uid));
+      continue;
+    }
+    log::Info("node", "ending a pod that was deleted meanwhile", {{"pod", pod.metadata().namespace_() + "/" + pod.metadata().name()}});
+    live.push_back(uid);
+    TakeUp(uid, api::Ref<Pod>::Of(std::move(pod)));
+    workers_[uid]->Update(api::Ref<Pod>());
+  }
+  if (network_ != nullptr) {
+    auto release = [](std::shared_ptr<Impl> self, std::vector<std::string> live) -> Task<> {
+      Status released = co_await self->network_->ReleaseAllBut(std::move(live));
+      if (!released.ok()) log::Warning("node", "stale addresses were not released", {{"error", released.ToString()}});
+    };
+    Spawn(strand_, gate_, "node release", release(shared_from_this(), std::move(live)));
+  }
+}
+
+std::optional<Rejection> Agent::Impl::Admit(const Pod& pod) {
+  std::vector<const Pod*> others;
+  for (const auto& [uid, worker] : workers_) {
+    if (uid != pod.metadata().uid() && worker->takes_resources() && worker->pod()) others.push_back(&*worker->pod());
+  }
+  return AdmitPod(pod, others, *node_);
+}
+
+Task<> Agent::Impl::SweepImages() {
+  if (!own_images_) co_return;
+  std::set<std::string> used;
+  for (const auto& [uid, worker] : workers_) {
+    if (!worker->pod()) continue;
+    ContainerList containers(*worker->pod());
+    for (const ContainerEntry& entry : containers.all()) used.insert(entry.spec->image());
+    for (const auto& [name, runs] : worker->runs().all()) {
+      for (const ContainerRun& run : runs) used.insert(run.image_id);
+    }
+  }
+  auto sweep = [this, used]() -> Status {
+    auto fullness = [this] {
+      MachineFacts facts = ReadMachine(paths_.data_dir());
+      return facts.disk_bytes == 0 ? 0.0 : 1.0 - static_cast<double>(facts.disk_free_bytes) / static_cast<double>(facts.disk_bytes);
+    };
+    if (fullness() < kSweepAbove) return Status::Ok();
+    for (const ImagePtr& image : own_images_->List()) {
+      bool in_use = used.contains(image->id);
+      for (const std::string& digest : image->repo_digests) in_use |= used.contains(digest);
+      for (const std::string& name : used) {
+        ImagePtr found = own_images_->store().FindAny(name);
+        in_use |= found && found->id == image->id;
+      }
+      if (in_use) continue;
+      GANTRY_TRY(own_images_->store().RemoveImage(image->id));
+      if (fullness() <= kSweepTo) break;
+    }
+    return Status::Ok();
+  };
+  Status swept = co_await RunBlocking(env_, std::move(sweep));
+  if (!swept.ok()) log::Warning("node", "unused images were not removed", {{"error", swept.ToString()}});
+}
+
+Result<PodView> Agent::Impl::View(const std::string& ns, const std::string& name, const std::string& uid, const std::string& container,
+                                  bool previous) {
+  for (const auto& [worker_uid, worker] : workers_) {
+    const api::Ref<Pod>& pod = worker->pod();
+    if (!pod || pod->metadata().namespace_() != ns || pod->metadata().name() != name || (!uid.empty() && worker_uid != uid)) continue;
+    PodView view;
+    view.ns = ns;
+    view.name = name;
+    view.uid = worker_uid;
+    view.network_namespace = sandboxes_->NamespacePath(worker_uid, "net");
+    view.container = container;
+    if (view.container.empty() && !pod->spec().containers().empty()) view.container = pod->spec().containers(0).name();
+    ContainerList containers(*pod);
+    const ContainerEntry* entry = containers.Find(view.container);
+    view.known_container = entry != nullptr;
+    if (entry != nullptr) {
+      view.terminal = entry->spec->tty();
+      view.stdin_open = entry->spec->stdin();
+    }
+    if (const ContainerRun* run = worker->FindRun(view.container, previous)) view.run = *run;
+    view.waiting_reason = "ContainerCreating";
+    for (const auto* list : {&pod->status().container_statuses(), &pod->status().init_container_statuses()}) {
+      for (const auto& status : *list) {
+        if (status.name() == view.container && status.state().has_waiting()) view.waiting_reason = status.state().waiting().reason();
+      }
+    }
+    return view;
+  }
+  return Status(Code::kNotFound, "pod \"" + name + "\" not found on this node");
+}
+
+Task<Result<PodView>> Agent::Impl::Look(std::string ns, std::string pod, std::string uid, std::string container, bool previous) {
+  auto look = [self = shared_from_this(), ns, pod, uid, container, previous] { return self->View(ns, pod, uid, container, previous); };
+  co_return co_await RunOn(strand_, std::move(look));
+}
+
+Task<std::vector<PodUsage>> Agent::Impl::Usage() {
+  auto collect = [self = shared_from_this()] {
+    std::vector<PodUsage> all;
+    for (const auto& [uid, worker] : self->workers_) {
+      const api::Ref<Pod>& pod = worker->pod();
+      if (!pod || !worker->takes_resources()) continue;
+      PodUsage usage;
+      usage.ns = pod->metadata().namespace_();
+      usage.name = pod->metadata().name();
+      usage.uid = uid;
+      usage.started_at = api::ToWallTime(pod->status().start_time());
+      std::string group = PodCgroup(*pod, self->paths_.CgroupRoot());
+      Result<CgroupUsage> total = self->cgroups_.Usage(group);
+      if (!total.ok()) continue;
+      usage.total = *total;
+      for (const ContainerRun* run : worker->runs().Running()) {
+        Result<CgroupUsage> one = self->cgroups_.Usage(group + "/" + run->id);
+        if (one.ok()) usage.containers.emplace_back(run->name, *one);
+      }
+      all.push_back(std::move(usage));
+    }
+    return all;
+  };
+  co_return co_await RunOn(strand_, std::move(collect));
+}
+
+Agent::Agent(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network, net::EndpointDrain* drain) {
+  if (options.node_name.empty()) options.node_name = DefaultNodeName();
+  impl_ = std::make_shared<Impl>(env, client, std::move(options), network, drain);
+}
+Agent::~Agent() = default;
+Task<Status> Agent::Start() { return impl_->Start(); }
+Task<> Agent::Stop() { return impl_->Stop(); }
+const std::string& Agent::node_name() const { return impl_->node_name(); }
+std::shared_ptr<client::NodeApi> Agent::node_api() { return impl_->node_api(); }
+
+}  // namespace gantry::node

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gantry::node {
+
+// Where the node agent keeps what. All of it can be found again after kill -9; what is under run_dir is gone after a
+// reboot, as the containers are.
+//
+//   DATA/images/index.json            images by name and id
+//   DATA/images/configs/<sha256>      image configurations as they came
+//   DATA/layers/<chain id>/           one unpacked layer, the lower directory of overlays
+//   DATA/pods/<uid>/pod.pb            who the pod is (for clean-up without an API server)
+//   DATA/pods/<uid>/volumes/<kind>/<name>/
+//   DATA/pods/<uid>/etc/              hosts, resolv.conf, hostname
+//   DATA/pods/<uid>/containers/<name>/<attempt>/    one run of a container, the OCI bundle:
+//       config.json record.json pid started exit oom termination-log rootfs/ upper/ work/
+//   DATA/logs/<namespace>_<name>_<uid>/<container>/<attempt>.log
+//   RUN/runtime/                      the OCI runtime's own state
+//   RUN/exits/                        conmon writes one file per exited container here
+//   RUN/ns/<uid>/{net,ipc,uts,pid}    pinned namespaces
+// Threading: immutable.
+class Paths {
+ public:
+  explicit Paths(std::string data_dir);
+
+  const std::string& data_dir() const { return data_dir_; }
+  // Eight hex digits that stand for the data directory in names of the kernel (cgroups, run directory).
+  const std::string& instance() const { return instance_; }
+  const std::string& run_dir() const { return run_dir_; }
+
+  std::string Images() const { return data_dir_ + "/images"; }
+  std::string Layers() const { return data_dir_ + "/layers"; }
+  std::string Pods() const { return data_dir_ + "/pods"; }
+  std::string Pod(std::string_view uid) const;
+  std::string Volume(std::string_view uid, std::string_view kind, std::string_view name) const;
+  std::string PodEtc(std::string_view uid) const { return Pod(uid) + "/etc"; }
+  std::string Containers(std::string_view uid) const { return Pod(uid) + "/containers"; }
+  std::string Bundle(std::string_view uid, std::string_view container, int attempt) const;
+  std::string Logs() const { return data_dir_ + "/logs"; }
+  std::string PodLogs(std::string_view ns, std::string_view name, std::string_view uid) const;
+
+  std::string RuntimeState() const { return run_dir_ + "/runtime"; }
+  std::string Exits() const { return run_dir_ + "/exits"; }
+  std::string Namespaces(std::string_view uid) const;
+  // The parent of all cgroups of this instance, relative to each hierarchy's root.
+  std::string CgroupRoot() const { return "/gantry-" + instance_; }
+
+ private:
+  std::string data_dir_, instance_, run_dir_;
+};
+
+}  // namespace gantry::node

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/core/v1/service.pb.h"
+#include "api/object.h"
+#include "base/env/env.h"
+#include "client/client.h"
+#include "client/events.h"
+#include "net/pod_network.h"
+#include "node/images/images.h"
+#include "node/objects.h"
+#include "node/paths.h"
+#include "node/pod/environment.h"
+#include "node/pod/sandbox.h"
+#include "node/runtime/cgroup.h"
+#include "node/runtime/runtime.h"
+
+namespace gantry::node {
+
+struct Rejection {
+  std::string reason, message;  // "OutOfcpu"
+};
+
+// What all pods of a node work with. Everything outlives the workers; functions are called on the agent's strand.
+struct NodeContext {
+  NodeContext(Env& env, client::Client& client, client::EventRecorder& events, const Paths& paths, Images& images,
+              Runtime& runtime, const Cgroups& cgroups, Sandboxes& sandboxes, WatchedObjects& objects)
+      : env(env), client(client), events(events), paths(paths), images(images), runtime(runtime), cgroups(cgroups),
+        sandboxes(sandboxes), objects(objects) {}
+
+  Env& env;
+  client::Client& client;
+  client::EventRecorder& events;
+  const Paths& paths;
+  Images& images;
+  Runtime& runtime;
+  const Cgroups& cgroups;
+  Sandboxes& sandboxes;
+  WatchedObjects& objects;
+  net::PodNetwork* network = nullptr;   // null: only pods of the host's network
+  net::EndpointDrain* drain = nullptr;  // null: nobody to wait for
+  std::string node_name, node_ip, cluster_dns, cluster_domain;
+  NodeAllocatable allocatable;
+  int64_t memory_capacity = 0;
+  std::function<std::vector<api::Ref<api::core::v1::Service>>()> services;
+  // Whether the node can take one more pod.
+  std::function<std::optional<Rejection>(const api::core::v1::Pod& pod)> admit;
+};
+
+}  // namespace gantry::node

@@ -1,0 +1,321 @@
+#include "node/pod/worker.h"
+
+#include <google/protobuf/util/message_differencer.h>
+
+#include <algorithm>
+
+#include "api/core/v1/container.pb.h"
+#include "api/core/v1/pod_status.pb.h"
+#include "api/duration.h"
+#include "base/env/blocking.h"
+#include "base/log.h"
+#include "client/typed.h"
+#include "node/os/fs.h"
+#include "node/streams/log_file.h"
+
+namespace gantry::node {
+
+using api::core::v1::Pod;
+using std::chrono::seconds;
+
+namespace {
+
+// Between looks that nothing asked for: tokens, deadlines and lost monitors are found then.
+constexpr Duration kIdleLook = std::chrono::minutes(1);
+constexpr size_t kMaxTerminationMessage = 4096;
+constexpr size_t kMaxTerminationLog = 2048;
+constexpr int kMaxTerminationLogLines = 80;
+
+std::string TerminationMessage(const api::core::v1::Container& container, const ContainerRun& run) {
+  std::string message = ReadFile(run.bundle + "/termination-log").value_or("");
+  if (message.size() > kMaxTerminationMessage) message.resize(kMaxTerminationMessage);
+  if (message.empty() && run.exit_code != 0 && container.termination_message_policy() == "FallbackToLogsOnError") {
+    message = TailLogText(run.log_path, kMaxTerminationLogLines, kMaxTerminationLog);
+  }
+  return message;
+}
+
+}  // namespace
+
+PodWorker::PodWorker(NodeContext& node, std::string uid, Executor strand, std::function<void()> finished)
+    : node_(node), uid_(std::move(uid)), strand_(std::move(strand)), finished_(std::move(finished)), runs_(node.paths, uid_),
+      prober_(node.env, node.runtime, node.events, strand_, [this] { Poke(); }) {}
+
+PodWorker::~PodWorker() = default;
+
+void PodWorker::Start(Gate& gate) {
+  prober_.UseGate(gate);
+  auto run = [](std::shared_ptr<PodWorker> self) -> Task<> { co_await self->Run(); };
+  Spawn(strand_, gate, "pod worker", run(shared_from_this()));
+}
+
+void PodWorker::Stop() {
+  stop_.Cancel();
+  prober_.StopAll();
+  wake_.Notify();
+  exited_.Notify();
+}
+
+void PodWorker::Update(api::Ref<Pod> pod) {
+  if (!pod) {
+    gone_ = true;
+  } else if (!pod_ || pod.revision() > pod_.revision()) {
+    pod_ = std::move(pod);
+    // Entries point into the pod: the list lives and dies with it. Steps that are under way find theirs by name.
+    containers_ = std::make_unique<ContainerList>(*pod_);
+  }
+  Poke();
+}
+
+void PodWorker::Poke() {
+  wake_.Notify();
+  exited_.Notify();
+}
+
+const ContainerRun* PodWorker::FindRun(const std::string& container, bool previous) const {
+  return previous ? runs_.Previous(container) : runs_.Latest(container);
+}
+
+void PodWorker::Event(std::string type, std::string reason, std::string message, std::string container) {
+  std::string path;
+  if (!container.empty()) {
+    path = "spec.containers{" + container + "}";
+    if (const ContainerEntry* entry = containers_->Find(container)) {
+      if (entry->role == ContainerRole::kInit || entry->role == ContainerRole::kSidecar) path = "spec.initContainers{" + container + "}";
+      if (entry->role == ContainerRole::kEphemeral) path = "spec.ephemeralContainers{" + container + "}";
+    }
+  }
+  node_.events.Record(pod_.object(), std::move(type), std::move(reason), std::move(message), std::move(path));
+}
+
+void PodWorker::RetryIn(Duration delay) {
+  SteadyTime when = node_.env.Steady() + delay;
+  if (!next_look_ || when < *next_look_) next_look_ = when;
+}
+
+Duration PodWorker::GracePeriod() const {
+  const auto& meta = pod_->metadata();
+  if (gone_ && !meta.has_deletion_grace_period_seconds()) return seconds(2);
+  if (meta.has_deletion_grace_period_seconds()) return seconds(std::max<int64_t>(1, meta.deletion_grace_period_seconds()));
+  if (pod_->spec().has_termination_grace_period_seconds()) return seconds(std::max<int64_t>(1, pod_->spec().termination_grace_period_seconds()));
+  return seconds(30);
+}
+
+std::string PodWorker::LogDirectory(const std::string& container) const {
+  const auto& meta = pod_->metadata();
+  return node_.paths.PodLogs(meta.namespace_(), meta.name(), uid_) + "/" + container;
+}
+
+ObservedPod PodWorker::Observe() const {
+  ObservedPod observed;
+  observed.runs = &runs_;
+  observed.sandbox = sandbox_;
+  observed.sandbox_ready = sandbox_ > 0 && !ips_.empty() && node_.sandboxes.Ready(uid_);
+  observed.probes = prober_.Results();
+  return observed;
+}
+
+Task<> PodWorker::Run() {
+  CancelToken cancel = stop_.token();
+  while (!cancel.cancelled()) {
+    next_look_ = node_.env.Steady() + kIdleLook;
+    co_await SyncOnce();
+    if (cancel.cancelled() || (gone_ && ended_)) break;
+    co_await wake_.Wait(node_.env, cancel, next_look_);
+  }
+  prober_.StopAll();
+  if (cancel.cancelled()) co_return;
+  co_await Forget();
+  finished_();
+}
+
+Task<> PodWorker::Prepare() {
+  if (loaded_) co_return;
+  runs_.Load(node_.runtime);
+  Result<std::string> number = ReadFile(node_.paths.Pod(uid_) + "/sandbox");
+  if (number.ok()) sandbox_ = std::atoi(number->c_str());
+  // What this node took once, it does not judge again.
+  admitted_ = sandbox_ > 0 || !runs_.all().empty();
+  for (const auto& [name, runs] : runs_.all()) {
+    if (ContainerRun* latest = runs_.MutableLatest(name); latest->state == ContainerRun::State::kExited && latest->message.empty()) {
+      if (const ContainerEntry* entry = containers_->Find(name)) {
+        std::string message = TerminationMessage(*entry->spec, *latest);
+        if (!message.empty()) runs_.SetMessage(*latest, std::move(message));
+      }
+    }
+  }
+  if (node_.sandboxes.Ready(uid_)) {
+    if (pod_->spec().host_network()) {
+      ips_ = {node_.node_ip};
+    } else {
+      Result<std::string> ips = ReadFile(node_.paths.Namespaces(uid_) + "/ips");
+      for (size_t at = 0; ips.ok() && at < ips->size();) {
+        size_t end = std::min(ips->find('\n', at), ips->size());
+        if (end > at) ips_.push_back(ips->substr(at, end - at));
+        at = end + 1;
+      }
+    }
+  }
+  loaded_ = true;
+}
+
+Task<> PodWorker::SyncOnce() {
+  if (!pod_ || (ended_ && gone_)) co_return;
+  if (ended_) {
+    co_await Terminate();
+    co_return;
+  }
+  co_await Prepare();
+  co_await NoteExits();
+
+  const std::string& phase = pod_->status().phase();
+  bool over = phase == "Succeeded" || phase == "Failed";
+  if (gone_ || over || !end_reason_.empty() || pod_->metadata().has_deletion_timestamp()) {
+    co_await Terminate();
+    co_return;
+  }
+  if (pod_->spec().has_active_deadline_seconds() && pod_->status().has_start_time()) {
+    WallTime deadline = api::ToWallTime(pod_->status().start_time()) + seconds(pod_->spec().active_deadline_seconds());
+    if (node_.env.Now() >= deadline) {
+      end_reason_ = "DeadlineExceeded";
+      end_message_ = "Pod was active on the node longer than the specified deadline";
+      Event("Normal", "DeadlineExceeded", end_message_);
+      co_await Terminate();
+      co_return;
+    }
+    RetryIn(deadline - node_.env.Now());
+  }
+  if (!admitted_) {
+    if (std::optional<Rejection> rejection = node_.admit(*pod_)) {
+      end_reason_ = rejection->reason;
+      end_message_ = "Pod was rejected: " + rejection->message;
+      Event("Warning", rejection->reason, rejection->message);
+      co_await Terminate();
+      co_return;
+    }
+    admitted_ = true;
+  }
+
+  PodActions actions = ComputeActions(*pod_, *containers_, Observe());
+  if (actions.finished) {
+    co_await Terminate();
+    co_return;
+  }
+  for (const ContainerToKill& victim : actions.kill) co_await KillContainer(victim.id, victim.message, false);
+  if (!actions.kill.empty() && !actions.create_sandbox) {
+    // What is started next depends on what has ended.
+    co_await NoteExits();
+    actions = ComputeActions(*pod_, *containers_, Observe());
+  }
+  if (actions.create_sandbox) {
+    if (co_await EnsureSandbox()) actions = ComputeActions(*pod_, *containers_, Observe());
+  }
+  if (!ips_.empty() && co_await EnsureVolumes()) co_await StartContainers(std::move(actions.start));
+  if (stop_.token().cancelled()) co_return;
+  prober_.Sync(pod_, *containers_, runs_, ips_);
+  Status written = co_await WriteStatus();
+  if (!written.ok()) RetryIn(seconds(1));
+  for (ContainerRun& old : runs_.TakeOld()) {
+    co_await DropContainer(old);
+    (void)RemoveTree(old.bundle);
+    unlink(old.log_path.c_str());
+  }
+}
+
+Task<> PodWorker::NoteExits() {
+  std::vector<std::string> names;
+  for (const ContainerRun* run : runs_.Running()) names.push_back(run->name);
+  for (const std::string& name : names) {
+    ContainerRun* run = runs_.MutableLatest(name);
+    if (run == nullptr || run->state == ContainerRun::State::kExited) continue;
+    bool ended = runs_.NoteExit(node_.runtime, *run);
+    if (!ended && !node_.runtime.RunningPid(run->bundle)) {
+      // Its process is gone: the monitor writes the record a moment later, unless it is gone, too.
+      for (int attempt = 0; attempt < 40 && !ended; ++attempt) {
+        co_await SleepFor(node_.env, std::chrono::milliseconds(25), stop_.token());
+        run = runs_.MutableLatest(name);
+        ended = runs_.NoteExit(node_.runtime, *run);
+      }
+      if (!ended) {
+        runs_.MarkFailed(*run, "ContainerStatusUnknown", "The container could not be located when the pod was terminated", node_.env.Now());
+        run->exit_code = 137;
+        ended = true;
+      }
+    }
+    if (!ended) continue;
+    prober_.StopContainer(name, false);
+    if (const ContainerEntry* entry = containers_->Find(name)) {
+      std::string message = TerminationMessage(*entry->spec, *run);
+      if (!message.empty()) runs_.SetMessage(*run, std::move(message));
+    }
+    co_await DropContainer(*run);
+  }
+}
+
+// Lets go of what the runtime and the kernel hold of an ended run; its bundle stays for the status and the log.
+Task<> PodWorker::DropContainer(ContainerRun run) {
+  Status deleted = co_await node_.runtime.Delete(run.id);
+  if (!deleted.ok()) log::Warning("node", "container was not deleted", {{"container", run.id}, {"error", deleted.ToString()}});
+  auto clean = [&images = node_.images, bundle = run.bundle]() -> Status {
+    GANTRY_TRY(images.UnmountRoot(bundle));
+    GANTRY_TRY(RemoveTree(bundle + "/upper"));
+    return RemoveTree(bundle + "/work");
+  };
+  Status cleaned = co_await RunBlocking(node_.env, std::move(clean));
+  if (!cleaned.ok()) log::Warning("node", "container's files were not removed", {{"container", run.id}, {"error", cleaned.ToString()}});
+}
+
+Task<Status> PodWorker::WriteStatus() {
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    if (gone_) co_return Status::Ok();
+    StatusInputs inputs;
+    inputs.pod = &*pod_;
+    inputs.containers = containers_.get();
+    inputs.observed = Observe();
+    inputs.waiting = waiting_;
+    inputs.pod_ips = ips_;
+    inputs.host_ip = node_.node_ip;
+    inputs.ending = !end_reason_.empty() || pod_->metadata().has_deletion_timestamp();
+    inputs.all_ended = ended_;
+    inputs.end_reason = end_reason_;
+    inputs.end_message = end_message_;
+    inputs.now = node_.env.Now();
+    api::core::v1::PodStatus status = BuildPodStatus(inputs);
+    if (google::protobuf::util::MessageDifferencer::Equals(status, pod_->status())) co_return Status::Ok();
+    Pod changed = *pod_;
+    *changed.mutable_status() = std::move(status);
+    Result<api::Ref<Pod>> written = co_await client::UpdateStatus<Pod>(node_.client, std::move(changed));
+    if (written.ok()) {
+      if (written->revision() > pod_.revision()) {
+        pod_ = *written;
+        containers_ = std::make_unique<ContainerList>(*pod_);
+      }
+      co_return Status::Ok();
+    }
+    if (written.code() == Code::kNotFound) {
+      gone_ = true;
+      co_return Status::Ok();
+    }
+    if (written.code() != Code::kConflict) co_return written.status();
+    std::string ns = pod_->metadata().namespace_(), name = pod_->metadata().name();
+    Result<api::Ref<Pod>> newest = co_await client::Get<Pod>(node_.client, std::move(ns), std::move(name));
+    if (newest.code() == Code::kNotFound || (newest.ok() && (*newest)->metadata().uid() != uid_)) {
+      gone_ = true;
+      co_return Status::Ok();
+    }
+    GANTRY_CO_TRY(newest);
+    if (newest->revision() > pod_.revision()) {
+      pod_ = *newest;
+      containers_ = std::make_unique<ContainerList>(*pod_);
+    }
+  }
+  co_return Status(Code::kConflict, "the pod's status changes too often");
+}
+
+void PodWorker::RotateLogs() {
+  for (const ContainerRun* run : runs_.Running()) {
+    if (RotateLogIfLarge(run->log_path)) (void)node_.runtime.ReopenLog(run->bundle);
+  }
+}
+
+}  // namespace gantry::node

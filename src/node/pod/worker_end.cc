@@ -1,0 +1,224 @@
+#include <google/protobuf/util/message_differencer.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "api/core/v1/container.pb.h"
+#include "api/core/v1/pod_status.pb.h"
+#include "base/env/blocking.h"
+#include "base/log.h"
+#include "client/typed.h"
+#include "node/os/fs.h"
+#include "node/pod/worker.h"
+#include "node/probes/handler.h"
+
+// How a pod and its containers end.
+namespace gantry::node {
+
+using api::core::v1::Pod;
+using std::chrono::seconds;
+
+namespace {
+
+// How long a pod that is deleted waits for service maps to forget it, at most.
+constexpr Duration kDrainTimeout = seconds(5);
+// After the last SIGKILL.
+constexpr Duration kKillTimeout = seconds(10);
+
+int SignalNumber(std::string_view name) {
+  struct Entry {
+    std::string_view name;
+    int number;
+  };
+  constexpr Entry kSignals[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},   {"TRAP", SIGTRAP},
+                                {"ABRT", SIGABRT}, {"BUS", SIGBUS},   {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},
+                                {"SEGV", SIGSEGV}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM},
+                                {"CHLD", SIGCHLD}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
+                                {"TTOU", SIGTTOU}, {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM},
+                                {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},   {"POLL", SIGPOLL}, {"PWR", SIGPWR},
+                                {"SYS", SIGSYS}};
+  if (name.empty()) return SIGTERM;
+  if (name.find_first_not_of("0123456789") == std::string_view::npos) {
+    int number = std::atoi(std::string(name).c_str());
+    return number > 0 && number < NSIG ? number : SIGTERM;
+  }
+  if (name.starts_with("SIG")) name.remove_prefix(3);
+  for (const Entry& entry : kSignals) {
+    if (entry.name == name) return entry.number;
+  }
+  if (name.starts_with("RTMIN+")) return SIGRTMIN + std::atoi(std::string(name.substr(6)).c_str());
+  if (name.starts_with("RTMAX-")) return SIGRTMAX - std::atoi(std::string(name.substr(6)).c_str());
+  return SIGTERM;
+}
+
+}  // namespace
+
+Task<> PodWorker::PreStop(std::string container, std::string id, Duration grace) {
+  const ContainerEntry* entry = containers_->Find(container);
+  if (entry == nullptr || !entry->spec->lifecycle().has_pre_stop()) co_return;
+  const ContainerRun* run = runs_.FindId(id);
+  if (run == nullptr) co_return;
+  HandlerTarget target;
+  target.id = id;
+  target.bundle = run->bundle;
+  target.pod_ip = ips_.empty() ? std::string() : ips_.front();
+  target.container = *entry->spec;
+  api::core::v1::LifecycleHandler handler = entry->spec->lifecycle().pre_stop();
+  Status done = co_await RunLifecycleHandler(node_.env, node_.runtime, std::move(handler), std::move(target), grace, stop_.token());
+  if (!done.ok() && pod_) Event("Warning", "FailedPreStopHook", "PreStopHook failed", container);
+}
+
+Task<> PodWorker::KillContainer(std::string id, std::string message, bool deleting) {
+  ContainerRun* run = runs_.FindId(id);
+  if (run == nullptr || run->state == ContainerRun::State::kExited) co_return;
+  std::string name = run->name, bundle = run->bundle;
+  bool started = run->state == ContainerRun::State::kRunning;
+  Event("Normal", "Killing", message.empty() ? "Stopping container " + name : message, name);
+  std::optional<int64_t> probe_grace = deleting ? std::nullopt : prober_.GraceFor(name);
+  prober_.StopContainer(name, true);
+  SteadyTime begin = node_.env.Steady();
+  // A deletion may be asked for again with less patience: the deadline follows the pod as it is now.
+  auto deadline = [&] { return begin + (probe_grace ? seconds(*probe_grace) : GracePeriod()); };
+  if (started) co_await PreStop(name, id, deadline() - node_.env.Steady());
+  std::string signal_name;
+  if (const ContainerEntry* entry = containers_->Find(name)) signal_name = entry->spec->lifecycle().stop_signal();
+  if (signal_name.empty()) {
+    Result<std::string> recorded = ReadFile(bundle + "/stop-signal");
+    if (recorded.ok()) signal_name = *recorded;
+  }
+  // A container that was created but never started has no program to ask.
+  Status sent = co_await node_.runtime.Kill(id, bundle, started ? SignalNumber(signal_name) : SIGKILL);
+  bool killed = !started;
+  SteadyTime kill_deadline = node_.env.Steady() + kKillTimeout;
+  while (!stop_.token().cancelled()) {
+    run = runs_.FindId(id);
+    if (run == nullptr || run->state == ContainerRun::State::kExited || runs_.NoteExit(node_.runtime, *run)) break;
+    SteadyTime now = node_.env.Steady();
+    if (!killed && now >= deadline()) {
+      killed = true;
+      kill_deadline = now + kKillTimeout;
+      sent = co_await node_.runtime.Kill(id, bundle, SIGKILL);
+      continue;
+    }
+    if (sent.code() == Code::kNotFound || (killed && now >= kill_deadline)) {
+      co_await NoteExits();  // the process is gone without a record
+      run = runs_.FindId(id);
+      if (run == nullptr || run->state == ContainerRun::State::kExited) break;
+      if (killed && now >= kill_deadline) break;
+    }
+    SteadyTime until = std::min(killed ? kill_deadline : deadline(), now + seconds(1));
+    co_await exited_.Wait(node_.env, stop_.token(), until);
+  }
+  if (stop_.token().cancelled()) co_return;
+  if (run = runs_.FindId(id); run != nullptr && run->state == ContainerRun::State::kExited) {
+    ContainerRun copy = *run;
+    co_await DropContainer(std::move(copy));
+  }
+}
+
+Task<> PodWorker::KillAll(std::vector<std::string> ids, bool deleting) {
+  auto gate = std::make_shared<Gate>();
+  auto kill = [](std::shared_ptr<PodWorker> self, std::string id, bool deleting) -> Task<> {
+    co_await self->KillContainer(std::move(id), std::string(), deleting);
+  };
+  for (const std::string& id : ids) Spawn(strand_, *gate, "kill container", kill(shared_from_this(), id, deleting));
+  co_await gate->Close(node_.env);
+}
+
+Task<> PodWorker::Terminate() {
+  bool deleting = gone_ || pod_->metadata().has_deletion_timestamp();
+  if (!ended_) {
+    std::vector<std::string> mains, sidecars;
+    for (const ContainerRun* run : runs_.Running()) {
+      const ContainerEntry* entry = containers_->Find(run->name);
+      bool sidecar = entry != nullptr && entry->role == ContainerRole::kSidecar;
+      (sidecar ? sidecars : mains).push_back(run->id);
+    }
+    if (deleting && !mains.empty() && node_.drain != nullptr && !ips_.empty() && !pod_->spec().host_network()) {
+      SteadyTime deadline = node_.env.Steady() + std::min<Duration>(kDrainTimeout, GracePeriod());
+      std::vector<std::string> ips = ips_;
+      co_await node_.drain->AwaitDrained(std::move(ips), deadline);
+    }
+    co_await KillAll(std::move(mains), deleting);
+    // Sidecars serve the others to the end: they go last, the last one first.
+    std::vector<ContainerEntry> order = containers_->Of(ContainerRole::kSidecar);
+    std::vector<std::string> names;
+    for (auto it = order.rbegin(); it != order.rend(); ++it) names.push_back(it->name());
+    for (const std::string& name : names) {
+      const ContainerRun* run = runs_.Latest(name);
+      if (run != nullptr && run->state != ContainerRun::State::kExited) {
+        std::string id = run->id;
+        co_await KillContainer(std::move(id), std::string(), deleting);
+      }
+    }
+    if (stop_.token().cancelled()) co_return;
+    if (!runs_.Running().empty()) {
+      log::Error("node", "containers do not end", {{"pod", pod_->metadata().name()}});
+      RetryIn(seconds(5));
+      co_return;
+    }
+    prober_.StopAll();
+    co_await CleanUp();
+    ended_ = true;
+    waiting_.clear();
+  }
+  Status written = co_await WriteStatus();
+  if (!written.ok()) RetryIn(seconds(1));
+  if (gone_) co_return;
+  if (!written.ok() || !pod_->metadata().has_deletion_timestamp()) co_return;
+  client::DeleteOptions options;
+  options.uid = uid_;
+  options.grace_period_seconds = 0;
+  std::string ns = pod_->metadata().namespace_(), name = pod_->metadata().name();
+  Status deleted = co_await client::Delete<Pod>(node_.client, std::move(ns), std::move(name), std::move(options));
+  if (deleted.code() == Code::kNotFound || deleted.code() == Code::kConflict) {
+    gone_ = true;
+    wake_.Notify();
+  } else if (!deleted.ok()) {
+    RetryIn(seconds(1));
+  }
+}
+
+// What the records and the logs were kept for is gone.
+Task<> PodWorker::Forget() {
+  auto remove = [pod = node_.paths.Pod(uid_), logs = node_.paths.PodLogs(pod_->metadata().namespace_(), pod_->metadata().name(), uid_)] {
+    Status status = RemoveTree(pod);
+    Status logs_removed = RemoveTree(logs);
+    return status.ok() ? logs_removed : status;
+  };
+  Status removed = co_await RunBlocking(node_.env, std::move(remove));
+  if (!removed.ok()) log::Warning("node", "pod's files were not removed", {{"pod", uid_}, {"error", removed.ToString()}});
+  node_.objects.Release(uid_);
+}
+
+// Everything but the records, which the status and the logs still need.
+Task<> PodWorker::CleanUp() {
+  if (node_.network != nullptr && !pod_->spec().host_network()) {
+    Status detached = co_await node_.network->Detach(uid_);
+    if (!detached.ok()) log::Warning("node", "pod was not detached", {{"pod", uid_}, {"error", detached.ToString()}});
+  }
+  std::vector<std::string> bundles;
+  for (const auto& [name, runs] : runs_.all()) {
+    for (const ContainerRun& run : runs) bundles.push_back(run.bundle);
+  }
+  auto clean = [&node = node_, uid = uid_, cgroup = PodCgroup(*pod_, node_.paths.CgroupRoot()), bundles]() -> Status {
+    Status result;
+    auto note = [&result](Status s) {
+      if (!s.ok()) result = std::move(s);
+    };
+    for (const std::string& bundle : bundles) {
+      note(node.images.UnmountRoot(bundle));
+      note(RemoveTree(bundle + "/upper"));
+      note(RemoveTree(bundle + "/work"));
+    }
+    note(Unmount(node.paths.Pod(uid) + "/shm"));
+    note(PodVolumes(node.paths, uid).TearDown());
+    note(node.sandboxes.Remove(uid, cgroup));
+    return result;
+  };
+  Status cleaned = co_await RunBlocking(node_.env, std::move(clean));
+  if (!cleaned.ok()) log::Warning("node", "pod was not cleaned up", {{"pod", uid_}, {"error", cleaned.ToString()}});
+  node_.objects.Release(uid_);
+}
+
+}  // namespace gantry::node

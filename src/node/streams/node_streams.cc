@@ -1,0 +1,127 @@
+#include "node/streams/node_streams.h"
+
+#include <boost/asio/this_coro.hpp>
+
+#include "api/duration.h"
+#include "api/json_value.h"
+#include "node/machine.h"
+#include "node/streams/log_stream.h"
+#include "node/streams/socket_stream.h"
+
+namespace gantry::node {
+namespace {
+
+using api::JsonValue;
+using client::ExecOptions;
+using client::ExecSession;
+using client::LogOptions;
+
+class NodeStreams : public client::NodeApi {
+ public:
+  NodeStreams(Env& env, PodLookup& pods, Runtime& runtime, const Cgroups& cgroups, std::string node_name)
+      : env_(env), pods_(pods), runtime_(runtime), cgroups_(cgroups), node_name_(std::move(node_name)) {}
+
+  Task<Result<std::unique_ptr<Stream>>> Logs(LogOptions options, CancelToken cancel) override {
+    Result<PodView> view = co_await pods_.Look(options.ns, options.pod, options.uid, options.container, options.previous);
+    if (!view.ok()) co_return view.status();
+    std::string where = "\"" + view->container + "\" in pod \"" + options.pod + "\"";
+    if (!view->known_container) co_return BadRequest("container " + view->container + " is not valid for pod " + options.pod);
+    if (options.previous && !view->run) co_return BadRequest("previous terminated container " + where + " not found");
+    if (!view->run) co_return BadRequest("container " + where + " is waiting to start: " + view->waiting_reason);
+    std::string bundle = view->run->bundle, path = view->run->log_path;
+    auto alive = [&runtime = runtime_, bundle] { return runtime.RunningPid(bundle).has_value() || !runtime.ReadExit(bundle); };
+    bool ended = view->run->state == ContainerRun::State::kExited;
+    std::function<bool()> going = [] { return false; };
+    if (!ended) going = alive;
+    Executor executor = co_await boost::asio::this_coro::executor;
+    co_return OpenLogStream(env_, executor, std::move(path), std::move(options), std::move(going), cancel);
+  }
+
+  Task<Result<std::unique_ptr<ExecSession>>> Exec(ExecOptions options, CancelToken) override {
+    Result<PodView> view = co_await pods_.Look(options.ns, options.pod, options.uid, options.container, false);
+    if (!view.ok()) co_return view.status();
+    if (!view->known_container || !view->run || view->run->state != ContainerRun::State::kRunning) {
+      co_return Status(Code::kNotFound, "container not found (\"" + view->container + "\")");
+    }
+    if (options.command.empty()) {
+      std::string bundle = view->run->bundle;
+      co_return co_await runtime_.Attach(std::move(bundle), options.stdin_open, view->terminal);
+    }
+    ExecRequest request;
+    request.id = view->run->id;
+    request.bundle = view->run->bundle;
+    request.command = options.command;
+    request.stdin_open = options.stdin_open;
+    request.stdout_open = options.stdout_open;
+    request.stderr_open = options.stderr_open;
+    request.terminal = options.tty;
+    co_return co_await runtime_.Exec(std::move(request));
+  }
+
+  Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod, std::string uid, uint16_t port) override {
+    Result<PodView> view = co_await pods_.Look(ns, pod, uid, std::string(), false);
+    if (!view.ok()) co_return view.status();
+    std::string path = view->network_namespace, loopback = "127.0.0.1";
+    Result<std::unique_ptr<Stream>> stream = co_await ConnectFrom(path, std::move(loopback), port);
+    if (!stream.ok()) {
+      co_return Unavailable("failed to connect to localhost:" + std::to_string(port) + " inside namespace \"" + view->uid + "\": " +
+                            stream.status().message());
+    }
+    co_return stream;
+  }
+
+  Task<Result<std::unique_ptr<Stream>>> Dial(std::string address, uint16_t port) override {
+    std::string host;
+    co_return co_await ConnectFrom(std::move(host), std::move(address), port);
+  }
+
+  Task<Result<std::string>> StatsSummary() override {
+    std::vector<PodUsage> usage = co_await pods_.Usage();
+    std::string now = api::FormatTime(env_.Now());
+    auto numbers = [&now](JsonValue* out, const CgroupUsage& u) {
+      (*out)["cpu"]["time"] = now;
+      (*out)["cpu"]["usageCoreNanoSeconds"] = u.cpu_nanoseconds;
+      (*out)["memory"]["time"] = now;
+      (*out)["memory"]["usageBytes"] = u.memory_bytes;
+      (*out)["memory"]["workingSetBytes"] = u.working_set_bytes;
+    };
+    JsonValue root = JsonValue::MakeObject();
+    root["node"]["nodeName"] = node_name_;
+    if (Result<CgroupUsage> all = cgroups_.Usage("/"); all.ok()) numbers(&root["node"], *all);
+    JsonValue::Array pods;
+    for (const PodUsage& pod : usage) {
+      JsonValue entry = JsonValue::MakeObject();
+      entry["podRef"]["name"] = pod.name;
+      entry["podRef"]["namespace"] = pod.ns;
+      entry["podRef"]["uid"] = pod.uid;
+      entry["startTime"] = api::FormatTime(pod.started_at);
+      numbers(&entry, pod.total);
+      JsonValue::Array containers;
+      for (const auto& [name, one] : pod.containers) {
+        JsonValue container = JsonValue::MakeObject();
+        container["name"] = name;
+        numbers(&container, one);
+        containers.push_back(std::move(container));
+      }
+      entry["containers"] = JsonValue(std::move(containers));
+      pods.push_back(std::move(entry));
+    }
+    root["pods"] = JsonValue(std::move(pods));
+    co_return root.ToString();
+  }
+
+ private:
+  Env& env_;
+  PodLookup& pods_;
+  Runtime& runtime_;
+  const Cgroups& cgroups_;
+  std::string node_name_;
+};
+
+}  // namespace
+
+std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime, const Cgroups& cgroups, std::string node_name) {
+  return std::make_shared<NodeStreams>(env, pods, runtime, cgroups, std::move(node_name));
+}
+
+}  // namespace gantry::node

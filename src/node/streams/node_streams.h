@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "client/node_api.h"
+#include "node/pod/containers.h"
+#include "node/runtime/cgroup.h"
+#include "node/runtime/runtime.h"
+
+namespace gantry::node {
+
+// What the streams need to know about a pod, taken on the agent's strand.
+struct PodView {
+  std::string ns, name, uid, network_namespace;
+  bool known_container = false;
+  std::optional<ContainerRun> run;  // of the container that was asked for, or the run before it
+  std::string waiting_reason;       // when it has no run
+  bool terminal = false, stdin_open = false;
+  std::string container;            // the name, the default one where none was given
+};
+
+struct PodUsage {
+  std::string ns, name, uid;
+  WallTime started_at;
+  CgroupUsage total;
+  std::vector<std::pair<std::string, CgroupUsage>> containers;
+};
+
+// The agent as NodeStreams sees it. Threading: any thread.
+class PodLookup {
+ public:
+  virtual ~PodLookup() = default;
+  // kNotFound when the pod is not on this node.
+  virtual Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid, std::string container, bool previous) = 0;
+  virtual Task<std::vector<PodUsage>> Usage() = 0;
+};
+
+// The kubelet's endpoints. `env`, `pods` and `runtime` outlive it.
+std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime, const Cgroups& cgroups, std::string node_name);
+
+}  // namespace gantry::node

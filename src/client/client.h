@@ -61,7 +61,7 @@ class Watcher {
 
 // The Kubernetes API as controllers, the scheduler, node and net see it. Two implementations: in process
 // (apiserver/local_client.h), which passes through the same authorization, admission and validation as any client
-// but without HTTP and copies; and over HTTP (client/http_client.h). One contract suite runs against both.
+// but without HTTP and copies; and over HTTP (client/http/http_client.h). One contract suite runs against both.
 // Errors are those of the API (Status with reason, message, details). Threading: any thread; calls resume on the
 // caller's executor.
 class Client {

@@ -17,16 +17,6 @@ std::string TextOf(const simdjson::dom::object& object, std::string_view field) 
   return object[field].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
 }
 
-Code CodeOf(int http_status, std::string_view reason) {
-  for (int i = static_cast<int>(Code::kOk) + 1; i <= static_cast<int>(Code::kTimeout); ++i) {
-    if (ReasonOf(static_cast<Code>(i)) == reason) return static_cast<Code>(i);
-  }
-  for (int i = static_cast<int>(Code::kOk) + 1; i <= static_cast<int>(Code::kTimeout); ++i) {
-    if (HttpStatusOf(static_cast<Code>(i)) == http_status) return static_cast<Code>(i);
-  }
-  return http_status >= 500 ? Code::kInternalError : Code::kBadRequest;
-}
-
 StatusDetails DetailsOf(const simdjson::dom::object& object) {
   StatusDetails details;
   details.group = TextOf(object, "group");
@@ -54,6 +44,16 @@ StatusDetails DetailsOf(const simdjson::dom::object& object) {
 
 }  // namespace
 
+Code CodeOfReply(int http_status, std::string_view reason) {
+  for (int i = static_cast<int>(Code::kOk) + 1; i <= static_cast<int>(Code::kTimeout); ++i) {
+    if (ReasonOf(static_cast<Code>(i)) == reason) return static_cast<Code>(i);
+  }
+  for (int i = static_cast<int>(Code::kOk) + 1; i <= static_cast<int>(Code::kTimeout); ++i) {
+    if (HttpStatusOf(static_cast<Code>(i)) == http_status) return static_cast<Code>(i);
+  }
+  return http_status >= 500 ? Code::kInternalError : Code::kBadRequest;
+}
+
 Status StatusOfReply(int http_status, std::string_view body) {
   simdjson::dom::parser parser;
   simdjson::dom::object object;
@@ -61,12 +61,12 @@ Status StatusOfReply(int http_status, std::string_view body) {
     StatusDetails details;
     simdjson::dom::object fields;
     if (object["details"].get(fields) == simdjson::SUCCESS) details = DetailsOf(fields);
-    return Status(CodeOf(http_status, TextOf(object, "reason")), TextOf(object, "message"), std::move(details));
+    return Status(CodeOfReply(http_status, TextOf(object, "reason")), TextOf(object, "message"), std::move(details));
   }
   std::string text(body.substr(0, kMaxTextBytes));
   while (!text.empty() && text.back() == '\n') text.pop_back();
   if (text.empty()) text = std::to_string(http_status) + " " + std::string(wire::ReasonPhrase(http_status));
-  return Status(CodeOf(http_status, ""), "the server answered: " + text);
+  return Status(CodeOfReply(http_status, ""), "the server answered: " + text);
 }
 
 }  // namespace gantry::client

@@ -10,4 +10,7 @@ namespace gantry::client {
 // the number alone.
 Status StatusOfReply(int http_status, std::string_view body);
 
+// The code of a metav1 reason; where there is none of that name, of the number.
+Code CodeOfReply(int http_status, std::string_view reason);
+
 }  // namespace gantry::client

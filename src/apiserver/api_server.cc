@@ -9,17 +9,20 @@
 #include "apiserver/authn/authenticator.h"
 #include "apiserver/authn/token_issuer.h"
 #include "apiserver/authz/masters.h"
+#include "apiserver/authz/node_authorizer.h"
 #include "apiserver/authz/rbac.h"
 #include "apiserver/bootstrap/bootstrap.h"
 #include "apiserver/discovery/discovery.h"
 #include "apiserver/health.h"
 #include "apiserver/local_client.h"
+#include "apiserver/openapi/openapi.h"
 #include "apiserver/pki/jwt.h"
 #include "apiserver/registry/allocators.h"
 #include "apiserver/registry/expiry.h"
 #include "apiserver/request_chain.h"
 #include "apiserver/rest/reviews.h"
 #include "apiserver/status_body.h"
+#include "apiserver/subresources/node_connector.h"
 #include "base/env/spawn.h"
 #include "base/metrics.h"
 
@@ -102,6 +105,25 @@ Response AnswerDiscovery(const Discovery& discovery, const ResourceRequest& requ
   return response;
 }
 
+Response AnswerOpenApi(OpenApi& open_api, const ResourceRequest& request) {
+  const bool gzip = request.http.headers.HasToken("accept-encoding", "gzip");
+  Result<OpenApiDocument> document = open_api.Get(request.info.path, request.http.headers.Get("accept"), gzip);
+  if (document.code() == Code::kNotFound) return TextResponse(404, "404 page not found\n");
+  if (!document.ok()) return ErrorResponse(document.status());
+  Response response;
+  response.headers.Set("Content-Type", document->content_type);
+  response.headers.Set("Vary", "Accept-Encoding, Accept");
+  if (!document->content_encoding.empty()) response.headers.Set("Content-Encoding", document->content_encoding);
+  response.headers.Set("ETag", document->etag);
+  response.headers.Set("Cache-Control", "no-cache, private");
+  if (request.http.headers.Get("if-none-match") == document->etag) {
+    response.status = 304;
+    return response;
+  }
+  response.pieces.push_back(document->body);
+  return response;
+}
+
 }  // namespace
 
 struct ApiServer::Parts {
@@ -115,12 +137,15 @@ struct ApiServer::Parts {
         tokens(registry, TokenOptions(options)),
         authenticator(registry, tokens, AuthenticatorOptions(options)),
         rbac(registry),
-        authorizer({&masters, &rbac}),
+        node_authorizer(registry),
+        authorizer({&masters, &node_authorizer, &rbac}),
         verbs(registry, admission, &tokens),
         reviews(authenticator, authorizer, rbac, env_),
-        resources(verbs, authorizer, &reviews, nullptr),
+        connector(registry, admission, options.nodes),
+        resources(verbs, authorizer, &reviews, &connector),
         chain(authenticator, authorizer, resources, env_),
-        discovery(AllResources(), options.advertise_address + ":" + std::to_string(options.advertise_port)) {}
+        discovery(AllResources(), options.advertise_address + ":" + std::to_string(options.advertise_port)),
+        open_api(AllResources(), kGitVersion) {}
 
   Env& env;
   store::Store& store;
@@ -133,12 +158,15 @@ struct ApiServer::Parts {
   Authenticator authenticator;
   MastersAuthorizer masters;
   RbacAuthorizer rbac;
+  NodeAuthorizer node_authorizer;
   UnionAuthorizer authorizer;
   Verbs verbs;
   Reviews reviews;
+  NodeConnector connector;
   ResourceHandler resources;
   RequestChain chain;
   Discovery discovery;
+  OpenApi open_api;
   Health health;
   std::atomic<bool> started = false;
   CancelSource stopping;
@@ -166,6 +194,7 @@ void AddAdmission(ApiServer::Parts& parts) {
   chain.Add(ServiceAccountAdmission(parts.registry));
   chain.Add(DefaultTolerationSeconds());
   chain.Add(PriorityAdmission(parts.registry));
+  chain.Add(NodeRestriction(parts.registry));
 }
 
 void AddPaths(ApiServer::Parts& parts) {
@@ -193,6 +222,11 @@ void AddPaths(ApiServer::Parts& parts) {
     parts.chain.AddRoute(path, discovery);
     parts.chain.AddRoute(std::string(path) + "/", discovery);
   }
+  PathHandler open_api = Plain(
+      [&parts](const ResourceRequest& request) { return AnswerOpenApi(parts.open_api, request); });
+  parts.chain.AddRoute("/openapi/v2", open_api);
+  parts.chain.AddRoute("/openapi/v3", open_api);
+  parts.chain.AddRoute("/openapi/v3/", open_api);
   parts.chain.AddRoute("/metrics", Plain([](const ResourceRequest&) {
     Response response = TextResponse(200, MetricRegistry::Default().Text());
     response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");

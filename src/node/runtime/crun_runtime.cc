@@ -110,8 +110,9 @@ Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& pa
   runtime->conmon_ = FindInPath("conmon");
   if (runtime->conmon_.empty()) return Status(Code::kNotFound, "conmon is not installed: apt-get install conmon");
   std::string crun = FindInPath("crun"), runc = FindInPath("runc");
-  // What we mount below the pods' directory must show in the mount namespaces of containers and of the runtime.
+  // What we mount below these directories must show in the mount namespace of the runtime.
   GANTRY_TRY(MakeSharedMount(paths.Pods()));
+  GANTRY_TRY(MakeSharedMount(paths.run_dir() + "/ns"));
   if (!crun.empty() && !cgroups.hybrid_mount().empty()) {
     Result<int> ns = MakeMountNamespaceWithout(cgroups.hybrid_mount());
     if (ns.ok()) {

@@ -1,0 +1,109 @@
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "node/images/image_store.h"
+#include "base/check.h"
+#include "node/os/fs.h"
+#include "test_image.h"
+
+namespace gantry::node::testing {
+namespace {
+
+class ImageStoreTest : public ::testing::Test {
+ protected:
+  ImageStoreTest() {
+    GANTRY_CHECK(mkdtemp(dir_.data()) != nullptr, "mkdtemp");
+    paths_ = std::make_unique<Paths>(dir_ + "/data");
+    store_ = std::make_unique<ImageStore>(*paths_);
+  }
+  ~ImageStoreTest() override { (void)RemoveTree(dir_); }
+
+  Status ImportLayer(std::vector<LayerEntry> entries) {
+    TestImage image;
+    image.layers.push_back(std::move(entries));
+    return store_->Import(WriteDockerArchive(dir_, image)).status();
+  }
+
+  std::string dir_ = "/tmp/gantry-images-XXXXXX";
+  std::unique_ptr<Paths> paths_;
+  std::unique_ptr<ImageStore> store_;
+};
+
+TEST_F(ImageStoreTest, BothKindsOfArchiveGiveTheSameImage) {
+  auto docker = store_->Import(WriteDockerArchive(dir_, Busybox()));
+  ASSERT_TRUE(docker.ok()) << docker.status().ToString();
+  EXPECT_EQ((*docker)[0].names[0], "docker.io/library/busybox:1");
+  size_t layers = ListDir(paths_->Layers()).size();
+  auto oci = store_->Import(WriteOciArchive(dir_, Busybox()));
+  ASSERT_TRUE(oci.ok()) << oci.status().ToString();
+  EXPECT_EQ((*oci)[0].id, (*docker)[0].id);
+  EXPECT_EQ(ListDir(paths_->Layers()).size(), layers);
+  ASSERT_TRUE(store_->Find("docker.io/library/busybox:1"));
+  auto config = store_->Config(*store_->Find("docker.io/library/busybox:1"));
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(config->cmd, std::vector<std::string>{"sh"});
+}
+
+TEST_F(ImageStoreTest, KeepsOwnersModesLinksAndWhiteouts) {
+  TestImage image;
+  image.layers.push_back({{'d', "a", "", 0750, 5, 6}, {'f', "a/suid", "x", 04755, 7, 8}, {'h', "a/same", "a/suid"}, {'l', "link", "/etc/x", 0777}});
+  image.layers.push_back({{'f', "a/.wh.suid", ""}, {'d', "b"}, {'f', "b/.wh..wh..opq", ""}});
+  ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, image)).ok());
+  ImagePtr found = store_->Find("docker.io/library/busybox:1");
+  ASSERT_TRUE(found);
+  std::string low = store_->LayerPath(found->layers[0]), high = store_->LayerPath(found->layers[1]);
+  struct stat st{}, other{};
+  ASSERT_EQ(lstat((low + "/a").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 0750u);
+  EXPECT_EQ(st.st_uid, 5u);
+  ASSERT_EQ(lstat((low + "/a/suid").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 04755u);
+  ASSERT_EQ(lstat((low + "/a/same").c_str(), &other), 0);
+  EXPECT_EQ(st.st_ino, other.st_ino);
+  ASSERT_EQ(lstat((high + "/a/suid").c_str(), &st), 0);
+  EXPECT_TRUE(S_ISCHR(st.st_mode));
+  char value[4] = {};
+  EXPECT_EQ(lgetxattr((high + "/b").c_str(), "trusted.overlay.opaque", value, sizeof value), 1);
+}
+
+TEST_F(ImageStoreTest, NothingIsWrittenOutside) {
+  std::string victim = dir_ + "/victim";
+  EXPECT_FALSE(ImportLayer({{'f', "../../victim", "x"}}).ok());
+  // A link out of the layer leads back into it.
+  EXPECT_TRUE(ImportLayer({{'l', "out", dir_, 0777}, {'d', "keep"}}).ok());
+  Status through = ImportLayer({{'l', "out", dir_, 0777}, {'f', "out/victim", "x"}});
+  EXPECT_FALSE(Exists(victim)) << through.ToString();
+  EXPECT_FALSE(ImportLayer({{'h', "stolen", "../../../../etc/passwd"}}).ok());
+  EXPECT_FALSE(Exists(victim));
+}
+
+TEST_F(ImageStoreTest, DamageIsRefusedAndChangesNothing) {
+  std::string path = WriteDockerArchive(dir_, Busybox());
+  std::string bytes = *ReadFile(path);
+  size_t at = bytes.find("root:x:0:0");
+  bytes[at] = 'X';
+  ASSERT_TRUE(WriteFile(path, bytes).ok());
+  EXPECT_EQ(store_->Import(path).status().code(), Code::kDataLoss);
+  ASSERT_TRUE(WriteFile(path, "no archive at all").ok());
+  EXPECT_FALSE(store_->Import(path).ok());
+  EXPECT_TRUE(store_->List().empty());
+  EXPECT_TRUE(ListDir(paths_->Layers()).empty());
+}
+
+TEST_F(ImageStoreTest, RemovingTheLastNameRemovesTheLayers) {
+  ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, Busybox())).ok());
+  TestImage second = Busybox();
+  second.name = "busybox:2";
+  ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, second)).ok());
+  EXPECT_EQ(store_->List().size(), 1u);
+  ASSERT_TRUE(store_->Remove("docker.io/library/busybox:1").ok());
+  EXPECT_FALSE(ListDir(paths_->Layers()).empty());
+  ASSERT_TRUE(store_->Remove("docker.io/library/busybox:2").ok());
+  EXPECT_TRUE(ListDir(paths_->Layers()).empty());
+  EXPECT_EQ(store_->Remove("docker.io/library/busybox:2").code(), Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace gantry::node::testing

@@ -175,7 +175,7 @@ TEST(Crash, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
   std::string path;
   for (int kill_number = 0; kill_number < kills; ++kill_number) {
     // A new database now and then: the first commits of one are crash points too.
-    if (kill_number % 100 == 0) {
+    if (kill_number % 25 == 0) {
       path = folder + "/" + std::to_string(kill_number) + ".db";
       known.clear();
       last_revision = 1;

@@ -81,9 +81,8 @@ Status Database::ToStatus(sqlite3* handle, int code) {
   }
 }
 
-Result<Database> Database::Open(const std::string& path, Mode mode, const std::string& vfs) {
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  if (mode == Mode::kCreate) flags |= SQLITE_OPEN_CREATE;
+Result<Database> Database::Open(const std::string& path, const std::string& vfs) {
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, vfs.empty() ? nullptr : vfs.c_str());
   Database database(handle);  // also when it failed, to close it

@@ -46,10 +46,8 @@ class Statement {
 
 class Database {
  public:
-  enum class Mode { kReadWrite, kCreate };
-
-  // `vfs` may be empty.
-  static Result<Database> Open(const std::string& path, Mode mode, const std::string& vfs);
+  // An existing file. `vfs` may be empty.
+  static Result<Database> Open(const std::string& path, const std::string& vfs);
   Database(Database&& other) noexcept;
   Database& operator=(Database&& other) noexcept;
   ~Database();

@@ -1,9 +1,7 @@
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 
 #include "store/sqlite/sqlite_log.h"
 #include "store/sqlite/sqlite_store.h"
@@ -14,32 +12,12 @@ namespace {
 // A restored store goes on this far above the snapshot, so that no revision that anybody saw before is given twice.
 constexpr int64_t kRevisionLeap = 1'000'000'000;
 
-Status SyncPath(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return FromErrno(errno, "open " + path);
-  const Status status = fsync(fd) == 0 ? Status::Ok() : FromErrno(errno, "fsync " + path);
-  close(fd);
-  return status;
-}
-
-std::string FolderOf(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
-
-Status Rename(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) != 0) return FromErrno(errno, "rename " + from + " to " + to);
-  return SyncPath(FolderOf(to));
-}
-
 // A store's database, made sure of being one.
 Result<Database> OpenExisting(const std::string& path) {
   if (access(path.c_str(), R_OK) != 0) return FromErrno(errno, "open " + path);
-  Result<Database> database = Database::Open(path, Database::Mode::kReadWrite, "");
+  Result<Database> database = Database::Open(path, "");
   if (!database.ok()) return database.status().WithContext("open " + path);
-  Result<bool> written = CheckFormat(*database);
-  if (!written.ok()) return written.status().WithContext(path);
-  if (!*written) return DataLoss(path + ": there is no store in this file");
+  GANTRY_TRY(CheckFormat(*database).WithContext(path));
   return database;
 }
 
@@ -59,7 +37,7 @@ Status SaveSqliteSnapshot(const std::string& path, const std::string& file) {
   const std::string partial = file + ".partial";
   unlink(partial.c_str());
   Status status = CopyInto(database, partial);
-  if (status.ok()) status = Rename(partial, file);
+  if (status.ok()) status = RenameDurably(partial, file);
   if (!status.ok()) unlink(partial.c_str());
   return status.WithContext("save a snapshot to " + file);
 }
@@ -77,7 +55,8 @@ Status RestoreSqliteSnapshot(const std::string& file, const std::string& path) {
   }
   {
     GANTRY_ASSIGN(Database database, OpenExisting(fresh));
-    GANTRY_TRY(database.Execute("UPDATE meta SET value = max(value, (SELECT coalesce(max(revision), 1) FROM log)) + " +
+    // One file with everything in it, to be renamed.
+    GANTRY_TRY(database.Execute("PRAGMA journal_mode=DELETE; UPDATE meta SET value = max(value, (SELECT coalesce(max(revision), 1) FROM log)) + " +
                                 std::to_string(kRevisionLeap) + " WHERE name = 'compacted_revision'"));
   }
   if (access(path.c_str(), F_OK) == 0) {
@@ -91,7 +70,7 @@ Status RestoreSqliteSnapshot(const std::string& file, const std::string& path) {
     unlink((path + "-shm").c_str());
     if (link(path.c_str(), before.c_str()) != 0) return FromErrno(errno, "keep the old store as " + before);
   }
-  return Rename(fresh, path);
+  return RenameDurably(fresh, path);
 }
 
 }  // namespace gantry::store

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <utility>
 
 namespace gantry::store {
@@ -77,7 +79,11 @@ SqliteLog::~SqliteLog() = default;
 
 Result<SqliteLog::Opened> SqliteLog::Open(const SqliteOptions& options) {
   GANTRY_ASSIGN(FileLock lock, FileLock::Take(options.path));
-  Result<Database> database = Database::Open(options.path, Database::Mode::kCreate, options.vfs);
+  struct stat info {};
+  if (stat(options.path.c_str(), &info) != 0 || (S_ISREG(info.st_mode) && info.st_size == 0)) {
+    GANTRY_TRY(Describe(Create(options.path), options.path));
+  }
+  Result<Database> database = Database::Open(options.path, options.vfs);
   if (!database.ok()) return Describe(database.status(), options.path);
   Opened opened;
   opened.log.reset(new SqliteLog(std::move(lock), std::move(database).value(), options));
@@ -93,36 +99,60 @@ Result<SqliteLog::Opened> SqliteLog::Open(const SqliteOptions& options) {
   return opened;
 }
 
-Result<bool> CheckFormat(Database& database) {
+Status CheckFormat(Database& database) {
   GANTRY_ASSIGN(int64_t application, database.QueryInt("PRAGMA application_id"));
   GANTRY_ASSIGN(int64_t version, database.QueryInt("PRAGMA user_version"));
-  GANTRY_ASSIGN(int64_t tables, database.QueryInt("SELECT count(*) FROM sqlite_master"));
-  if (application == 0 && version == 0 && tables == 0) return false;
   if (application != kApplicationId) return DataLoss("this SQLite file was not made by gantry");
   if (version > kFormatVersion) {
     return Status(Code::kInvalid, "it was written by a newer gantry (format " + std::to_string(version) +
                                       "; this one reads up to " + std::to_string(kFormatVersion) +
                                       "); start that version, or a newer one");
   }
-  return true;
+  return Status::Ok();
+}
+
+Status SyncPath(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return FromErrno(errno, "open " + path);
+  const Status status = fsync(fd) == 0 ? Status::Ok() : FromErrno(errno, "fsync " + path);
+  close(fd);
+  return status;
+}
+
+Status RenameDurably(const std::string& from, const std::string& to) {
+  if (rename(from.c_str(), to.c_str()) != 0) return FromErrno(errno, "rename " + from + " to " + to);
+  const std::string folder = std::filesystem::path(to).parent_path().string();
+  return SyncPath(folder.empty() ? "." : folder);
+}
+
+// Makes an empty store beside its place, without an fsync for each step, syncs it as a whole and puts it there: a crash
+// leaves all or nothing of it.
+Status SqliteLog::Create(const std::string& path) {
+  const std::string fresh = path + ".new";
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) unlink((fresh + suffix).c_str());
+  // Secrets will be in it: for its owner only. SQLite gives its other files the same mode.
+  const int fd = open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return FromErrno(errno, "make " + fresh);
+  close(fd);
+  {
+    GANTRY_ASSIGN(Database database, Database::Open(fresh, ""));
+    GANTRY_TRY(database.Execute("PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY; BEGIN;" + std::string(kSchema) +
+                                "PRAGMA application_id=" + std::to_string(kApplicationId) + "; PRAGMA user_version=" +
+                                std::to_string(kFormatVersion) + "; COMMIT; PRAGMA journal_mode=WAL"));
+  }
+  GANTRY_TRY(SyncPath(fresh));
+  return RenameDurably(fresh, path);
 }
 
 Status SqliteLog::Prepare() {
-  GANTRY_ASSIGN(const bool written, CheckFormat(database_));
-  GANTRY_TRY(database_.Execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
-                               "PRAGMA synchronous=NORMAL"));
+  GANTRY_TRY(CheckFormat(database_));
+  GANTRY_TRY(database_.Execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY"));
   // After the pragma, which removes any hook.
   sqlite3_wal_hook(database_.handle(), RememberWalPages, &wal_pages_);
-  if (!written) {
-    GANTRY_TRY(database_.Execute("BEGIN IMMEDIATE;" + std::string(kSchema) + "PRAGMA application_id=" +
-                                 std::to_string(kApplicationId) + "; PRAGMA user_version=" +
-                                 std::to_string(kFormatVersion) + "; COMMIT"));
-  } else {
-    GANTRY_ASSIGN(int64_t pages, database_.QueryInt("PRAGMA page_count"));
-    if (pages * 4096 < kQuickCheckBytes) {
-      GANTRY_ASSIGN(std::string verdict, database_.QueryText("PRAGMA quick_check(1)"));
-      if (verdict != "ok") return DataLoss(verdict);
-    }
+  GANTRY_ASSIGN(int64_t pages, database_.QueryInt("PRAGMA page_count"));
+  if (pages * 4096 < kQuickCheckBytes) {
+    GANTRY_ASSIGN(std::string verdict, database_.QueryText("PRAGMA quick_check(1)"));
+    if (verdict != "ok") return DataLoss(verdict);
   }
   GANTRY_TRY(database_.Execute("PRAGMA synchronous=FULL"));
   GANTRY_ASSIGN(begin_, database_.Prepare("BEGIN IMMEDIATE"));

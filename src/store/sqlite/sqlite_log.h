@@ -18,8 +18,13 @@ constexpr int64_t kApplicationId = 0x474e5459;
 // Raised when an older gantry could no longer read the file.
 constexpr int64_t kFormatVersion = 1;
 
-// Whether the database has our tables; false: it is empty. kDataLoss: it is somebody else's. kInvalid: too new.
-Result<bool> CheckFormat(Database& database);
+// kDataLoss: not a store of ours. kInvalid: too new.
+Status CheckFormat(Database& database);
+
+// fsync of a file or folder.
+Status SyncPath(const std::string& path);
+// The name in the folder is durable, too. The file has been synced before.
+Status RenameDurably(const std::string& from, const std::string& to);
 
 // Holds an advisory lock on a store for as long as it lives; the kernel lets go of it when the process dies.
 class FileLock {
@@ -52,6 +57,7 @@ class SqliteLog final : public CommitLog {
  private:
   SqliteLog(FileLock lock, Database database, const SqliteOptions& options);
 
+  static Status Create(const std::string& path);
   Status Prepare();
   Status Load(Opened* opened);
   Status Write(std::span<const LogRow> rows, std::span<const int64_t> garbage, int64_t compacted_revision);

@@ -35,5 +35,48 @@ TEST(Agent, RunsAPodAndReportsIt) {
   EXPECT_TRUE(node.UntilTrue([&] { return ListDir(node.paths().Pods()).empty(); }));
 }
 
+TEST(Agent, ContainersOutliveIt) {
+  TestNode node;
+  node.StartAgent();
+  node.Run(ShellPod("stay", "i=0; while true; do echo $i; i=$((i+1)); sleep 0.1; done"));
+  node.Run(ShellPod("ends", "sleep 1; exit 4"));
+  node.Run(ShellPod("deleted", kForever));
+  ASSERT_TRUE(node.UntilReady("stay"));
+  ASSERT_TRUE(node.UntilReady("ends"));
+  ASSERT_TRUE(node.UntilReady("deleted"));
+  std::string id = node.Get("stay")->status().container_statuses(0).container_id();
+  node.DropAgent();
+  node.api().Remove<Pod>("default", "deleted");
+  usleep(1500000);
+  node.StartAgent();
+  // What ended meanwhile is known to have ended, and is run again.
+  ASSERT_TRUE(node.Until("ends", [](const Pod& pod) {
+    return pod.status().container_statuses(0).last_state().terminated().exit_code() == 4;
+  }));
+  ASSERT_TRUE(node.UntilTrue([&] { return ListDir(node.paths().Pods()).size() == 2; }));
+  auto pod = node.Get("stay");
+  EXPECT_EQ(pod->status().container_statuses(0).container_id(), id);
+  EXPECT_EQ(pod->status().container_statuses(0).restart_count(), 0);
+  std::string before = node.Logs("stay");
+  EXPECT_NE(before.find("\n12\n"), std::string::npos) << before;
+  EXPECT_TRUE(node.UntilTrue([&] { return node.Logs("stay").size() > before.size(); }));
+}
+
+TEST(Agent, PodsComeBackAfterAReboot) {
+  TestNode node;
+  node.StartAgent();
+  node.Run(ShellPod("web", std::string("echo up; ") + kForever));
+  ASSERT_TRUE(node.UntilReady("web"));
+  node.DropAgent();
+  node.Reboot();
+  node.StartAgent();
+  ASSERT_TRUE(node.Until("web", [](const Pod& pod) {
+    const auto& status = pod.status().container_statuses(0);
+    return status.restart_count() == 1 && status.ready();
+  }));
+  EXPECT_EQ(node.Get("web")->status().container_statuses(0).last_state().terminated().reason(), "Unknown");
+  EXPECT_EQ(node.Get("web")->status().container_statuses(0).last_state().terminated().exit_code(), 255);
+}
+
 }  // namespace
 }  // namespace gantry::node::testing

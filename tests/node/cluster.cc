@@ -1,6 +1,7 @@
 #include "cluster.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -61,6 +62,28 @@ void TestNode::DropAgent() {
   if (!agent_) return;
   env_.RunToEnd(agent_->Stop());
   agent_.reset();
+}
+
+void TestNode::Reboot() {
+  // The directories themselves stay: only what lives in memory goes.
+  std::string keep = paths_->data_dir() + "-kept";
+  auto copy = [&](const std::string& from, const std::string& to) {
+    std::string command = "cp -a --one-file-system " + from + " " + to;
+    GANTRY_CHECK(system(command.c_str()) == 0, "copy");
+  };
+  for (const std::string& name : ListDir("/proc")) {
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::string line = ReadFile("/proc/" + name + "/cmdline").value_or("");
+    if (line.find("conmon") != std::string::npos && line.find(paths_->Pods()) != std::string::npos) kill(std::atoi(name.c_str()), SIGKILL);
+  }
+  (void)MakeDirs(keep);
+  copy(paths_->Pods(), keep);
+  copy(paths_->Logs(), keep);
+  Status cleaned = CleanUpNode(paths_->data_dir());
+  EXPECT_TRUE(cleaned.ok()) << cleaned.ToString();
+  copy(keep + "/pods", paths_->data_dir());
+  copy(keep + "/logs", paths_->data_dir());
+  (void)RemoveTree(keep);
 }
 
 std::string TestNode::Run(Pod pod) {

@@ -33,6 +33,8 @@ class TestNode {
   void StartAgent();
   // Like kill -9 as far as an agent can tell: nothing is said goodbye to.
   void DropAgent();
+  // Ends all processes of the node and empties what a reboot empties: run directory, mounts, control groups.
+  void Reboot();
 
   // Puts a pod that is bound to this node there.
   std::string Run(api::core::v1::Pod pod);

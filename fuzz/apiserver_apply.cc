@@ -1,5 +1,5 @@
-// Server-side apply of any document over any managed fields. Input: managed fields (FieldsV1), a zero byte, and what is
-// applied.
+// Server-side apply of any document over any managed fields. Input: managed fields (FieldsV1), a
+// zero byte, and what is applied.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -24,9 +24,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto applied = JsonValue::Parse(text.substr(zero + 1));
   if (!applied.ok() || !applied->is_object()) return 0;
   (*applied)["apiVersion"] = "v1";
-  auto result = gantry::apiserver::Apply(gantry::api::KindOf<Pod>(), &live, *applied, "fuzz", "", false, {});
+  auto result =
+      gantry::apiserver::Apply(gantry::api::KindOf<Pod>(), &live, *applied, "fuzz", "", false, {});
   if (!result.ok()) return 0;
   Pod after = static_cast<const Pod&>(**result);
-  gantry::apiserver::UpdateManagedFields(gantry::api::KindOf<Pod>(), &live, &after, "other", "", {});
+  gantry::apiserver::UpdateManagedFields(gantry::api::KindOf<Pod>(), &live, &after, "other", "",
+                                         {});
   return 0;
 }

@@ -1,5 +1,6 @@
-// JSON patch, merge patch and strategic merge patch over any document: none may crash, hang or grow without bound.
-// Input: one byte that chooses the patch, then document and patch, with a zero byte between them.
+// JSON patch, merge patch and strategic merge patch over any document: none may crash, hang or grow
+// without bound. Input: one byte that chooses the patch, then document and patch, with a zero byte
+// between them.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -26,7 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (data[0] % 3 == 1) {
     (void)gantry::apiserver::MergePatch(*std::move(document), *patch);
   } else {
-    (void)gantry::apiserver::StrategicMergePatch(gantry::api::core::v1::Pod::descriptor(), *std::move(document), *patch);
+    (void)gantry::apiserver::StrategicMergePatch(gantry::api::core::v1::Pod::descriptor(),
+                                                 *std::move(document), *patch);
   }
   return 0;
 }

@@ -20,6 +20,7 @@ struct PlanMember {
 
   const api::FieldSchema* field = nullptr;
   std::string element;  // "f:name"
+  std::string json;     // the same as the name of a JSON member: `"f:name":`
   Shape shape = Shape::kLeaf;
   std::vector<const api::FieldSchema*> keys;  // of kMapList, sorted by name
   bool atomic_items = false;                  // of kMapList
@@ -31,7 +32,8 @@ struct PlanMember {
   mutable std::atomic<const Plan*> child_{nullptr};
 };
 
-// The members of one message type in the order of FieldSet, made on first need and kept. Threading: immutable, any thread.
+// The members of one message type in the order of FieldSet, made on first need and kept. Threading:
+// immutable, any thread.
 class Plan {
  public:
   static const Plan& Of(const api::MessageSchema& schema);
@@ -50,12 +52,17 @@ struct Comparison {
   FieldSet removed;  // each with all that is below it
 };
 
-// Compares two objects of one type. Fields that only the server sets (metadata.uid, managedFields and the like) and
-// the top-level member `ignored_member` are left out.
+// The FieldsV1 of a new object, as Compare would find it against an empty one, straight as JSON;
+// empty where it has none.
+std::string FieldsOfNew(const google::protobuf::Message& object, std::string_view ignored_member);
+
+// Compares two objects of one type. Fields that only the server sets (metadata.uid, managedFields
+// and the like) and the top-level member `ignored_member` are left out.
 Comparison Compare(const google::protobuf::Message& before, const google::protobuf::Message& after,
                    std::string_view ignored_member);
 
-// True for the fields that nobody owns: the top-level members apiVersion and kind, and these of metadata.
+// True for the fields that nobody owns: the top-level members apiVersion and kind, and these of
+// metadata.
 bool IsServerField(std::string_view metadata_member);
 
 }  // namespace gantry::apiserver::apply

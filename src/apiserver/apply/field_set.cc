@@ -45,7 +45,8 @@ class Parser {
   static constexpr int kMaxDepth = 200;
 
   void SkipSpace() {
-    while (pos_ < text_.size() && (text_[pos_] == ' ' || text_[pos_] == '\n' || text_[pos_] == '\t' || text_[pos_] == '\r'))
+    while (pos_ < text_.size() && (text_[pos_] == ' ' || text_[pos_] == '\n' ||
+                                   text_[pos_] == '\t' || text_[pos_] == '\r'))
       ++pos_;
   }
   bool Eat(char c) {
@@ -147,7 +148,8 @@ Nodes Intersect(const Nodes& a, const Nodes& b) {
   for (const Node& node : a) {
     const Node* match = FindNode(b, node.element);
     if (!match) continue;
-    Node both{node.element, node.member && match->member, Intersect(node.children, match->children)};
+    Node both{node.element, node.member && match->member,
+              Intersect(node.children, match->children)};
     if (both.member || !both.children.empty()) out.push_back(std::move(both));
   }
   return out;
@@ -165,17 +167,21 @@ void CollectPaths(const Nodes& nodes, const std::string& prefix, std::vector<std
 
 bool ElementLess(std::string_view a, std::string_view b) {
   size_t i = 0;
-  while (i < a.size() && i < b.size() && a[i] == b[i]) ++i;
+  while (i < a.size() && i < b.size() && a[i] == b[i])
+    ++i;
   // The longer of two numbers in a key is the greater one.
   bool numbers = a.size() > 2 && (a[0] == 'k' || a[0] == 'v') && i < a.size() && i < b.size() &&
                  (IsDigit(a[i]) || IsDigit(b[i]));
   if (numbers) {
     size_t start = i;
-    while (start > 0 && IsDigit(a[start - 1])) --start;
+    while (start > 0 && IsDigit(a[start - 1]))
+      --start;
     if (a[start - 1] == ':') {
       size_t end_a = i, end_b = i;
-      while (end_a < a.size() && IsDigit(a[end_a])) ++end_a;
-      while (end_b < b.size() && IsDigit(b[end_b])) ++end_b;
+      while (end_a < a.size() && IsDigit(a[end_a]))
+        ++end_a;
+      while (end_b < b.size() && IsDigit(b[end_b]))
+        ++end_b;
       if (end_a != end_b) return end_a < end_b;
     }
   }
@@ -184,19 +190,23 @@ bool ElementLess(std::string_view a, std::string_view b) {
 
 void Sort(Nodes* nodes) {
   auto less = [](const Node& a, const Node& b) { return ElementLess(a.element, b.element); };
-  if (!std::is_sorted(nodes->begin(), nodes->end(), less)) std::sort(nodes->begin(), nodes->end(), less);
+  if (!std::is_sorted(nodes->begin(), nodes->end(), less))
+    std::sort(nodes->begin(), nodes->end(), less);
 }
 
 Node* FindOrAdd(Nodes* nodes, std::string_view element) {
-  auto at = std::lower_bound(nodes->begin(), nodes->end(), element,
-                             [](const Node& node, std::string_view name) { return ElementLess(node.element, name); });
-  if (at == nodes->end() || at->element != element) at = nodes->insert(at, Node{std::string(element), false, {}});
+  auto at = std::lower_bound(
+      nodes->begin(), nodes->end(), element,
+      [](const Node& node, std::string_view name) { return ElementLess(node.element, name); });
+  if (at == nodes->end() || at->element != element)
+    at = nodes->insert(at, Node{std::string(element), false, {}});
   return &*at;
 }
 
 const Node* FindNode(const Nodes& nodes, std::string_view element) {
-  auto at = std::lower_bound(nodes.begin(), nodes.end(), element,
-                             [](const Node& node, std::string_view name) { return ElementLess(node.element, name); });
+  auto at = std::lower_bound(
+      nodes.begin(), nodes.end(), element,
+      [](const Node& node, std::string_view name) { return ElementLess(node.element, name); });
   return at == nodes.end() || at->element != element ? nullptr : &*at;
 }
 
@@ -220,7 +230,8 @@ bool FieldSet::empty() const { return nodes_.empty(); }
 Result<FieldSet> FieldSet::Parse(std::string_view fields_v1) {
   FieldSet set;
   if (fields_v1.empty()) return set;
-  if (!Parser(fields_v1).Parse(&set.nodes_)) return BadRequest("metadata.managedFields: fieldsV1 is not valid");
+  if (!Parser(fields_v1).Parse(&set.nodes_))
+    return BadRequest("metadata.managedFields: fieldsV1 is not valid");
   return set;
 }
 

@@ -8,9 +8,10 @@
 
 namespace gantry::apiserver::apply {
 
-// A set of paths into an object: what one manager owns. It is a tree whose nodes are named as FieldsV1 names them:
-// "f:spec" (a member), `k:{"name":"web"}` (the item of a list with these keys), `v:"x"` (this item of a set). Nodes that
-// stand side by side are sorted. Threading: a value.
+// A set of paths into an object: what one manager owns. It is a tree whose nodes are named as
+// FieldsV1 names them: "f:spec" (a member), `k:{"name":"web"}` (the item of a list with these
+// keys), `v:"x"` (this item of a set). Nodes that stand side by side are sorted. Threading: a
+// value.
 class FieldSet {
  public:
   struct Node;

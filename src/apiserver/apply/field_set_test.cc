@@ -18,12 +18,13 @@ std::string Text(const FieldSet& set) {
 }
 
 TEST(FieldSet, RoundTrip) {
-  for (std::string_view text : {
-           R"({})",
-           R"({"f:metadata":{"f:labels":{".":{},"f:app":{}}},"f:spec":{"f:replicas":{}}})",
-           R"({"f:spec":{"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:port":{}}}}})",
-           R"({"f:metadata":{"f:finalizers":{".":{},"v:\"a\"":{}}}})",
-       })
+  for (
+      std::string_view text : {
+          R"({})",
+          R"({"f:metadata":{"f:labels":{".":{},"f:app":{}}},"f:spec":{"f:replicas":{}}})",
+          R"({"f:spec":{"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:port":{}}}}})",
+          R"({"f:metadata":{"f:finalizers":{".":{},"v:\"a\"":{}}}})",
+      })
     EXPECT_EQ(Text(Set(text)), text);
   // Sorted on the way; numbers in keys by value.
   EXPECT_EQ(Text(Set(R"({"f:b":{},"k:{\"p\":443}":{},"f:a":{},"k:{\"p\":80}":{}})")),
@@ -31,10 +32,12 @@ TEST(FieldSet, RoundTrip) {
 }
 
 TEST(FieldSet, RefusesOtherJson) {
-  for (std::string_view text : {"[]", "{", R"({"f:a":1})", R"({"a":{}})", R"({"f:a":{}}x)", R"({"f:a":{},})"})
+  for (std::string_view text :
+       {"[]", "{", R"({"f:a":1})", R"({"a":{}})", R"({"f:a":{}}x)", R"({"f:a":{},})"})
     EXPECT_EQ(FieldSet::Parse(text).code(), Code::kBadRequest) << text;
   std::string deep;
-  for (int i = 0; i < 1000; ++i) deep += R"({"f:a":)";
+  for (int i = 0; i < 1000; ++i)
+    deep += R"({"f:a":)";
   EXPECT_EQ(FieldSet::Parse(deep).code(), Code::kBadRequest);
 }
 
@@ -43,14 +46,14 @@ TEST(FieldSet, Operations) {
     std::string_view a, b, sum, difference, below, intersection;
   };
   const Case cases[] = {
-      {R"({"f:a":{},"f:b":{}})", R"({"f:b":{},"f:c":{}})", R"({"f:a":{},"f:b":{},"f:c":{}})", R"({"f:a":{}})",
-       R"({"f:a":{}})", R"({"f:b":{}})"},
-      {R"({"f:a":{".":{},"f:x":{}}})", R"({"f:a":{}})", R"({"f:a":{".":{},"f:x":{}}})", R"({"f:a":{"f:x":{}}})",
-       R"({})", R"({"f:a":{}})"},
-      {R"({"f:a":{"f:x":{}}})", R"({"f:a":{"f:x":{},"f:y":{}}})", R"({"f:a":{"f:x":{},"f:y":{}}})", R"({})", R"({})",
-       R"({"f:a":{"f:x":{}}})"},
-      {R"({"f:a":{"f:x":{}}})", R"({})", R"({"f:a":{"f:x":{}}})", R"({"f:a":{"f:x":{}}})", R"({"f:a":{"f:x":{}}})",
-       R"({})"},
+      {R"({"f:a":{},"f:b":{}})", R"({"f:b":{},"f:c":{}})", R"({"f:a":{},"f:b":{},"f:c":{}})",
+       R"({"f:a":{}})", R"({"f:a":{}})", R"({"f:b":{}})"},
+      {R"({"f:a":{".":{},"f:x":{}}})", R"({"f:a":{}})", R"({"f:a":{".":{},"f:x":{}}})",
+       R"({"f:a":{"f:x":{}}})", R"({})", R"({"f:a":{}})"},
+      {R"({"f:a":{"f:x":{}}})", R"({"f:a":{"f:x":{},"f:y":{}}})", R"({"f:a":{"f:x":{},"f:y":{}}})",
+       R"({})", R"({})", R"({"f:a":{"f:x":{}}})"},
+      {R"({"f:a":{"f:x":{}}})", R"({})", R"({"f:a":{"f:x":{}}})", R"({"f:a":{"f:x":{}}})",
+       R"({"f:a":{"f:x":{}}})", R"({})"},
   };
   for (const Case& c : cases) {
     FieldSet sum = Set(c.a), difference = Set(c.a), below = Set(c.a);
@@ -67,7 +70,8 @@ TEST(FieldSet, Operations) {
 TEST(FieldSet, Paths) {
   FieldSet set = Set(
       R"({"f:metadata":{"f:finalizers":{"v:\"x\"":{}}},"f:spec":{"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:port":{}}}}})");
-  EXPECT_THAT(set.Paths(), ::testing::ElementsAre(R"(.metadata.finalizers[="x"])", R"(.spec.ports[port=80,protocol="TCP"])",
+  EXPECT_THAT(set.Paths(), ::testing::ElementsAre(R"(.metadata.finalizers[="x"])",
+                                                  R"(.spec.ports[port=80,protocol="TCP"])",
                                                   R"(.spec.ports[port=80,protocol="TCP"].port)"));
 }
 

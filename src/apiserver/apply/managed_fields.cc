@@ -36,13 +36,17 @@ ObjectMeta* MutableMetaOf(Message* object) {
   return static_cast<ObjectMeta*>(object->GetReflection()->MutableMessage(object, field));
 }
 
-// Whoever writes the object cannot set its status, and whoever writes the status can set nothing else.
-std::string_view IgnoredMember(std::string_view subresource) { return subresource == "status" ? "spec" : "status"; }
+// Whoever writes the object cannot set its status, and whoever writes the status can set nothing
+// else.
+std::string_view IgnoredMember(std::string_view subresource) {
+  return subresource == "status" ? "spec" : "status";
+}
 
 // Takes out what nobody owns through this endpoint.
 void Strip(std::string_view subresource, FieldSet* fields) {
   FieldSet stripped;
-  FindOrAdd(stripped.mutable_nodes(), "f:" + std::string(IgnoredMember(subresource)))->member = true;
+  FindOrAdd(stripped.mutable_nodes(), "f:" + std::string(IgnoredMember(subresource)))->member =
+      true;
   fields->RemoveBelow(stripped);
   std::erase_if(*fields->mutable_nodes(), [](FieldSet::Node& node) {
     if (node.element != "f:metadata") return false;
@@ -58,8 +62,8 @@ bool IsReset(const apply::Entries& entries) {
   return entries.size() == 1 && entries[0].ByteSizeLong() == 0;
 }
 
-Managers DecodeOrNone(const apply::Entries& entries) {
-  auto managers = apply::DecodeManagers(entries);
+Managers DecodeOrNone(const apply::Entries& entries, const apply::Entries* trusted) {
+  auto managers = apply::DecodeManagers(entries, trusted);
   return managers.ok() ? *std::move(managers) : Managers();
 }
 
@@ -77,21 +81,22 @@ Manager Entry(const api::KindInfo& kind, std::string_view name, std::string_view
 
 // Gives what changed to `self` and takes it, and what is gone, from everybody.
 void Account(const Comparison& comparison, Manager self, Managers* managers) {
-  for (Manager& manager : *managers) {
-    manager.fields.Remove(comparison.changed);
-    manager.fields.RemoveBelow(comparison.removed);
-  }
+  for (Manager& manager : *managers)
+    if (!manager.SameEntry(self)) manager.Lose(comparison.changed, comparison.removed);
+  Manager* previous = FindManager(managers, self);
+  if (previous) previous->Lose({}, comparison.removed);
   if (!comparison.changed.empty()) {
-    if (Manager* previous = FindManager(managers, self)) {
-      previous->fields.Add(comparison.changed);
+    if (previous) {
+      previous->Fields().Add(comparison.changed);
       previous->time = self.time;
       previous->has_time = true;
     } else {
       self.fields = comparison.changed;
+      self.decoded = true;
       managers->push_back(std::move(self));
     }
   }
-  std::erase_if(*managers, [](const Manager& manager) { return manager.fields.empty(); });
+  std::erase_if(*managers, [](const Manager& manager) { return manager.empty(); });
 }
 
 struct Conflict {
@@ -103,7 +108,8 @@ Status ConflictError(const std::vector<Conflict>& conflicts) {
   StatusDetails details;
   std::map<std::string, std::vector<std::string>> by_manager;
   for (const Conflict& conflict : conflicts) {
-    details.causes.push_back({"FieldManagerConflict", "conflict with " + conflict.manager, conflict.path});
+    details.causes.push_back(
+        {"FieldManagerConflict", "conflict with " + conflict.manager, conflict.path});
     by_manager[conflict.manager].push_back(conflict.path);
   }
   std::string message = "Apply failed with " + std::to_string(conflicts.size());
@@ -114,14 +120,16 @@ Status ConflictError(const std::vector<Conflict>& conflicts) {
     bool first = true;
     for (const auto& [manager, paths] : by_manager) {
       message += (first ? "conflicts with " : "\nconflicts with ") + manager + ":";
-      for (const std::string& path : paths) message += "\n- " + path;
+      for (const std::string& path : paths)
+        message += "\n- " + path;
       first = false;
     }
   }
   return Status(Code::kConflict, std::move(message), std::move(details));
 }
 
-// What kubectl applied from the client's side, by its annotation: kubectl may take these fields over without force.
+// What kubectl applied from the client's side, by its annotation: kubectl may take these fields
+// over without force.
 FieldSet LastAppliedFields(const Plan& plan, const Message& live) {
   const auto& annotations = MetaOf(live).annotations();
   auto found = annotations.find(std::string(kLastApplied));
@@ -141,8 +149,8 @@ Status CheckApplied(const api::KindInfo& kind, const JsonValue& applied) {
   const JsonValue* version = applied.Find("apiVersion");
   std::string given = version && version->is_string() ? version->as_string() : "";
   if (given != kind.ApiVersion())
-    return BadRequest("Incorrect version specified in apply patch. Specified patch version: " + given +
-                      ", expected: " + kind.ApiVersion());
+    return BadRequest("Incorrect version specified in apply patch. Specified patch version: " +
+                      given + ", expected: " + kind.ApiVersion());
   const JsonValue* metadata = applied.Find("metadata");
   const JsonValue* managed = metadata ? metadata->Find("managedFields") : nullptr;
   if (managed && !managed->is_null()) return BadRequest("metadata.managedFields must be nil");
@@ -155,21 +163,24 @@ std::string AppliedName(const api::KindInfo& kind, const JsonValue& applied) {
     const JsonValue* value = metadata ? metadata->Find(member) : nullptr;
     return value && value->is_string() ? value->as_string() : std::string();
   };
-  return text("namespace") + "/" + text("name") + "; " + kind.ApiVersion() + ", Kind=" + std::string(kind.kind);
+  return text("namespace") + "/" + text("name") + "; " + kind.ApiVersion() +
+         ", Kind=" + std::string(kind.kind);
 }
 
 // Takes out of `merged` what `last` had and no manager has any more.
-void Prune(const Plan& plan, FieldSet last, const Managers& managers, JsonValue* merged) {
+void Prune(const Plan& plan, FieldSet last, Managers& managers, JsonValue* merged) {
   if (last.empty()) return;
   FieldSet owned;
-  for (const Manager& manager : managers) owned.Add(manager.fields);
+  for (Manager& manager : managers)
+    owned.Add(manager.Fields());
   AddNamedFields(plan, last.mutable_nodes());
   AddNamedFields(plan, owned.mutable_nodes());
   last.Remove(owned);
   RemovePaths(plan, last.nodes(), merged);
 }
 
-// kubectl reads its annotation again when it goes back to client-side apply, so it follows what is applied.
+// kubectl reads its annotation again when it goes back to client-side apply, so it follows what is
+// applied.
 void RefreshLastApplied(const JsonValue& applied, Message* object) {
   auto* annotations = MutableMetaOf(object)->mutable_annotations();
   auto found = annotations->find(std::string(kLastApplied));
@@ -188,44 +199,50 @@ std::unique_ptr<Message> Copy(const Message& message) {
 
 }  // namespace
 
-void UpdateManagedFields(const api::KindInfo& kind, const Message* before, Message* after, std::string_view manager,
-                         std::string_view subresource, WallTime now) {
+void UpdateManagedFields(const api::KindInfo& kind, const Message* before, Message* after,
+                         std::string_view manager, std::string_view subresource, WallTime now) {
   apply::Entries* entries = MutableMetaOf(after)->mutable_managed_fields();
+  const apply::Entries* live = before ? &MetaOf(*before).managed_fields() : nullptr;
+  std::string_view ignored = IgnoredMember(subresource);
   Managers managers;
   if (IsReset(*entries)) {
     entries->Clear();
   } else {
     // A subresource cannot change what the object says of its managers.
     bool take = subresource.empty() && !entries->empty();
-    if (take) managers = DecodeOrNone(*entries);
-    if (managers.empty() && before) managers = DecodeOrNone(MetaOf(*before).managed_fields());
+    if (take) managers = DecodeOrNone(*entries, live);
+    if (managers.empty() && live) managers = DecodeOrNone(*live, live);
   }
-  if (managers.empty() && before) {
-    entries->Clear();
-    return;
+  if (!before && managers.empty()) {
+    Manager self = Entry(kind, manager, "Update", subresource, now);
+    self.raw = apply::FieldsOfNew(*after, ignored);
+    managers.push_back(std::move(self));
+    return apply::EncodeManagers(std::move(managers), entries);
   }
-  std::unique_ptr<Message> none;
-  if (!before) none.reset(after->New());
-  Comparison comparison = apply::Compare(before ? *before : *none, *after, IgnoredMember(subresource));
+  if (managers.empty()) return entries->Clear();
+  std::unique_ptr<Message> none(before ? nullptr : after->New());
+  Comparison comparison = apply::Compare(before ? *before : *none, *after, ignored);
   Account(comparison, Entry(kind, manager, "Update", subresource, now), &managers);
   apply::CapUpdateManagers(&managers);
   apply::EncodeManagers(std::move(managers), entries);
 }
 
-Result<std::unique_ptr<Message>> Apply(const api::KindInfo& kind, const Message* live, const JsonValue& applied,
-                                       std::string_view manager, std::string_view subresource, bool force,
-                                       WallTime now) {
+Result<std::unique_ptr<Message>> Apply(const api::KindInfo& kind, const Message* live,
+                                       const JsonValue& applied, std::string_view manager,
+                                       std::string_view subresource, bool force, WallTime now) {
   GANTRY_TRY(CheckApplied(kind, applied));
-  std::unique_ptr<Message> base = live ? Copy(*live) : std::unique_ptr<Message>(kind.prototype->New());
+  std::unique_ptr<Message> base =
+      live ? Copy(*live) : std::unique_ptr<Message>(kind.prototype->New());
   const Plan& plan = Plan::Of(api::SchemaOf(base->GetDescriptor()));
   auto checked = FieldSetOf(plan, applied);
   if (!checked.ok())
-    return Status(Code::kUnknown, "failed to create typed patch object (" + AppliedName(kind, applied) +
+    return Status(Code::kUnknown, "failed to create typed patch object (" +
+                                      AppliedName(kind, applied) +
                                       "): " + checked.status().message());
   FieldSet fields = *std::move(checked);
   Strip(subresource, &fields);
 
-  Managers managers = DecodeOrNone(MetaOf(*base).managed_fields());
+  Managers managers = DecodeOrNone(MetaOf(*base).managed_fields(), nullptr);
   MutableMetaOf(base.get())->clear_managed_fields();
   if (managers.empty() && live) {
     std::unique_ptr<Message> none(base->New());
@@ -234,13 +251,14 @@ Result<std::unique_ptr<Message>> Apply(const api::KindInfo& kind, const Message*
   }
   Manager self = Entry(kind, manager, "Apply", subresource, now);
   FieldSet last;
-  if (const Manager* previous = FindManager(&managers, self)) {
-    last = previous->fields;
+  if (Manager* previous = FindManager(&managers, self)) {
+    last = previous->Fields();
     self.time = previous->time;
     self.has_time = previous->has_time;
   }
   std::erase_if(managers, [&](const Manager& other) { return other.SameEntry(self); });
   self.fields = std::move(fields);
+  self.decoded = true;
   managers.push_back(self);
 
   std::string text;
@@ -253,18 +271,19 @@ Result<std::unique_ptr<Message>> Apply(const api::KindInfo& kind, const Message*
 
   Comparison comparison = apply::Compare(*base, *result, IgnoredMember(subresource));
   std::vector<Conflict> conflicts;
-  FieldSet allowed = manager == "kubectl" && live && !force ? LastAppliedFields(plan, *live) : FieldSet();
+  FieldSet allowed =
+      manager == "kubectl" && live && !force ? LastAppliedFields(plan, *live) : FieldSet();
   bool changed = !comparison.changed.empty() || !comparison.removed.empty() || !live;
   for (Manager& other : managers) {
     if (other.SameEntry(self)) continue;
-    FieldSet conflict = FieldSet::Intersection(other.fields, comparison.changed);
+    FieldSet conflict = FieldSet::Intersection(other.Fields(), comparison.changed);
     if (!force) {
       FieldSet open = conflict;
       open.Remove(allowed);
-      for (std::string& path : open.Paths()) conflicts.push_back({other.Text(), std::move(path)});
+      for (std::string& path : open.Paths())
+        conflicts.push_back({other.Text(), std::move(path)});
     }
-    other.fields.Remove(conflict);
-    other.fields.RemoveBelow(comparison.removed);
+    other.Lose(conflict, comparison.removed);
   }
   if (!conflicts.empty()) {
     std::sort(conflicts.begin(), conflicts.end(), [](const Conflict& a, const Conflict& b) {

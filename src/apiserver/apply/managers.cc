@@ -12,7 +12,33 @@ namespace {
 
 constexpr std::string_view kAncientChanges = "ancient-changes";
 
+bool Contains(const Entries& entries, const std::string& raw) {
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const auto& entry) { return entry.fields_v1().raw() == raw; });
+}
+
+// False where no path of the set can stand in the text: none of its first elements does.
+bool MayTouch(const FieldSet& set, const std::string& raw) {
+  return std::any_of(set.nodes().begin(), set.nodes().end(), [&](const FieldSet::Node& node) {
+    return raw.find("\"" + node.element + "\"") != std::string::npos;
+  });
+}
+
 }  // namespace
+
+FieldSet& Manager::Fields() {
+  if (!decoded) {
+    if (auto parsed = FieldSet::Parse(raw); parsed.ok()) fields = *std::move(parsed);
+    decoded = true;
+  }
+  return fields;
+}
+
+void Manager::Lose(const FieldSet& changed, const FieldSet& removed) {
+  if (!decoded && !MayTouch(changed, raw) && !MayTouch(removed, raw)) return;
+  Fields().Remove(changed);
+  Fields().RemoveBelow(removed);
+}
 
 bool Manager::SameEntry(const Manager& other) const {
   return name == other.name && operation == other.operation && subresource == other.subresource &&
@@ -26,8 +52,9 @@ std::string Manager::Text() const {
   return out;
 }
 
-Result<Managers> DecodeManagers(const Entries& entries) {
+Result<Managers> DecodeManagers(const Entries& entries, const Entries* trusted) {
   Managers out;
+  out.reserve(static_cast<size_t>(entries.size()) + 1);
   for (const auto& entry : entries) {
     Manager manager;
     manager.name = entry.manager();
@@ -38,9 +65,13 @@ Result<Managers> DecodeManagers(const Entries& entries) {
     if (entry.has_time()) manager.time = api::ToWallTime(entry.time());
     if (manager.operation != "Apply" && manager.operation != "Update")
       return BadRequest("metadata.managedFields: operation must be Apply or Update");
-    GANTRY_ASSIGN(manager.fields, FieldSet::Parse(entry.fields_v1().raw()));
+    manager.raw = entry.fields_v1().raw();
+    if (!trusted || !Contains(*trusted, manager.raw)) {
+      GANTRY_ASSIGN(manager.fields, FieldSet::Parse(manager.raw));
+      manager.decoded = true;
+    }
     if (Manager* same = FindManager(&out, manager)) {
-      same->fields.Add(manager.fields);
+      same->Fields().Add(manager.Fields());
     } else {
       out.push_back(std::move(manager));
     }
@@ -50,20 +81,27 @@ Result<Managers> DecodeManagers(const Entries& entries) {
 
 void EncodeManagers(Managers managers, Entries* out) {
   auto key = [](const Manager& m) {
-    return std::make_tuple(std::string_view(m.operation), std::chrono::floor<std::chrono::seconds>(m.time),
-                           std::string_view(m.name), std::string_view(m.api_version), std::string_view(m.subresource));
+    return std::make_tuple(
+        std::string_view(m.operation), std::chrono::floor<std::chrono::seconds>(m.time),
+        std::string_view(m.name), std::string_view(m.api_version), std::string_view(m.subresource));
   };
-  std::sort(managers.begin(), managers.end(), [&](const Manager& a, const Manager& b) { return key(a) < key(b); });
+  std::sort(managers.begin(), managers.end(),
+            [&](const Manager& a, const Manager& b) { return key(a) < key(b); });
   out->Clear();
   for (const Manager& manager : managers) {
-    if (manager.fields.empty()) continue;
+    if (manager.empty()) continue;
     auto* entry = out->Add();
     entry->set_manager(manager.name);
     entry->set_operation(manager.operation);
     entry->set_api_version(manager.api_version);
     if (manager.has_time) api::SetTime(manager.time, entry->mutable_time());
     entry->set_fields_type("FieldsV1");
-    manager.fields.AppendTo(entry->mutable_fields_v1()->mutable_raw());
+    std::string* raw = entry->mutable_fields_v1()->mutable_raw();
+    if (manager.decoded) {
+      manager.fields.AppendTo(raw);
+    } else {
+      *raw = manager.raw;
+    }
     if (!manager.subresource.empty()) entry->set_subresource(manager.subresource);
   }
 }
@@ -80,7 +118,8 @@ void CapUpdateManagers(Managers* managers) {
     if (!manager.applies()) updaters.push_back(manager);
   if (updaters.size() <= kMaxUpdateManagers) return;
   std::sort(updaters.begin(), updaters.end(), [](const Manager& a, const Manager& b) {
-    return std::tie(a.time, a.name, a.api_version, a.subresource) < std::tie(b.time, b.name, b.api_version, b.subresource);
+    return std::tie(a.time, a.name, a.api_version, a.subresource) <
+           std::tie(b.time, b.name, b.api_version, b.subresource);
   });
   auto erase = [&](const Manager& key) {
     std::erase_if(*managers, [&](const Manager& manager) { return manager.SameEntry(key); });
@@ -88,7 +127,7 @@ void CapUpdateManagers(Managers* managers) {
   // The oldest of each version stays as it is until a second one comes.
   std::map<std::string, const Manager*> first_of_version;
   size_t count = updaters.size();
-  for (const Manager& oldest : updaters) {
+  for (Manager& oldest : updaters) {
     if (count <= kMaxUpdateManagers) return;
     auto [first, is_first] = first_of_version.try_emplace(oldest.api_version, &oldest);
     if (is_first) continue;
@@ -97,12 +136,13 @@ void CapUpdateManagers(Managers* managers) {
     bucket.operation = "Update";
     bucket.api_version = oldest.api_version;
     if (!FindManager(managers, bucket)) {
-      bucket.fields = first->second->fields;
+      bucket.fields = Manager(*first->second).Fields();
+      bucket.decoded = true;
       erase(*first->second);
       managers->push_back(bucket);
     }
     Manager* target = FindManager(managers, bucket);
-    target->fields.Add(oldest.fields);
+    target->Fields().Add(oldest.Fields());
     target->time = oldest.time;
     target->has_time = oldest.has_time;
     if (!oldest.SameEntry(bucket)) erase(oldest);

@@ -16,10 +16,15 @@ using Nodes = FieldSet::Nodes;
 using Shape = PlanMember::Shape;
 using Array = JsonValue::Array;
 
-std::string GoText(const JsonValue& value) { return "&value.valueUnstructured{Value:" + value.ToString() + "}"; }
+std::string GoText(const JsonValue& value) {
+  return "&value.valueUnstructured{Value:" + value.ToString() + "}";
+}
 
-// Type errors are collected like this: `.spec.replicas: expected numeric (int or float), got string`.
-Status TypeError(const std::string& path, const std::string& what) { return BadRequest(path + ": " + what); }
+// Type errors are collected like this: `.spec.replicas: expected numeric (int or float), got
+// string`.
+Status TypeError(const std::string& path, const std::string& what) {
+  return BadRequest(path + ": " + what);
+}
 
 Status CheckScalar(const api::FieldSchema& field, const JsonValue& value, const std::string& path) {
   if (value.is_null()) return {};
@@ -34,7 +39,8 @@ Status CheckScalar(const api::FieldSchema& field, const JsonValue& value, const 
     case ValueType::kInt32:
     case ValueType::kInt64:
     case ValueType::kDouble:
-      if (!value.is_number()) return TypeError(path, "expected numeric (int or float), got " + GoText(value));
+      if (!value.is_number())
+        return TypeError(path, "expected numeric (int or float), got " + GoText(value));
       return {};
     case ValueType::kMessage:
       if (field.message->form() == JsonForm::kObject && !value.is_object())
@@ -45,7 +51,8 @@ Status CheckScalar(const api::FieldSchema& field, const JsonValue& value, const 
 }
 
 // The element of an item in a list of objects.
-Result<std::string> ItemElement(const PlanMember& member, const JsonValue& item, size_t index, const std::string& path) {
+Result<std::string> ItemElement(const PlanMember& member, const JsonValue& item, size_t index,
+                                const std::string& path) {
   std::string out = "k:{";
   const api::FieldSchema* missing = nullptr;
   for (const api::FieldSchema* key : member.keys) {
@@ -67,9 +74,10 @@ Result<std::string> ItemElement(const PlanMember& member, const JsonValue& item,
     }
   }
   if (out.back() == '{' && missing)
-    return TypeError(path, "element " + std::to_string(index) +
-                               ": associative list with keys has an element that omits key field \"" +
-                               std::string(missing->name) + "\" (and doesn't have default value)");
+    return TypeError(path,
+                     "element " + std::to_string(index) +
+                         ": associative list with keys has an element that omits key field \"" +
+                         std::string(missing->name) + "\" (and doesn't have default value)");
   out.push_back('}');
   return out;
 }
@@ -77,7 +85,8 @@ Result<std::string> ItemElement(const PlanMember& member, const JsonValue& item,
 std::string ValueElement(const JsonValue& item) { return "v:" + item.ToString(); }
 
 // The element of every item of a list that merges.
-Result<std::vector<std::string>> Elements(const PlanMember& member, const Array& items, const std::string& path) {
+Result<std::vector<std::string>> Elements(const PlanMember& member, const Array& items,
+                                          const std::string& path) {
   std::vector<std::string> out;
   for (size_t i = 0; i < items.size(); ++i) {
     if (member.shape == Shape::kSetList) {
@@ -85,18 +94,23 @@ Result<std::vector<std::string>> Elements(const PlanMember& member, const Array&
       continue;
     }
     if (!items[i].is_object())
-      return TypeError(path, "element " + std::to_string(i) + ": associative list with keys may not have non-map elements");
+      return TypeError(path, "element " + std::to_string(i) +
+                                 ": associative list with keys may not have non-map elements");
     GANTRY_ASSIGN(std::string element, ItemElement(member, items[i], i, path));
     out.push_back(std::move(element));
   }
   return out;
 }
 
-bool IsEmptyObject(const JsonValue& value) { return value.is_object() && value.as_object().empty(); }
+bool IsEmptyObject(const JsonValue& value) {
+  return value.is_object() && value.as_object().empty();
+}
 
-Status CollectObject(const Plan& plan, const JsonValue& object, const std::string& path, bool root, Nodes* nodes);
+Status CollectObject(const Plan& plan, const JsonValue& object, const std::string& path, bool root,
+                     Nodes* nodes);
 
-Status CollectMember(const PlanMember& member, const JsonValue& value, const std::string& path, Node* node) {
+Status CollectMember(const PlanMember& member, const JsonValue& value, const std::string& path,
+                     Node* node) {
   const api::FieldSchema& field = *member.field;
   if (value.is_null()) {
     node->member = true;
@@ -104,7 +118,8 @@ Status CollectMember(const PlanMember& member, const JsonValue& value, const std
   }
   bool wants_list = field.list;
   bool wants_map = field.map;
-  if (wants_list && !value.is_array()) return TypeError(path, "expected list, got " + GoText(value));
+  if (wants_list && !value.is_array())
+    return TypeError(path, "expected list, got " + GoText(value));
   if (wants_map && !value.is_object()) return TypeError(path, "expected map, got " + GoText(value));
   switch (member.shape) {
     case Shape::kLeaf:
@@ -129,10 +144,12 @@ Status CollectMember(const PlanMember& member, const JsonValue& value, const std
       GANTRY_ASSIGN(auto elements, Elements(member, items, path));
       for (size_t i = 0; i < items.size(); ++i) {
         Node* item = FindOrAdd(&node->children, elements[i]);
-        if (item->member) return TypeError(path, "duplicate entries for key " + ElementText(elements[i]));
+        if (item->member)
+          return TypeError(path, "duplicate entries for key " + ElementText(elements[i]));
         item->member = true;
         if (member.shape == Shape::kMapList && !member.atomic_items)
-          GANTRY_TRY(CollectObject(member.child(), items[i], path + ElementText(elements[i]), false, &item->children));
+          GANTRY_TRY(CollectObject(member.child(), items[i], path + ElementText(elements[i]), false,
+                                   &item->children));
       }
       return {};
     }
@@ -140,7 +157,8 @@ Status CollectMember(const PlanMember& member, const JsonValue& value, const std
   return {};
 }
 
-Status CollectObject(const Plan& plan, const JsonValue& object, const std::string& path, bool root, Nodes* nodes) {
+Status CollectObject(const Plan& plan, const JsonValue& object, const std::string& path, bool root,
+                     Nodes* nodes) {
   for (const auto& [name, value] : object.as_object()) {
     if (root && (name == "apiVersion" || name == "kind")) continue;
     const PlanMember* member = plan.Find(name);
@@ -153,15 +171,16 @@ Status CollectObject(const Plan& plan, const JsonValue& object, const std::strin
 
 JsonValue MergeObject(const Plan& plan, JsonValue live, const JsonValue& applied);
 
-// Items of both lists in one: the order of `applied` holds; items that only `live` has stay before the next item that both
-// have.
+// Items of both lists in one: the order of `applied` holds; items that only `live` has stay before
+// the next item that both have.
 JsonValue MergeLists(const PlanMember& member, const Array& live, const Array& applied) {
   auto left = Elements(member, live, "");
   auto right = Elements(member, applied, "");
   if (!left.ok() || !right.ok()) return JsonValue(applied);
   std::map<std::string_view, const JsonValue*> live_items;
   std::set<std::string_view> applied_items(right->begin(), right->end());
-  for (size_t i = 0; i < live.size(); ++i) live_items.emplace((*left)[i], &live[i]);
+  for (size_t i = 0; i < live.size(); ++i)
+    live_items.emplace((*left)[i], &live[i]);
   std::vector<size_t> next_shared(applied.size() + 1, applied.size());
   for (size_t j = applied.size(); j-- > 0;)
     next_shared[j] = live_items.contains((*right)[j]) ? j : next_shared[j + 1];
@@ -200,8 +219,10 @@ JsonValue MergeObject(const Plan& plan, JsonValue live, const JsonValue& applied
     if (shape == Shape::kObject) {
       target = MergeObject(member->child(), std::move(target), value);
     } else if (shape == Shape::kMap && target.is_object() && value.is_object()) {
-      for (const auto& [key, entry] : value.as_object()) target[key] = entry;
-    } else if ((shape == Shape::kSetList || shape == Shape::kMapList) && target.is_array() && value.is_array()) {
+      for (const auto& [key, entry] : value.as_object())
+        target[key] = entry;
+    } else if ((shape == Shape::kSetList || shape == Shape::kMapList) && target.is_array() &&
+               value.is_array()) {
       target = MergeLists(*member, target.as_array(), value.as_array());
     } else {
       target = value;
@@ -249,7 +270,8 @@ void RemovePaths(const Plan& plan, const Nodes& nodes, JsonValue* document) {
     JsonValue* value = document->Find(name);
     if (!member || !value) continue;
     switch (member->shape) {
-      case Shape::kLeaf: break;
+      case Shape::kLeaf:
+        break;
       case Shape::kObject:
         if (value->is_object()) RemovePaths(member->child(), node.children, value);
         break;
@@ -272,7 +294,8 @@ void AddNamedFields(const Plan& plan, Nodes* nodes) {
     node.member = true;
     if (member->shape == Shape::kObject) AddNamedFields(member->child(), &node.children);
     if (member->shape == Shape::kMapList && !member->atomic_items)
-      for (Node& item : node.children) AddNamedFields(member->child(), &item.children);
+      for (Node& item : node.children)
+        AddNamedFields(member->child(), &item.children);
   }
 }
 

@@ -56,11 +56,12 @@ void ListIfAny(std::string_view name, const Strings& values, std::string* out) {
   if (!std::empty(values)) List(name, values, out);
 }
 
-// How clients see that the stored form of a resource changed: eight bytes of a hash of the stored kind.
+// How clients see that the stored form of a resource changed: eight bytes of a hash of the stored
+// kind.
 std::string StorageVersionHash(const api::KindInfo& kind) {
   const api::KindInfo& stored = kind.storage_kind ? *kind.storage_kind : kind;
-  std::string text =
-      std::string(stored.group) + "/" + std::string(stored.version) + "/" + std::string(stored.kind);
+  std::string text = std::string(stored.group) + "/" + std::string(stored.version) + "/" +
+                     std::string(stored.kind);
   unsigned char hash[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash);
   unsigned char encoded[16];
@@ -94,9 +95,10 @@ std::vector<Group> GroupRows(std::span<const ResourceRow> rows) {
   }
   for (Group& group : groups)
     for (Version& version : group.versions)
-      std::sort(version.rows.begin(), version.rows.end(), [](const ResourceRow* a, const ResourceRow* b) {
-        return a->kind->plural < b->kind->plural;
-      });
+      std::sort(version.rows.begin(), version.rows.end(),
+                [](const ResourceRow* a, const ResourceRow* b) {
+                  return a->kind->plural < b->kind->plural;
+                });
   return groups;
 }
 
@@ -176,7 +178,8 @@ std::string CoreVersions(std::span<const Group> groups, std::string_view server_
   std::vector<std::string_view> versions;
   for (const Group& group : groups) {
     if (!group.name.empty()) continue;
-    for (const Version& version : group.versions) versions.push_back(version.name);
+    for (const Version& version : group.versions)
+      versions.push_back(version.name);
   }
   std::string out = R"({"kind":"APIVersions")";
   List("versions", versions, &out);
@@ -260,8 +263,10 @@ DiscoveryDocument Document(std::string body, std::string_view version) {
 }
 
 std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -311,7 +316,8 @@ Discovery::Discovery(std::span<const ResourceRow> rows, std::string_view server_
   std::vector<Group> groups = GroupRows(rows);
   for (bool core : {true, false}) {
     Entry& entry = documents_[core ? "/api" : "/apis"];
-    entry.forms[kLegacy] = Document(core ? CoreVersions(groups, server_address) : GroupList(groups), "");
+    entry.forms[kLegacy] =
+        Document(core ? CoreVersions(groups, server_address) : GroupList(groups), "");
     entry.forms[kV2] = Document(Aggregated(groups, core, "v2"), "v2");
     entry.forms[kV2Beta1] = Document(Aggregated(groups, core, "v2beta1"), "v2beta1");
   }
@@ -325,7 +331,8 @@ Discovery::Discovery(std::span<const ResourceRow> rows, std::string_view server_
 }
 
 Result<DiscoveryDocument> Discovery::Get(std::string_view path, std::string_view accept) const {
-  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  while (path.size() > 1 && path.back() == '/')
+    path.remove_suffix(1);
   auto found = documents_.find(path);
   if (found == documents_.end())
     return Status(Code::kNotFound, "the server could not find the requested resource");
@@ -339,7 +346,8 @@ Result<DiscoveryDocument> Discovery::Get(std::string_view path, std::string_view
     Form form = range.version == "v2" ? kV2 : range.version == "v2beta1" ? kV2Beta1 : kLegacy;
     if (form != kLegacy && entry.forms[form].body) return entry.forms[form];
   }
-  return Status(Code::kNotAcceptable, "only the following media types are accepted: application/json");
+  return Status(Code::kNotAcceptable,
+                "only the following media types are accepted: application/json");
 }
 
 }  // namespace gantry::apiserver

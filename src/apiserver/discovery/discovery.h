@@ -15,21 +15,22 @@ namespace gantry::apiserver {
 struct DiscoveryDocument {
   std::shared_ptr<const std::string> body;
   std::string content_type;
-  std::string etag;  // with its quotes; empty for the legacy documents, which kube-apiserver sends without
+  std::string
+      etag;  // with its quotes; empty for the legacy documents, which kube-apiserver sends without
 };
 
-// What the server tells about its groups, versions and resources: /api, /apis and what is below them, in the
-// legacy form and in the aggregated one. Groups stand in the order in which their first row does, versions likewise
-// (the first one is preferred). All documents are made at construction; when resources come or go, make a new one.
-// Threading: immutable.
+// What the server tells about its groups, versions and resources: /api, /apis and what is below
+// them, in the legacy form and in the aggregated one. Groups stand in the order in which their
+// first row does, versions likewise (the first one is preferred). All documents are made at
+// construction; when resources come or go, make a new one. Threading: immutable.
 class Discovery {
  public:
   // `server_address` is what /api names as the server's address ("10.0.0.1:6443").
   Discovery(std::span<const ResourceRow> rows, std::string_view server_address);
 
-  // The document of a path: "/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1" (a slash at the end is fine).
-  // `accept` chooses between the forms of /api and /apis. kNotFound for any other path; kNotAcceptable
-  // when `accept` admits nothing that there is.
+  // The document of a path: "/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1" (a slash at
+  // the end is fine). `accept` chooses between the forms of /api and /apis. kNotFound for any other
+  // path; kNotAcceptable when `accept` admits nothing that there is.
   Result<DiscoveryDocument> Get(std::string_view path, std::string_view accept) const;
 
  private:

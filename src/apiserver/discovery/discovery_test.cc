@@ -21,16 +21,19 @@ ResourceRow Row(std::string_view group, std::string_view version, std::string_vi
 std::vector<ResourceRow> Rows() {
   return {
       Row("", "v1", "pods",
-          {{"eviction", "policy", "v1", "Eviction", {"create"}}, {"status", "", "v1", "Pod", kStatus}}),
+          {{"eviction", "policy", "v1", "Eviction", {"create"}},
+           {"status", "", "v1", "Pod", kStatus}}),
       Row("", "v1", "configmaps"),
       Row("apps", "v1", "deployments",
-          {{"scale", "autoscaling", "v1", "Scale", kStatus}, {"status", "apps", "v1", "Deployment", kStatus}}),
+          {{"scale", "autoscaling", "v1", "Scale", kStatus},
+           {"status", "apps", "v1", "Deployment", kStatus}}),
       Row("autoscaling", "v2", "horizontalpodautoscalers"),
       Row("autoscaling", "v1", "horizontalpodautoscalers"),
   };
 }
 
-constexpr std::string_view kV2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+constexpr std::string_view kV2 =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 constexpr std::string_view kV2Beta1 =
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
@@ -46,10 +49,9 @@ class DiscoveryTest : public ::testing::Test {
 };
 
 TEST_F(DiscoveryTest, LegacyDocuments) {
-  EXPECT_EQ(Body("/api"),
-            R"({"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":)"
-            R"([{"clientCIDR":"0.0.0.0/0","serverAddress":"10.0.0.1:6443"}]})"
-            "\n");
+  EXPECT_EQ(Body("/api"), R"({"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":)"
+                          R"([{"clientCIDR":"0.0.0.0/0","serverAddress":"10.0.0.1:6443"}]})"
+                          "\n");
   EXPECT_EQ(Body("/apis/"),
             R"({"kind":"APIGroupList","apiVersion":"v1","groups":[)"
             R"({"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],)"
@@ -58,11 +60,10 @@ TEST_F(DiscoveryTest, LegacyDocuments) {
             R"({"groupVersion":"autoscaling/v1","version":"v1"}],)"
             R"("preferredVersion":{"groupVersion":"autoscaling/v2","version":"v2"}}]})"
             "\n");
-  EXPECT_EQ(Body("/apis/apps"),
-            R"({"kind":"APIGroup","apiVersion":"v1","name":"apps","versions":)"
-            R"([{"groupVersion":"apps/v1","version":"v1"}],)"
-            R"("preferredVersion":{"groupVersion":"apps/v1","version":"v1"}})"
-            "\n");
+  EXPECT_EQ(Body("/apis/apps"), R"({"kind":"APIGroup","apiVersion":"v1","name":"apps","versions":)"
+                                R"([{"groupVersion":"apps/v1","version":"v1"}],)"
+                                R"("preferredVersion":{"groupVersion":"apps/v1","version":"v1"}})"
+                                "\n");
   EXPECT_EQ(
       Body("/api/v1"),
       R"({"kind":"APIResourceList","groupVersion":"v1","resources":[)"
@@ -100,7 +101,8 @@ TEST_F(DiscoveryTest, Aggregated) {
       R"({"subresource":"scale","responseKind":{"group":"autoscaling","version":"v1","kind":"Scale"},)"
       R"("verbs":["get","patch","update"]})"))
       << *document->body;
-  EXPECT_TRUE(Body("/api", kV2).find(R"({"metadata":{},"versions":[{"version":"v1")") != std::string::npos);
+  EXPECT_TRUE(Body("/api", kV2).find(R"({"metadata":{},"versions":[{"version":"v1")") !=
+              std::string::npos);
   EXPECT_TRUE(Body("/api", kV2Beta1).find(R"("apiVersion":"apidiscovery.k8s.io/v2beta1")") !=
               std::string::npos);
 }

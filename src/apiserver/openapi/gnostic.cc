@@ -10,18 +10,41 @@ using api::JsonValue;
 
 // Field numbers of OpenAPIv2.proto.
 namespace document {
-enum { kSwagger = 1, kInfo = 2, kPaths = 8, kDefinitions = 9, kSecurity = 12, kSecurityDefinitions = 13 };
+enum {
+  kSwagger = 1,
+  kInfo = 2,
+  kPaths = 8,
+  kDefinitions = 9,
+  kSecurity = 12,
+  kSecurityDefinitions = 13
+};
 }
 namespace operation {
 enum {
-  kTags = 1, kDescription = 3, kId = 5, kProduces = 6, kConsumes = 7, kParameters = 8, kResponses = 9, kSchemes = 10,
+  kTags = 1,
+  kDescription = 3,
+  kId = 5,
+  kProduces = 6,
+  kConsumes = 7,
+  kParameters = 8,
+  kResponses = 9,
+  kSchemes = 10,
   kExtension = 13
 };
 }
 namespace schema {
 enum {
-  kRef = 1, kFormat = 2, kDescription = 4, kDefault = 5, kRequired = 19, kEnum = 20, kAdditionalProperties = 21, kType = 22,
-  kItems = 23, kProperties = 25, kExtension = 31
+  kRef = 1,
+  kFormat = 2,
+  kDescription = 4,
+  kDefault = 5,
+  kRequired = 19,
+  kEnum = 20,
+  kAdditionalProperties = 21,
+  kType = 22,
+  kItems = 23,
+  kProperties = 25,
+  kExtension = 31
 };
 }
 
@@ -47,7 +70,8 @@ void Text(int field, const JsonValue* value, std::string* out) {
 }
 void Texts(int field, const JsonValue* value, std::string* out) {
   if (!value || !value->is_array()) return;
-  for (const JsonValue& item : value->as_array()) Text(field, &item, out);
+  for (const JsonValue& item : value->as_array())
+    Text(field, &item, out);
 }
 
 // Any: its text is YAML, which JSON is too.
@@ -80,7 +104,8 @@ std::string EncodeSchema(const JsonValue& value);
 
 std::string EncodeProperties(const JsonValue& properties) {
   std::string out;
-  for (const auto& [name, value] : properties.as_object()) Bytes(1, Named(name, EncodeSchema(value)), &out);
+  for (const auto& [name, value] : properties.as_object())
+    Bytes(1, Named(name, EncodeSchema(value)), &out);
   return out;
 }
 
@@ -89,14 +114,18 @@ std::string EncodeSchema(const JsonValue& value) {
   Text(schema::kRef, value.Find("$ref"), &out);
   Text(schema::kFormat, value.Find("format"), &out);
   Text(schema::kDescription, value.Find("description"), &out);
-  if (const JsonValue* standard = value.Find("default")) Bytes(schema::kDefault, EncodeAny(*standard), &out);
+  if (const JsonValue* standard = value.Find("default"))
+    Bytes(schema::kDefault, EncodeAny(*standard), &out);
   Texts(schema::kRequired, value.Find("required"), &out);
   if (const JsonValue* values = value.Find("enum"))
-    for (const JsonValue& item : values->as_array()) Bytes(schema::kEnum, EncodeAny(item), &out);
+    for (const JsonValue& item : values->as_array())
+      Bytes(schema::kEnum, EncodeAny(item), &out);
   if (const JsonValue* inner = value.Find("additionalProperties"))
     Bytes(schema::kAdditionalProperties, Wrapped(1, EncodeSchema(*inner)), &out);
-  if (const JsonValue* type = value.Find("type")) Bytes(schema::kType, Wrapped(1, type->as_string()), &out);
-  if (const JsonValue* items = value.Find("items")) Bytes(schema::kItems, Wrapped(1, EncodeSchema(*items)), &out);
+  if (const JsonValue* type = value.Find("type"))
+    Bytes(schema::kType, Wrapped(1, type->as_string()), &out);
+  if (const JsonValue* items = value.Find("items"))
+    Bytes(schema::kItems, Wrapped(1, EncodeSchema(*items)), &out);
   if (const JsonValue* properties = value.Find("properties"))
     Bytes(schema::kProperties, EncodeProperties(*properties), &out);
   Extensions(schema::kExtension, value, &out);
@@ -130,7 +159,8 @@ std::string EncodeResponses(const JsonValue& value) {
   for (const auto& [code, response] : value.as_object()) {
     std::string encoded;
     Text(1, response.Find("description"), &encoded);
-    if (const JsonValue* inner = response.Find("schema")) Bytes(2, Wrapped(1, EncodeSchema(*inner)), &encoded);
+    if (const JsonValue* inner = response.Find("schema"))
+      Bytes(2, Wrapped(1, EncodeSchema(*inner)), &encoded);
     Bytes(1, Named(code, Wrapped(1, encoded)), &out);
   }
   return out;
@@ -154,12 +184,14 @@ std::string EncodeOperation(const JsonValue& value) {
 }
 
 std::string EncodePathItem(const JsonValue& value) {
-  constexpr std::pair<std::string_view, int> kMethods[] = {{"get", 2}, {"put", 3}, {"post", 4}, {"delete", 5}, {"patch", 8}};
+  constexpr std::pair<std::string_view, int> kMethods[] = {
+      {"get", 2}, {"put", 3}, {"post", 4}, {"delete", 5}, {"patch", 8}};
   std::string out;
   for (const auto& [method, number] : kMethods)
     if (const JsonValue* found = value.Find(method)) Bytes(number, EncodeOperation(*found), &out);
   if (const JsonValue* parameters = value.Find("parameters"))
-    for (const JsonValue& parameter : parameters->as_array()) Bytes(9, EncodeParameter(parameter), &out);
+    for (const JsonValue& parameter : parameters->as_array())
+      Bytes(9, EncodeParameter(parameter), &out);
   return out;
 }
 
@@ -191,7 +223,8 @@ std::string EncodeSwagger(const JsonValue& value) {
   if (const JsonValue* info = value.Find("info")) Bytes(document::kInfo, EncodeInfo(*info), &out);
   if (const JsonValue* paths = value.Find("paths")) {
     std::string encoded;
-    for (const auto& [path, item] : paths->as_object()) Bytes(2, Named(path, EncodePathItem(item)), &encoded);
+    for (const auto& [path, item] : paths->as_object())
+      Bytes(2, Named(path, EncodePathItem(item)), &encoded);
     Bytes(document::kPaths, encoded, &out);
   }
   if (const JsonValue* definitions = value.Find("definitions"))
@@ -199,7 +232,8 @@ std::string EncodeSwagger(const JsonValue& value) {
   if (const JsonValue* security = value.Find("security"))
     for (const JsonValue& requirement : security->as_array()) {
       std::string encoded;
-      for (const auto& [name, scopes] : requirement.as_object()) Bytes(1, Named(name, ""), &encoded);
+      for (const auto& [name, scopes] : requirement.as_object())
+        Bytes(1, Named(name, ""), &encoded);
       Bytes(document::kSecurity, encoded, &out);
     }
   if (const JsonValue* definitions = value.Find("securityDefinitions"))

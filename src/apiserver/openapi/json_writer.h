@@ -40,7 +40,8 @@ class JsonWriter {
   template <class Strings>
   JsonWriter& Texts(const Strings& texts) {
     Array();
-    for (const auto& text : texts) Text(text);
+    for (const auto& text : texts)
+      Text(text);
     return EndArray();
   }
 

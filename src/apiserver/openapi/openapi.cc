@@ -20,8 +20,10 @@ using openapi::JsonWriter;
 
 constexpr std::string_view kV2 = "/openapi/v2";
 constexpr std::string_view kV3 = "/openapi/v3";
-constexpr std::string_view kProtobufType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-constexpr std::string_view kProtobufTypeOld = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+constexpr std::string_view kProtobufType =
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+constexpr std::string_view kProtobufTypeOld =
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 constexpr int kGzipWindow = 15 + 16;  // zlib's way to say gzip
 
 std::string Hash(const std::string& text) {
@@ -38,7 +40,8 @@ std::string Hash(const std::string& text) {
 
 Result<std::string> Compress(const std::string& text) {
   z_stream stream{};
-  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8,
+                   Z_DEFAULT_STRATEGY) != Z_OK)
     return InternalError("openapi: cannot compress");
   std::string out(deflateBound(&stream, text.size()), '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
@@ -55,7 +58,8 @@ Result<std::string> Compress(const std::string& text) {
 
 Result<std::string> Decompress(const std::string& bytes) {
   z_stream stream{};
-  if (inflateInit2(&stream, kGzipWindow) != Z_OK) return InternalError("openapi: cannot decompress");
+  if (inflateInit2(&stream, kGzipWindow) != Z_OK)
+    return InternalError("openapi: cannot decompress");
   std::string out;
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream.avail_in = static_cast<uInt>(bytes.size());
@@ -73,8 +77,10 @@ Result<std::string> Decompress(const std::string& bytes) {
 }
 
 std::string_view Trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  while (!text.empty() && text.front() == ' ')
+    text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ')
+    text.remove_suffix(1);
   return text;
 }
 
@@ -87,8 +93,10 @@ Choice Choose(std::string_view accept, bool has_protobuf) {
     std::string_view range = accept.substr(0, comma);
     accept.remove_prefix(std::min(comma + 1, accept.size()));
     std::string_view type = Trim(range.substr(0, range.find(';')));
-    if (type == "application/json" || type == "*/*" || type == "application/*") return Choice::kJson;
-    if (has_protobuf && (type == kProtobufType || type == kProtobufTypeOld)) return Choice::kProtobuf;
+    if (type == "application/json" || type == "*/*" || type == "application/*")
+      return Choice::kJson;
+    if (has_protobuf && (type == kProtobufType || type == kProtobufTypeOld))
+      return Choice::kProtobuf;
   }
   return Choice::kNone;
 }
@@ -102,10 +110,11 @@ constexpr std::string_view kSecurityScheme =
 
 }  // namespace
 
-OpenApi::OpenApi(std::span<const ResourceRow> rows, std::string version) : rows_(rows), version_(std::move(version)) {
+OpenApi::OpenApi(std::span<const ResourceRow> rows, std::string version)
+    : rows_(rows), version_(std::move(version)) {
   for (const ResourceRow& row : rows)
-    group_versions_[(row.kind->group.empty() ? "api" : "apis/" + std::string(row.kind->group)) + "/" +
-                    std::string(row.kind->version)]
+    group_versions_[(row.kind->group.empty() ? "api" : "apis/" + std::string(row.kind->group)) +
+                    "/" + std::string(row.kind->version)]
         .push_back(&row);
 }
 
@@ -130,7 +139,8 @@ std::string OpenApi::MakeSwagger() const {
 
 std::string OpenApi::MakeGroupVersion(const std::vector<const ResourceRow*>& rows) const {
   openapi::SchemaSet schemas(rows_);
-  for (const ResourceRow* row : rows) schemas.AddResource(*row);
+  for (const ResourceRow* row : rows)
+    schemas.AddResource(*row);
   JsonWriter out;
   out.Object().Key("components").Object().Key("schemas").Object();
   schemas.Write(Dialect::kV3, &out);
@@ -184,11 +194,13 @@ Result<const OpenApi::Kept*> OpenApi::Find(const std::string& path, Form form) {
 }
 
 Result<OpenApiDocument> OpenApi::Get(std::string_view path, std::string_view accept, bool gzip) {
-  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  while (path.size() > 1 && path.back() == '/')
+    path.remove_suffix(1);
   Choice choice = Choose(accept, path == kV2);
   Form form = choice == Choice::kProtobuf ? Form::kProtobuf : Form::kJson;
   if (choice == Choice::kNone)
-    return Status(Code::kNotAcceptable, "only the following media types are accepted: application/json");
+    return Status(Code::kNotAcceptable,
+                  "only the following media types are accepted: application/json");
   OpenApiDocument document;
   document.content_type = form == Form::kProtobuf ? kProtobufType : "application/json";
   {

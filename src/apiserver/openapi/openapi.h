@@ -21,17 +21,18 @@ struct OpenApiDocument {
   std::string etag;              // with its quotes
 };
 
-// What the server says of its API to machines: /openapi/v2 (JSON and protobuf), /openapi/v3 and the document of each
-// group version below it. A document is made when it is first asked for and kept compressed. When resources come or go,
-// make a new one.
-// Threading: any thread; the first request for a document makes others wait.
+// What the server says of its API to machines: /openapi/v2 (JSON and protobuf), /openapi/v3 and the
+// document of each group version below it. A document is made when it is first asked for and kept
+// compressed. When resources come or go, make a new one. Threading: any thread; the first request
+// for a document makes others wait.
 class OpenApi {
  public:
   // `rows` and what they point to outlive this. `version` is the server's ("v1.36.2").
   OpenApi(std::span<const ResourceRow> rows, std::string version);
 
-  // The document of "/openapi/v2", "/openapi/v3", "/openapi/v3/api/v1" or "/openapi/v3/apis/apps/v1". `gzip`: the
-  // client takes compressed bodies. kNotFound for another path, kNotAcceptable where `accept` admits no form there is.
+  // The document of "/openapi/v2", "/openapi/v3", "/openapi/v3/api/v1" or
+  // "/openapi/v3/apis/apps/v1". `gzip`: the client takes compressed bodies. kNotFound for another
+  // path, kNotAcceptable where `accept` admits no form there is.
   Result<OpenApiDocument> Get(std::string_view path, std::string_view accept, bool gzip);
 
  private:

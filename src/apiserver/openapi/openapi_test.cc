@@ -16,7 +16,8 @@ using ::testing::Not;
 using ::testing::NotNull;
 
 std::vector<ResourceRow> Rows() {
-  const std::vector<std::string> all = {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"};
+  const std::vector<std::string> all = {"create", "delete", "deletecollection", "get",
+                                        "list",   "patch",  "update",           "watch"};
   const std::vector<std::string> part = {"get", "patch", "update"};
   std::vector<ResourceRow> rows(4);
   rows[0].kind = api::FindResource("", "v1", "pods");
@@ -49,7 +50,8 @@ class OpenApiTest : public ::testing::Test {
     const JsonValue* value = &root;
     for (std::string_view name : path) {
       if (!value) return nullptr;
-      value = value->is_array() ? &value->as_array()[std::stoul(std::string(name))] : value->Find(name);
+      value =
+          value->is_array() ? &value->as_array()[std::stoul(std::string(name))] : value->Find(name);
     }
     return value;
   }
@@ -63,34 +65,47 @@ TEST_F(OpenApiTest, SwaggerDefinitions) {
   EXPECT_EQ(At(document, {"swagger"})->as_string(), "2.0");
   const JsonValue* pod = At(document, {"definitions", "io.k8s.api.core.v1.Pod"});
   ASSERT_THAT(pod, NotNull());
-  EXPECT_EQ(At(*pod, {"x-kubernetes-group-version-kind"})->ToString(), R"([{"group":"","kind":"Pod","version":"v1"}])");
-  EXPECT_EQ(At(*pod, {"properties", "spec", "$ref"})->as_string(), "#/definitions/io.k8s.api.core.v1.PodSpec");
+  EXPECT_EQ(At(*pod, {"x-kubernetes-group-version-kind"})->ToString(),
+            R"([{"group":"","kind":"Pod","version":"v1"}])");
+  EXPECT_EQ(At(*pod, {"properties", "spec", "$ref"})->as_string(),
+            "#/definitions/io.k8s.api.core.v1.PodSpec");
   EXPECT_EQ(At(*pod, {"properties", "apiVersion", "type"})->as_string(), "string");
 
   const JsonValue* containers =
       At(document, {"definitions", "io.k8s.api.core.v1.PodSpec", "properties", "containers"});
   EXPECT_EQ(At(*containers, {"type"})->as_string(), "array");
-  EXPECT_EQ(At(*containers, {"items", "$ref"})->as_string(), "#/definitions/io.k8s.api.core.v1.Container");
+  EXPECT_EQ(At(*containers, {"items", "$ref"})->as_string(),
+            "#/definitions/io.k8s.api.core.v1.Container");
   EXPECT_EQ(At(*containers, {"x-kubernetes-patch-merge-key"})->as_string(), "name");
   EXPECT_EQ(At(*containers, {"x-kubernetes-patch-strategy"})->as_string(), "merge");
   EXPECT_EQ(At(*containers, {"x-kubernetes-list-type"})->as_string(), "map");
   EXPECT_EQ(At(*containers, {"x-kubernetes-list-map-keys"})->ToString(), R"(["name"])");
-  EXPECT_EQ(At(document, {"definitions", "io.k8s.api.core.v1.PodSpec", "required"})->ToString(), R"(["containers"])");
-  EXPECT_EQ(At(document, {"definitions", "io.k8s.api.core.v1.PodSpec", "properties", "volumes", "x-kubernetes-patch-strategy"})
+  EXPECT_EQ(At(document, {"definitions", "io.k8s.api.core.v1.PodSpec", "required"})->ToString(),
+            R"(["containers"])");
+  EXPECT_EQ(At(document, {"definitions", "io.k8s.api.core.v1.PodSpec", "properties", "volumes",
+                          "x-kubernetes-patch-strategy"})
                 ->as_string(),
             "merge,retainKeys");
-  EXPECT_EQ(At(document, {"definitions", "io.k8s.apimachinery.pkg.util.intstr.IntOrString", "format"})->as_string(),
-            "int-or-string");
-  EXPECT_EQ(At(document, {"definitions", "io.k8s.apimachinery.pkg.apis.meta.v1.Time", "format"})->as_string(), "date-time");
-  EXPECT_EQ(At(document, {"definitions", "io.k8s.apimachinery.pkg.api.resource.Quantity", "type"})->as_string(), "string");
+  EXPECT_EQ(
+      At(document, {"definitions", "io.k8s.apimachinery.pkg.util.intstr.IntOrString", "format"})
+          ->as_string(),
+      "int-or-string");
+  EXPECT_EQ(At(document, {"definitions", "io.k8s.apimachinery.pkg.apis.meta.v1.Time", "format"})
+                ->as_string(),
+            "date-time");
+  EXPECT_EQ(At(document, {"definitions", "io.k8s.apimachinery.pkg.api.resource.Quantity", "type"})
+                ->as_string(),
+            "string");
   EXPECT_THAT(At(document, {"definitions", "io.k8s.api.autoscaling.v1.Scale"}), NotNull());
-  EXPECT_THAT(At(document, {"definitions", "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"}), NotNull());
+  EXPECT_THAT(At(document, {"definitions", "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"}),
+              NotNull());
 }
 
 // Every reference leads somewhere.
 void CheckReferences(const JsonValue& root, const JsonValue& value) {
   if (value.is_array())
-    for (const JsonValue& item : value.as_array()) CheckReferences(root, item);
+    for (const JsonValue& item : value.as_array())
+      CheckReferences(root, item);
   if (!value.is_object()) return;
   for (const auto& [name, member] : value.as_object()) {
     if (name != "$ref") {
@@ -100,7 +115,8 @@ void CheckReferences(const JsonValue& root, const JsonValue& value) {
     if (!member.is_string()) continue;  // a property of that name
     std::string_view path = member.as_string();
     bool v2 = path.starts_with("#/definitions/");
-    const JsonValue* schemas = v2 ? root.Find("definitions") : root.Find("components")->Find("schemas");
+    const JsonValue* schemas =
+        v2 ? root.Find("definitions") : root.Find("components")->Find("schemas");
     EXPECT_THAT(schemas->Find(path.substr(path.rfind('/') + 1)), NotNull()) << path;
   }
 }
@@ -114,7 +130,8 @@ TEST_F(OpenApiTest, ReferencesAreComplete) {
 
 TEST_F(OpenApiTest, SwaggerPaths) {
   JsonValue document = Json("/openapi/v2");
-  const JsonValue* item = At(document, {"paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"});
+  const JsonValue* item =
+      At(document, {"paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"});
   ASSERT_THAT(item, NotNull());
   const JsonValue* patch = At(*item, {"patch"});
   EXPECT_EQ(At(*patch, {"operationId"})->as_string(), "patchAppsV1NamespacedDeployment");
@@ -128,17 +145,23 @@ TEST_F(OpenApiTest, SwaggerPaths) {
   EXPECT_EQ(At(*item, {"parameters", "0", "name"})->as_string(), "name");
   EXPECT_EQ(At(document, {"paths", "/apis/apps/v1/deployments", "get", "operationId"})->as_string(),
             "listAppsV1DeploymentForAllNamespaces");
-  EXPECT_EQ(At(document, {"paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale", "put",
-                          "x-kubernetes-group-version-kind", "kind"})
+  EXPECT_EQ(At(document, {"paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale",
+                          "put", "x-kubernetes-group-version-kind", "kind"})
                 ->as_string(),
             "Scale");
-  EXPECT_EQ(At(document, {"paths", "/api/v1/nodes", "get", "operationId"})->as_string(), "listCoreV1Node");
-  EXPECT_EQ(At(document, {"paths", "/api/v1/namespaces/{namespace}/pods/{name}/exec", "post", "operationId"})->as_string(),
+  EXPECT_EQ(At(document, {"paths", "/api/v1/nodes", "get", "operationId"})->as_string(),
+            "listCoreV1Node");
+  EXPECT_EQ(At(document,
+               {"paths", "/api/v1/namespaces/{namespace}/pods/{name}/exec", "post", "operationId"})
+                ->as_string(),
             "connectCoreV1PostNamespacedPodExec");
-  EXPECT_EQ(At(document, {"paths", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "post", "operationId"})
+  EXPECT_EQ(At(document, {"paths", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "post",
+                          "operationId"})
                 ->as_string(),
             "createAuthorizationV1SelfSubjectAccessReview");
-  EXPECT_THAT(At(document, {"paths", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews/{name}"}), IsNull());
+  EXPECT_THAT(
+      At(document, {"paths", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews/{name}"}),
+      IsNull());
 }
 
 TEST_F(OpenApiTest, Version3) {
@@ -148,25 +171,34 @@ TEST_F(OpenApiTest, Version3) {
   ASSERT_THAT(At(index, {"paths", "api/v1"}), NotNull());
   JsonValue document = Json("/openapi/v3/apis/apps/v1");
   EXPECT_EQ(At(document, {"openapi"})->as_string(), "3.0.0");
-  const JsonValue* spec = At(document, {"components", "schemas", "io.k8s.api.apps.v1.Deployment", "properties", "spec"});
+  const JsonValue* spec = At(
+      document, {"components", "schemas", "io.k8s.api.apps.v1.Deployment", "properties", "spec"});
   ASSERT_THAT(spec, NotNull());
-  EXPECT_EQ(At(*spec, {"allOf", "0", "$ref"})->as_string(), "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec");
+  EXPECT_EQ(At(*spec, {"allOf", "0", "$ref"})->as_string(),
+            "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec");
   EXPECT_THAT(At(*spec, {"default"}), NotNull());
-  EXPECT_EQ(At(document, {"components", "schemas", "io.k8s.api.apps.v1.DeploymentSpec", "properties", "strategy",
-                          "x-kubernetes-patch-strategy"})
+  EXPECT_EQ(At(document, {"components", "schemas", "io.k8s.api.apps.v1.DeploymentSpec",
+                          "properties", "strategy", "x-kubernetes-patch-strategy"})
                 ->as_string(),
             "retainKeys");
-  const JsonValue* patch = At(document, {"paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}", "patch"});
-  EXPECT_THAT(At(*patch, {"requestBody", "content", "application/apply-patch+yaml", "schema", "$ref"}), NotNull());
-  EXPECT_THAT(At(*patch, {"responses", "200", "content", "application/json", "schema", "$ref"}), NotNull());
+  const JsonValue* patch =
+      At(document, {"paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}", "patch"});
+  EXPECT_THAT(
+      At(*patch, {"requestBody", "content", "application/apply-patch+yaml", "schema", "$ref"}),
+      NotNull());
+  EXPECT_THAT(At(*patch, {"responses", "200", "content", "application/json", "schema", "$ref"}),
+              NotNull());
   EXPECT_THAT(At(document, {"components", "schemas", "io.k8s.api.core.v1.Node"}), IsNull());
 }
 
 TEST_F(OpenApiTest, FormsAndErrors) {
-  auto old = openapi_.Get("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", false);
+  auto old = openapi_.Get("/openapi/v2",
+                          "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", false);
   ASSERT_TRUE(old.ok());
   EXPECT_EQ(old->content_type, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
-  EXPECT_EQ(old->body->substr(0, 5), "\x0a\x03" "2.0");
+  EXPECT_EQ(old->body->substr(0, 5),
+            "\x0a\x03"
+            "2.0");
   auto json = openapi_.Get("/openapi/v2", "application/json", true);
   ASSERT_TRUE(json.ok());
   EXPECT_EQ(json->content_encoding, "gzip");
@@ -175,7 +207,8 @@ TEST_F(OpenApiTest, FormsAndErrors) {
   EXPECT_EQ(openapi_.Get("/openapi/v3/apis/none/v1", "", false).code(), Code::kNotFound);
   EXPECT_EQ(openapi_.Get("/openapi/v3x", "", false).code(), Code::kNotFound);
   EXPECT_EQ(openapi_.Get("/openapi/v2", "text/html", false).code(), Code::kNotAcceptable);
-  constexpr std::string_view kV3Protobuf = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
+  constexpr std::string_view kV3Protobuf =
+      "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
   EXPECT_EQ(openapi_.Get("/openapi/v3/api/v1", kV3Protobuf, false).code(), Code::kNotAcceptable);
 }
 
@@ -184,15 +217,35 @@ TEST(Gnostic, Encodes) {
       R"({"swagger":"2.0","definitions":{"A":{"type":"object","x-k":[{"group":""}],"properties":{"b":{"$ref":"#/definitions/B"}}}}})");
   ASSERT_TRUE(document.ok());
   std::string expected;
-  expected += "\x0a\x03" "2.0";
+  expected +=
+      "\x0a\x03"
+      "2.0";
   std::string reference = std::string("\x0a\x0f") + "#/definitions/B";
-  std::string property = "\x0a\x01" "b" "\x12" + std::string(1, static_cast<char>(reference.size())) + reference;
+  std::string property =
+      "\x0a\x01"
+      "b"
+      "\x12" +
+      std::string(1, static_cast<char>(reference.size())) + reference;
   std::string properties = "\x0a" + std::string(1, static_cast<char>(property.size())) + property;
-  std::string any = "\x12\x0f" "[{\"group\":\"\"}]\n";
-  std::string extension = "\x0a\x03" "x-k" "\x12" + std::string(1, static_cast<char>(any.size())) + any;
-  std::string schema = "\xb2\x01\x08\x0a\x06" "object" "\xca\x01" + std::string(1, static_cast<char>(properties.size())) +
-                       properties + "\xfa\x01" + std::string(1, static_cast<char>(extension.size())) + extension;
-  std::string named = "\x0a\x01" "A" "\x12" + std::string(1, static_cast<char>(schema.size())) + schema;
+  std::string any =
+      "\x12\x0f"
+      "[{\"group\":\"\"}]\n";
+  std::string extension =
+      "\x0a\x03"
+      "x-k"
+      "\x12" +
+      std::string(1, static_cast<char>(any.size())) + any;
+  std::string schema =
+      "\xb2\x01\x08\x0a\x06"
+      "object"
+      "\xca\x01" +
+      std::string(1, static_cast<char>(properties.size())) + properties + "\xfa\x01" +
+      std::string(1, static_cast<char>(extension.size())) + extension;
+  std::string named =
+      "\x0a\x01"
+      "A"
+      "\x12" +
+      std::string(1, static_cast<char>(schema.size())) + schema;
   std::string definitions = "\x0a" + std::string(1, static_cast<char>(named.size())) + named;
   expected += "\x4a" + std::string(1, static_cast<char>(definitions.size())) + definitions;
   EXPECT_EQ(openapi::EncodeSwagger(*document), expected);

@@ -22,34 +22,42 @@ constexpr Parameter kListParameters[] = {
     {"fieldSelector", "string", "Which objects, by their fields. Defaults to everything."},
     {"labelSelector", "string", "Which objects, by their labels. Defaults to everything."},
     {"limit", "integer", "How many objects one answer has at most."},
-    {"resourceVersion", "string", "The version that the answer must have at least, or begin behind."},
-    {"resourceVersionMatch", "string", "How resourceVersion is applied to lists: Exact or NotOlderThan."},
+    {"resourceVersion", "string",
+     "The version that the answer must have at least, or begin behind."},
+    {"resourceVersionMatch", "string",
+     "How resourceVersion is applied to lists: Exact or NotOlderThan."},
     {"sendInitialEvents", "boolean", "Whether a watch begins with what there is already."},
     {"timeoutSeconds", "integer", "How long the call may take."},
     {"watch", "boolean", "Whether to send changes as they happen instead of a list."},
 };
-constexpr Parameter kDryRun = {"dryRun", "string", "All: everything is done but the change is not stored."};
-constexpr Parameter kManager = {"fieldManager", "string", "The name of who makes the change, at most 128 characters."};
-constexpr Parameter kValidation = {"fieldValidation", "string",
-                                   "What to do about unknown or duplicate fields: Ignore, Warn or Strict."};
-constexpr Parameter kForce = {"force", "boolean", "Whether to take over fields that others own. Only for apply."};
+constexpr Parameter kDryRun = {"dryRun", "string",
+                               "All: everything is done but the change is not stored."};
+constexpr Parameter kManager = {"fieldManager", "string",
+                                "The name of who makes the change, at most 128 characters."};
+constexpr Parameter kValidation = {
+    "fieldValidation", "string",
+    "What to do about unknown or duplicate fields: Ignore, Warn or Strict."};
+constexpr Parameter kForce = {"force", "boolean",
+                              "Whether to take over fields that others own. Only for apply."};
 constexpr Parameter kDeleteParameters[] = {
     kDryRun,
     {"gracePeriodSeconds", "integer", "How long the object may take to end; 0 ends it at once."},
     {"orphanDependents", "boolean", "Deprecated: use propagationPolicy."},
-    {"propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground."},
+    {"propagationPolicy", "string",
+     "What becomes of dependents: Orphan, Background or Foreground."},
 };
 constexpr Parameter kName = {"name", "string", "Name of the object."};
 constexpr Parameter kNamespace = {"namespace", "string", "Namespace of the object."};
 constexpr Parameter kPath = {"path", "string", "Path of the request that is passed on."};
 constexpr Parameter kPretty = {"pretty", "string", "If 'true', the output is pretty printed."};
 
-constexpr std::string_view kMediaTypes[] = {"application/json", "application/vnd.kubernetes.protobuf",
-                                            "application/yaml"};
+constexpr std::string_view kMediaTypes[] = {
+    "application/json", "application/vnd.kubernetes.protobuf", "application/yaml"};
 constexpr std::string_view kStreamTypes[] = {"application/json;stream=watch",
                                              "application/vnd.kubernetes.protobuf;stream=watch"};
-constexpr std::string_view kPatchTypes[] = {"application/apply-patch+yaml", "application/json-patch+json",
-                                            "application/merge-patch+json", "application/strategic-merge-patch+json"};
+constexpr std::string_view kPatchTypes[] = {
+    "application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json",
+    "application/strategic-merge-patch+json"};
 
 // One operation before it is written.
 struct Operation {
@@ -74,7 +82,8 @@ struct PathItem {
 
 std::string Capital(std::string_view text) {
   std::string out(text);
-  if (!out.empty() && out[0] >= 'a' && out[0] <= 'z') out[0] = static_cast<char>(out[0] - 'a' + 'A');
+  if (!out.empty() && out[0] >= 'a' && out[0] <= 'z')
+    out[0] = static_cast<char>(out[0] - 'a' + 'A');
   return out;
 }
 
@@ -93,7 +102,8 @@ std::string GroupName(std::string_view group) {
 }
 
 std::string SchemaName(const google::protobuf::Message* prototype) {
-  return prototype ? std::string(api::SchemaOf(prototype->GetDescriptor()).openapi_name()) : std::string();
+  return prototype ? std::string(api::SchemaOf(prototype->GetDescriptor()).openapi_name())
+                   : std::string();
 }
 
 bool Serves(const std::vector<std::string>& verbs, std::string_view verb) {
@@ -108,19 +118,23 @@ class ResourcePaths {
     group_ = GroupName(kind_.group) + Capital(kind_.version);
     scope_ = kind_.namespaced ? "Namespaced" : "";
     object_ = SchemaName(kind_.prototype);
-    root_ = (kind_.group.empty() ? "/api/" : "/apis/" + std::string(kind_.group) + "/") + std::string(kind_.version);
-    collection_ = root_ + (kind_.namespaced ? "/namespaces/{namespace}/" : "/") + std::string(kind_.plural);
+    root_ = (kind_.group.empty() ? "/api/" : "/apis/" + std::string(kind_.group) + "/") +
+            std::string(kind_.version);
+    collection_ =
+        root_ + (kind_.namespaced ? "/namespaces/{namespace}/" : "/") + std::string(kind_.plural);
     if (kind_.namespaced) in_namespace_.push_back(kNamespace);
   }
 
   void Add() {
     AddCollection();
     AddItem();
-    for (const ResourceRow::Sub& sub : row_.subresources) AddSubresource(sub);
+    for (const ResourceRow::Sub& sub : row_.subresources)
+      AddSubresource(sub);
   }
 
  private:
-  PathItem& Path(const std::string& path, std::vector<Parameter> parameters, const GroupVersionKind& kind) {
+  PathItem& Path(const std::string& path, std::vector<Parameter> parameters,
+                 const GroupVersionKind& kind) {
     PathItem& item = paths_[path];
     item.path_parameters = std::move(parameters);
     item.tag = GroupName(kind_.group) + "_" + std::string(kind_.version);
@@ -160,13 +174,15 @@ class ResourcePaths {
   void AddCollection() {
     const std::string name(kind_.kind);
     if (kind_.namespaced && Serves(row_.verbs, "list"))
-      Path(root_ + "/" + std::string(kind_.plural), {}).operations.push_back(List(name + "ForAllNamespaces"));
+      Path(root_ + "/" + std::string(kind_.plural), {})
+          .operations.push_back(List(name + "ForAllNamespaces"));
     PathItem& item = Path(collection_, in_namespace_);
     if (Serves(row_.verbs, "list")) item.operations.push_back(List(scope_ + name));
     if (Serves(row_.verbs, "create")) {
       Operation op = Write("post", "post", object_);
       op.id = "create" + group_ + scope_ + name;
-      op.description = "create " + std::string(name.find_first_of("AEIO") == 0 ? "an " : "a ") + name;
+      op.description =
+          "create " + std::string(name.find_first_of("AEIO") == 0 ? "an " : "a ") + name;
       item.operations.push_back(std::move(op));
     }
     if (Serves(row_.verbs, "deletecollection")) {
@@ -176,8 +192,10 @@ class ResourcePaths {
       op.id = "delete" + group_ + "Collection" + scope_ + name;
       op.description = "delete collection of " + name;
       for (const Parameter& parameter : kListParameters)
-        if (parameter.name != "watch" && parameter.name != "allowWatchBookmarks") op.parameters.push_back(parameter);
-      op.parameters.insert(op.parameters.end(), std::begin(kDeleteParameters), std::end(kDeleteParameters));
+        if (parameter.name != "watch" && parameter.name != "allowWatchBookmarks")
+          op.parameters.push_back(parameter);
+      op.parameters.insert(op.parameters.end(), std::begin(kDeleteParameters),
+                           std::end(kDeleteParameters));
       op.body = kDeleteOptionsSchema;
       op.response = kStatusSchema;
       item.operations.push_back(std::move(op));
@@ -185,8 +203,8 @@ class ResourcePaths {
   }
 
   // get, put and patch of an object or of a part of it.
-  void AddVerbs(const std::vector<std::string>& verbs, const std::string& name, const std::string& schema,
-                const std::string& what, PathItem* item) const {
+  void AddVerbs(const std::vector<std::string>& verbs, const std::string& name,
+                const std::string& schema, const std::string& what, PathItem* item) const {
     if (Serves(verbs, "get")) {
       Operation op;
       op.method = "get";
@@ -246,7 +264,9 @@ class ResourcePaths {
     std::string schema = sub.name == "log" ? std::string() : SchemaName(prototype);
     std::string what = sub.name + " of the specified " + std::string(kind_.kind);
     AddVerbs(sub.verbs, name, schema, what, &item);
-    if (sub.name == "log") item.operations.front().parameters = OptionParameters(api::FindKind("", "v1", "PodLogOptions"));
+    if (sub.name == "log")
+      item.operations.front().parameters =
+          OptionParameters(api::FindKind("", "v1", "PodLogOptions"));
     if (!Serves(sub.verbs, "create")) return;
     Operation op = Write("post", "post", schema);
     op.id = "create" + group_ + scope_ + name;
@@ -257,21 +277,28 @@ class ResourcePaths {
   static std::vector<Parameter> OptionParameters(const api::KindInfo* options) {
     std::vector<Parameter> out;
     if (!options || !options->prototype) return out;
-    for (const api::FieldSchema& field : api::SchemaOf(options->prototype->GetDescriptor()).fields()) {
-      std::string_view type = field.type == api::ValueType::kBool                                            ? "boolean"
-                              : field.type == api::ValueType::kInt64 || field.type == api::ValueType::kInt32 ? "integer"
-                                                                                                             : "string";
+    for (const api::FieldSchema& field :
+         api::SchemaOf(options->prototype->GetDescriptor()).fields()) {
+      std::string_view type =
+          field.type == api::ValueType::kBool                                            ? "boolean"
+          : field.type == api::ValueType::kInt64 || field.type == api::ValueType::kInt32 ? "integer"
+                                                                                         : "string";
       if (field.name != "metadata") out.push_back({field.name, type, api::DocOf(field.descriptor)});
     }
     return out;
   }
 
-  void AddConnect(const ResourceRow::Sub& sub, const std::string& name, const GroupVersionKind& kind,
-                  const google::protobuf::Message* prototype) {
-    constexpr std::pair<std::string_view, std::string_view> kMethods[] = {
-        {"get", "get"}, {"put", "update"}, {"post", "create"}, {"patch", "patch"}, {"delete", "delete"}};
-    std::vector<Parameter> query = OptionParameters(prototype ? api::FindKind(sub.group, sub.version, sub.kind) : nullptr);
-    auto add = [&](const std::string& path, std::vector<Parameter> parameters, const std::string& suffix) {
+  void AddConnect(const ResourceRow::Sub& sub, const std::string& name,
+                  const GroupVersionKind& kind, const google::protobuf::Message* prototype) {
+    constexpr std::pair<std::string_view, std::string_view> kMethods[] = {{"get", "get"},
+                                                                          {"put", "update"},
+                                                                          {"post", "create"},
+                                                                          {"patch", "patch"},
+                                                                          {"delete", "delete"}};
+    std::vector<Parameter> query =
+        OptionParameters(prototype ? api::FindKind(sub.group, sub.version, sub.kind) : nullptr);
+    auto add = [&](const std::string& path, std::vector<Parameter> parameters,
+                   const std::string& suffix) {
       PathItem& item = Path(path, std::move(parameters), kind);
       for (const auto& [method, verb] : kMethods) {
         if (!Serves(sub.verbs, verb)) continue;
@@ -279,7 +306,8 @@ class ResourcePaths {
         op.method = method;
         op.action = "connect";
         op.id = "connect" + group_ + Capital(method) + scope_ + name + suffix;
-        op.description = "connect " + std::string(method) + " requests to " + sub.name + " of " + std::string(kind_.kind);
+        op.description = "connect " + std::string(method) + " requests to " + sub.name + " of " +
+                         std::string(kind_.kind);
         op.parameters = query;
         op.any_type = true;
         item.operations.push_back(std::move(op));
@@ -301,19 +329,31 @@ class ResourcePaths {
   std::vector<Parameter> in_namespace_;
 };
 
-void WriteParameter(const Parameter& parameter, std::string_view in, Dialect dialect, JsonWriter* out) {
-  out->Object().MemberIfAny("description", parameter.description).Member("in", in).Member("name", parameter.name);
+void WriteParameter(const Parameter& parameter, std::string_view in, Dialect dialect,
+                    JsonWriter* out) {
+  out->Object()
+      .MemberIfAny("description", parameter.description)
+      .Member("in", in)
+      .Member("name", parameter.name);
   if (in == "path") out->Key("required").Bool(true);
   if (dialect == Dialect::kV2) {
     out->Member("type", parameter.type).Key("uniqueItems").Bool(true);
   } else {
-    out->Key("schema").Object().Member("type", parameter.type).Key("uniqueItems").Bool(true).EndObject();
+    out->Key("schema")
+        .Object()
+        .Member("type", parameter.type)
+        .Key("uniqueItems")
+        .Bool(true)
+        .EndObject();
   }
   out->EndObject();
 }
 
 std::string_view CodeText(std::string_view code) {
-  return code == "201" ? "Created" : code == "202" ? "Accepted" : code == "401" ? "Unauthorized" : "OK";
+  return code == "201"   ? "Created"
+         : code == "202" ? "Accepted"
+         : code == "401" ? "Unauthorized"
+                         : "OK";
 }
 
 std::vector<std::string_view> Produced(const Operation& operation) {
@@ -363,7 +403,8 @@ void WriteBody(const Operation& operation, JsonWriter* out) {
     out->EndObject();
   };
   if (operation.body == kPatchSchema) {
-    for (std::string_view type : kPatchTypes) write(type);
+    for (std::string_view type : kPatchTypes)
+      write(type);
   } else {
     write("*/*");
   }
@@ -372,7 +413,8 @@ void WriteBody(const Operation& operation, JsonWriter* out) {
   out->EndObject();
 }
 
-void WriteOperation(const Operation& operation, const PathItem& item, Dialect dialect, JsonWriter* out) {
+void WriteOperation(const Operation& operation, const PathItem& item, Dialect dialect,
+                    JsonWriter* out) {
   out->Key(operation.method).Object();
   if (dialect == Dialect::kV2) {
     out->Key("consumes");
@@ -393,7 +435,8 @@ void WriteOperation(const Operation& operation, const PathItem& item, Dialect di
       WriteReference(dialect, operation.body, out);
       out->EndObject();
     }
-    for (const Parameter& parameter : operation.parameters) WriteParameter(parameter, "query", dialect, out);
+    for (const Parameter& parameter : operation.parameters)
+      WriteParameter(parameter, "query", dialect, out);
     out->EndArray();
   }
   if (dialect == Dialect::kV2) out->Key("produces").Texts(Produced(operation));
@@ -410,15 +453,18 @@ void WriteOperation(const Operation& operation, const PathItem& item, Dialect di
 
 void WritePaths(std::span<const ResourceRow* const> rows, Dialect dialect, JsonWriter* out) {
   std::map<std::string, PathItem> paths;
-  for (const ResourceRow* row : rows) ResourcePaths(*row, &paths).Add();
+  for (const ResourceRow* row : rows)
+    ResourcePaths(*row, &paths).Add();
   for (auto& [path, item] : paths) {
     if (item.operations.empty()) continue;
     out->Key(path).Object();
     std::sort(item.operations.begin(), item.operations.end(),
               [](const Operation& a, const Operation& b) { return a.method < b.method; });
-    for (const Operation& operation : item.operations) WriteOperation(operation, item, dialect, out);
+    for (const Operation& operation : item.operations)
+      WriteOperation(operation, item, dialect, out);
     out->Key("parameters").Array();
-    for (const Parameter& parameter : item.path_parameters) WriteParameter(parameter, "path", dialect, out);
+    for (const Parameter& parameter : item.path_parameters)
+      WriteParameter(parameter, "path", dialect, out);
     WriteParameter(kPretty, "query", dialect, out);
     out->EndArray().EndObject();
   }

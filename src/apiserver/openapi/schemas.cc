@@ -20,16 +20,22 @@ using api::ValueType;
 
 constexpr std::string_view kApiVersionDoc =
     "The version of the schema that this representation of the object follows, as group/version.";
-constexpr std::string_view kKindDoc = "The kind of REST resource that this object represents, in CamelCase.";
+constexpr std::string_view kKindDoc =
+    "The kind of REST resource that this object represents, in CamelCase.";
 
-// True for messages whose JSON is described where they are used and that have no schema of their own.
+// True for messages whose JSON is described where they are used and that have no schema of their
+// own.
 bool IsInline(const MessageSchema& schema) { return schema.form() == JsonForm::kStrings; }
 
 void WriteForm(const MessageSchema& schema, Dialect dialect, JsonWriter* out) {
   switch (schema.form()) {
     case JsonForm::kTime:
-    case JsonForm::kMicroTime: out->Member("format", "date-time").Member("type", "string"); return;
-    case JsonForm::kDuration: out->Member("type", "string"); return;
+    case JsonForm::kMicroTime:
+      out->Member("format", "date-time").Member("type", "string");
+      return;
+    case JsonForm::kDuration:
+      out->Member("type", "string");
+      return;
     case JsonForm::kQuantity:
       if (dialect == Dialect::kV3) {
         out->Key("oneOf").Raw(R"([{"type":"string"},{"type":"number"}])");
@@ -45,30 +51,43 @@ void WriteForm(const MessageSchema& schema, Dialect dialect, JsonWriter* out) {
         out->Member("type", "string");
       }
       return;
-    case JsonForm::kRaw: out->Member("type", "object"); return;
-    case JsonForm::kStrings: out->Key("items").Raw(R"({"type":"string"})").Member("type", "array"); return;
+    case JsonForm::kRaw:
+      out->Member("type", "object");
+      return;
+    case JsonForm::kStrings:
+      out->Key("items").Raw(R"({"type":"string"})").Member("type", "array");
+      return;
     case JsonForm::kObject:
     case JsonForm::kSchemaOrArray:
     case JsonForm::kSchemaOrBool:
-    case JsonForm::kSchemaOrStrings: return;
+    case JsonForm::kSchemaOrStrings:
+      return;
   }
 }
 
 std::pair<std::string_view, std::string_view> TypeAndFormat(ValueType type) {
   switch (type) {
-    case ValueType::kString: return {"string", ""};
-    case ValueType::kBytes: return {"string", "byte"};
-    case ValueType::kBool: return {"boolean", ""};
-    case ValueType::kInt32: return {"integer", "int32"};
-    case ValueType::kInt64: return {"integer", "int64"};
-    case ValueType::kDouble: return {"number", "double"};
-    case ValueType::kMessage: return {"object", ""};
+    case ValueType::kString:
+      return {"string", ""};
+    case ValueType::kBytes:
+      return {"string", "byte"};
+    case ValueType::kBool:
+      return {"boolean", ""};
+    case ValueType::kInt32:
+      return {"integer", "int32"};
+    case ValueType::kInt64:
+      return {"integer", "int64"};
+    case ValueType::kDouble:
+      return {"number", "double"};
+    case ValueType::kMessage:
+      return {"object", ""};
   }
   return {"object", ""};
 }
 
 std::string RefPath(Dialect dialect, std::string_view name) {
-  return std::string(dialect == Dialect::kV2 ? "#/definitions/" : "#/components/schemas/") + std::string(name);
+  return std::string(dialect == Dialect::kV2 ? "#/definitions/" : "#/components/schemas/") +
+         std::string(name);
 }
 
 // The members that say what one value is: a field's, an item's or a map's value.
@@ -90,7 +109,8 @@ void WriteValue(const FieldSchema& field, Dialect dialect, bool defaulted, JsonW
 }
 
 void WriteDefault(const FieldSchema& field, JsonWriter* out) {
-  if (field.default_value.empty() || field.list || field.map || field.type == ValueType::kMessage) return;
+  if (field.default_value.empty() || field.list || field.map || field.type == ValueType::kMessage)
+    return;
   bool text = field.type == ValueType::kString || field.type == ValueType::kBytes;
   if (text) {
     out->Member("default", field.default_value);
@@ -136,7 +156,8 @@ void WriteTypeMeta(JsonWriter* out, std::string_view name, std::string_view doc)
   out->Key(name).Object().Member("description", doc).Member("type", "string").EndObject();
 }
 
-void WriteSchema(const MessageSchema& schema, std::span<const GroupVersionKind> kinds, Dialect dialect, JsonWriter* out) {
+void WriteSchema(const MessageSchema& schema, std::span<const GroupVersionKind> kinds,
+                 Dialect dialect, JsonWriter* out) {
   out->Object();
   out->MemberIfAny("description", api::DocOf(schema.descriptor()));
   if (schema.form() == JsonForm::kObject) {
@@ -168,7 +189,8 @@ void WriteSchema(const MessageSchema& schema, std::span<const GroupVersionKind> 
     out->Member("type", "object");
     if (!kinds.empty()) {
       out->Key("x-kubernetes-group-version-kind").Array();
-      for (const GroupVersionKind& kind : kinds) WriteKind(kind, out);
+      for (const GroupVersionKind& kind : kinds)
+        WriteKind(kind, out);
       out->EndArray();
     }
     if (schema.atomic()) out->Member("x-kubernetes-map-type", "atomic");
@@ -185,7 +207,11 @@ void WriteReference(Dialect dialect, std::string_view openapi_name, JsonWriter* 
 }
 
 void WriteKind(const GroupVersionKind& kind, JsonWriter* out) {
-  out->Object().Member("group", kind.group).Member("kind", kind.kind).Member("version", kind.version).EndObject();
+  out->Object()
+      .Member("group", kind.group)
+      .Member("kind", kind.kind)
+      .Member("version", kind.version)
+      .EndObject();
 }
 
 SchemaSet::SchemaSet(std::span<const ResourceRow> all) {
@@ -193,19 +219,23 @@ SchemaSet::SchemaSet(std::span<const ResourceRow> all) {
   const MessageSchema& event = api::SchemaOf(api::meta::v1::WatchEvent::descriptor());
   const MessageSchema& status = api::SchemaOf(api::meta::v1::Status::descriptor());
   std::set<std::pair<std::string_view, std::string_view>> versions;
-  for (const ResourceRow& row : all) versions.emplace(row.kind->group, row.kind->version);
+  for (const ResourceRow& row : all)
+    versions.emplace(row.kind->group, row.kind->version);
   for (const auto& [group, version] : versions) {
     kinds_[&options].push_back({std::string(group), std::string(version), "DeleteOptions"});
     kinds_[&event].push_back({std::string(group), std::string(version), "WatchEvent"});
   }
   kinds_[&status].push_back({"", "v1", "Status"});
-  for (const MessageSchema* schema : {&options, &event, &status}) Add(*schema);
+  for (const MessageSchema* schema : {&options, &event, &status})
+    Add(*schema);
 }
 
 void SchemaSet::AddResource(const ResourceRow& row) {
   const api::KindInfo& kind = *row.kind;
-  AddKind(kind.prototype, {std::string(kind.group), std::string(kind.version), std::string(kind.kind)});
-  AddKind(kind.list_prototype, {std::string(kind.group), std::string(kind.version), std::string(kind.list_kind)});
+  AddKind(kind.prototype,
+          {std::string(kind.group), std::string(kind.version), std::string(kind.kind)});
+  AddKind(kind.list_prototype,
+          {std::string(kind.group), std::string(kind.version), std::string(kind.list_kind)});
   for (const ResourceRow::Sub& sub : row.subresources)
     if (const api::KindInfo* taken = api::FindKind(sub.group, sub.version, sub.kind);
         taken && !sub.kind.ends_with("Options"))
@@ -238,7 +268,9 @@ void SchemaSet::Write(Dialect dialect, JsonWriter* out) const {
     }
     auto kinds = kinds_.find(schema);
     out->Key(name);
-    WriteSchema(*schema, kinds == kinds_.end() ? std::span<const GroupVersionKind>() : kinds->second, dialect, out);
+    WriteSchema(*schema,
+                kinds == kinds_.end() ? std::span<const GroupVersionKind>() : kinds->second,
+                dialect, out);
   }
 }
 

@@ -23,7 +23,8 @@ struct GroupVersionKind {
 // The schemas that a document names: those of the kinds it is about, and all that they refer to.
 class SchemaSet {
  public:
-  // `all` are the rows of the whole server; they name the group versions that DeleteOptions and the like belong to.
+  // `all` are the rows of the whole server; they name the group versions that DeleteOptions and the
+  // like belong to.
   explicit SchemaSet(std::span<const ResourceRow> all);
 
   // What the resource takes and gives.
@@ -39,13 +40,15 @@ class SchemaSet {
   std::map<const api::MessageSchema*, std::vector<GroupVersionKind>> kinds_;
 };
 
-// Writes a reference to a schema as it stands where a value is described ("$ref", or what takes its place).
+// Writes a reference to a schema as it stands where a value is described ("$ref", or what takes its
+// place).
 void WriteReference(Dialect dialect, std::string_view openapi_name, JsonWriter* out);
 
 void WriteKind(const GroupVersionKind& kind, JsonWriter* out);
 
 inline constexpr std::string_view kPatchSchema = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
 inline constexpr std::string_view kStatusSchema = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
-inline constexpr std::string_view kDeleteOptionsSchema = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+inline constexpr std::string_view kDeleteOptionsSchema =
+    "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 
 }  // namespace gantry::apiserver::openapi

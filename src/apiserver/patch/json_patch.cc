@@ -16,15 +16,16 @@ Status DoesNotApply() {
   return Status(Code::kInvalid, "the server rejected our request due to an error in our request");
 }
 
-// The parts of an RFC 6901 pointer; none for the whole document and for text that does not begin with a slash, both of
-// which Kubernetes refuses.
+// The parts of an RFC 6901 pointer; none for the whole document and for text that does not begin
+// with a slash, both of which Kubernetes refuses.
 std::optional<Path> ParsePointer(const std::string& text) {
   if (text.empty() || text[0] != '/') return std::nullopt;
   Path path;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '/') {
       path.emplace_back();
-    } else if (text[i] == '~' && i + 1 < text.size() && (text[i + 1] == '0' || text[i + 1] == '1')) {
+    } else if (text[i] == '~' && i + 1 < text.size() &&
+               (text[i + 1] == '0' || text[i + 1] == '1')) {
       path.back().push_back(text[++i] == '0' ? '~' : '/');
     } else {
       path.back().push_back(text[i]);
@@ -52,7 +53,8 @@ JsonValue* Child(JsonValue* parent, const std::string& key) {
 
 // Whatever holds the last part of the path.
 JsonValue* Parent(JsonValue* document, const Path& path) {
-  for (size_t i = 0; document && i + 1 < path.size(); ++i) document = Child(document, path[i]);
+  for (size_t i = 0; document && i + 1 < path.size(); ++i)
+    document = Child(document, path[i]);
   return document && (document->is_object() || document->is_array()) ? document : nullptr;
 }
 
@@ -146,8 +148,8 @@ std::string_view GoKind(const JsonValue& value) {
 }
 
 Status WrongType(const JsonValue& value, std::string_view type) {
-  return BadRequest("json: cannot unmarshal " + std::string(GoKind(value)) + " into Go value of type " +
-                    std::string(type));
+  return BadRequest("json: cannot unmarshal " + std::string(GoKind(value)) +
+                    " into Go value of type " + std::string(type));
 }
 
 }  // namespace
@@ -158,11 +160,13 @@ Result<JsonValue> JsonPatch(JsonValue document, std::string_view patch) {
   if (!parsed.is_array()) return WrongType(parsed, "jsonpatch.Patch");
   const JsonValue::Array& operations = parsed.as_array();
   for (const JsonValue& operation : operations)
-    if (!operation.is_object() && !operation.is_null()) return WrongType(operation, "jsonpatch.Operation");
+    if (!operation.is_object() && !operation.is_null())
+      return WrongType(operation, "jsonpatch.Operation");
   if (operations.size() > kMaxJsonPatchOperations)
     return Status(Code::kRequestEntityTooLarge,
                   "Request entity too large: The allowed maximum operations in a JSON patch is " +
-                      std::to_string(kMaxJsonPatchOperations) + ", got " + std::to_string(operations.size()));
+                      std::to_string(kMaxJsonPatchOperations) + ", got " +
+                      std::to_string(operations.size()));
   size_t copied = 0;
   for (const JsonValue& operation : operations)
     if (!ApplyOperation(&document, operation, &copied)) return DoesNotApply();

@@ -27,8 +27,10 @@ void Check(const Case& c, const Result<JsonValue>& result) {
     EXPECT_EQ(result.status().ToString(), c.after) << c.before << " + " << c.patch;
     return;
   }
-  ASSERT_TRUE(c.after.starts_with('{') || c.after.starts_with('[')) << result->ToString() << " for " << c.after;
-  EXPECT_TRUE(*result == Json(c.after)) << c.before << " + " << c.patch << " = " << result->ToString();
+  ASSERT_TRUE(c.after.starts_with('{') || c.after.starts_with('['))
+      << result->ToString() << " for " << c.after;
+  EXPECT_TRUE(*result == Json(c.after))
+      << c.before << " + " << c.patch << " = " << result->ToString();
 }
 
 constexpr std::string_view kRejected =
@@ -46,13 +48,17 @@ TEST(JsonPatch, Operations) {
       {R"({"a":[1,2,3]})", R"([{"op":"remove","path":"/a/1"}])", R"({"a":[1,3]})"},
       {R"({"a":[1,2,3]})", R"([{"op":"remove","path":"/a/-1"}])", R"({"a":[1,2]})"},
       {R"({"a":1})", R"([{"op":"remove","path":"/b"}])", kRejected},
-      {R"({"a":{"b~/c":1}})", R"([{"op":"replace","path":"/a/b~0~1c","value":2}])", R"({"a":{"b~/c":2}})"},
+      {R"({"a":{"b~/c":1}})", R"([{"op":"replace","path":"/a/b~0~1c","value":2}])",
+       R"({"a":{"b~/c":2}})"},
       {R"({"a":1})", R"([{"op":"replace","path":"/b","value":2}])", kRejected},
-      {R"({"a":1})", R"([{"op":"test","path":"/a","value":1},{"op":"remove","path":"/a"}])", R"({})"},
-      {R"({"a":1})", R"([{"op":"test","path":"/a","value":2},{"op":"remove","path":"/a"}])", kRejected},
+      {R"({"a":1})", R"([{"op":"test","path":"/a","value":1},{"op":"remove","path":"/a"}])",
+       R"({})"},
+      {R"({"a":1})", R"([{"op":"test","path":"/a","value":2},{"op":"remove","path":"/a"}])",
+       kRejected},
       {R"({"a":1})", R"([{"op":"test","path":"/b","value":null}])", R"({"a":1})"},
       {R"({"a":{"b":1}})", R"([{"op":"move","from":"/a/b","path":"/c"}])", R"({"a":{},"c":1})"},
-      {R"({"a":{"b":1}})", R"([{"op":"copy","from":"/a","path":"/c"}])", R"({"a":{"b":1},"c":{"b":1}})"},
+      {R"({"a":{"b":1}})", R"([{"op":"copy","from":"/a","path":"/c"}])",
+       R"({"a":{"b":1},"c":{"b":1}})"},
       {R"({"a":1})", R"([{"op":"add","path":"","value":{}}])", kRejected},
       {R"({"a":1})", R"([{"op":"jump","path":"/a"}])", kRejected},
       {R"({"a":1})", R"([{"path":"/a"}])", kRejected},
@@ -64,7 +70,8 @@ TEST(JsonPatch, Operations) {
        "BadRequest: json: cannot unmarshal number into Go value of type jsonpatch.Operation"},
       {R"({"a":1})", R"([)", "BadRequest: unexpected end of JSON input"},
   };
-  for (const Case& c : cases) Check(c, JsonPatch(Json(c.before), c.patch));
+  for (const Case& c : cases)
+    Check(c, JsonPatch(Json(c.before), c.patch));
 }
 
 TEST(JsonPatch, Limits) {
@@ -72,7 +79,8 @@ TEST(JsonPatch, Limits) {
   for (size_t i = 0; i <= kMaxJsonPatchOperations; ++i)
     patch += std::string(i ? "," : "") + R"({"op":"test","path":"/a","value":1})";
   EXPECT_EQ(JsonPatch(Json(R"({"a":1})"), patch + "]").status().ToString(),
-            "RequestEntityTooLarge: Request entity too large: The allowed maximum operations in a JSON patch is 10000, "
+            "RequestEntityTooLarge: Request entity too large: The allowed maximum operations in a "
+            "JSON patch is 10000, "
             "got 10001");
 
   // Each copy doubles the document.
@@ -93,11 +101,13 @@ TEST(MergePatch, Rfc7386) {
       {R"({})", R"({"a":{"bb":{"ccc":null}}})", R"({"a":{"bb":{}}})"},
       {R"({"a":1})", R"(["c"])", R"(["c"])"},
   };
-  for (const Case& c : cases) Check(c, MergePatch(Json(c.before), Json(c.patch)));
+  for (const Case& c : cases)
+    Check(c, MergePatch(Json(c.before), Json(c.patch)));
 }
 
 void CheckStrategic(const google::protobuf::Descriptor* type, std::initializer_list<Case> cases) {
-  for (const Case& c : cases) Check(c, StrategicMergePatch(type, Json(c.before), Json(c.patch)));
+  for (const Case& c : cases)
+    Check(c, StrategicMergePatch(type, Json(c.before), Json(c.patch)));
 }
 
 TEST(StrategicMerge, Objects) {
@@ -106,11 +116,13 @@ TEST(StrategicMerge, Objects) {
       {
           {R"({"spec":{"replicas":1,"paused":true}})", R"({"spec":{"replicas":2}})",
            R"({"spec":{"replicas":2,"paused":true}})"},
-          {R"({"metadata":{"labels":{"a":"1","b":"2"}}})", R"({"metadata":{"labels":{"a":null,"c":"3"}}})",
+          {R"({"metadata":{"labels":{"a":"1","b":"2"}}})",
+           R"({"metadata":{"labels":{"a":null,"c":"3"}}})",
            R"({"metadata":{"labels":{"b":"2","c":"3"}}})"},
           {R"({"metadata":{"name":"x"}})", R"({"metadata":{"labels":{"a":null,"c":"3"}}})",
            R"({"metadata":{"name":"x","labels":{"c":"3"}}})"},
-          {R"({"metadata":{"labels":{"a":"1"}}})", R"({"metadata":{"labels":{"$patch":"replace","b":"2"}}})",
+          {R"({"metadata":{"labels":{"a":"1"}}})",
+           R"({"metadata":{"labels":{"$patch":"replace","b":"2"}}})",
            R"({"metadata":{"labels":{"b":"2"}}})"},
           {R"({"metadata":{"labels":{"a":"1"}}})", R"({"metadata":{"labels":{"$patch":"delete"}}})",
            R"({"metadata":{"labels":{}}})"},
@@ -119,9 +131,11 @@ TEST(StrategicMerge, Objects) {
           {R"({"spec":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"maxSurge":1}}}})",
            R"({"spec":{"strategy":{"$retainKeys":["type"],"type":"Recreate"}}})",
            R"({"spec":{"strategy":{"type":"Recreate"}}})"},
-          {R"({"spec":{"strategy":{"type":"Recreate"}}})", R"({"spec":{"strategy":{"$retainKeys":["x"],"type":"y"}}})",
+          {R"({"spec":{"strategy":{"type":"Recreate"}}})",
+           R"({"spec":{"strategy":{"$retainKeys":["x"],"type":"y"}}})",
            "BadRequest: invalid patch format of retainKeys"},
-          {R"({"spec":{"strategy":{"type":"Recreate"}}})", R"({"spec":{"strategy":{"$retainKeys":1}}})",
+          {R"({"spec":{"strategy":{"type":"Recreate"}}})",
+           R"({"spec":{"strategy":{"$retainKeys":1}}})",
            "BadRequest: invalid patch format of retainKeys"},
       });
 }
@@ -138,12 +152,15 @@ TEST(StrategicMerge, ListsOfObjects) {
            R"({"spec":{"containers":[{"name":"a","env":[{"name":"y","value":"3"},{"name":"z","value":"4"}]}]}})",
            R"({"spec":{"containers":[{"name":"a","env":[{"name":"x","value":"1"},{"name":"y","value":"3"},
               {"name":"z","value":"4"}]}]}})"},
-          {R"({"spec":{"containers":[{"name":"a"}]}})", R"({"spec":{"containers":[{"name":"b","image":null}]}})",
+          {R"({"spec":{"containers":[{"name":"a"}]}})",
+           R"({"spec":{"containers":[{"name":"b","image":null}]}})",
            R"({"spec":{"containers":[{"name":"b"},{"name":"a"}]}})"},
           {R"({"spec":{"containers":[{"name":"a"},{"name":"b"}]}})",
-           R"({"spec":{"containers":[{"name":"a","$patch":"delete"}]}})", R"({"spec":{"containers":[{"name":"b"}]}})"},
+           R"({"spec":{"containers":[{"name":"a","$patch":"delete"}]}})",
+           R"({"spec":{"containers":[{"name":"b"}]}})"},
           {R"({"spec":{"containers":[{"name":"a"},{"name":"b"}]}})",
-           R"({"spec":{"containers":[{"name":"c"},{"$patch":"replace"}]}})", R"({"spec":{"containers":[{"name":"c"}]}})"},
+           R"({"spec":{"containers":[{"name":"c"},{"$patch":"replace"}]}})",
+           R"({"spec":{"containers":[{"name":"c"}]}})"},
           {R"({"spec":{"containers":[{"name":"a"},{"name":"b"},{"name":"c"}]}})",
            R"({"spec":{"$setElementOrder/containers":[{"name":"c"},{"name":"a"}],"containers":[{"name":"a","image":"x"}]}})",
            R"({"spec":{"containers":[{"name":"b"},{"name":"c"},{"name":"a","image":"x"}]}})"},
@@ -159,11 +176,13 @@ TEST(StrategicMerge, ListsOfObjects) {
           // A list without a merge key is replaced as a whole.
           {R"({"spec":{"tolerations":[{"key":"a"}]}})", R"({"spec":{"tolerations":[{"key":"b"}]}})",
            R"({"spec":{"tolerations":[{"key":"b"}]}})"},
-          {R"({"spec":{"containers":[{"name":"a"}]}})", R"({"spec":{"containers":[{"image":"i"}]}})",
+          {R"({"spec":{"containers":[{"name":"a"}]}})",
+           R"({"spec":{"containers":[{"image":"i"}]}})",
            ": map: map[image:i] does not contain declared merge key: name"},
           {R"({"spec":{"containers":[{"name":"a"}]}})",
            R"({"spec":{"$setElementOrder/containers":[{"name":"b"}],"containers":[{"name":"a","image":"x"}]}})",
-           ": The order in patch list:\n[map[image:x name:a]]\n doesn't match $setElementOrder list:\n"
+           ": The order in patch list:\n[map[image:x name:a]]\n doesn't match $setElementOrder "
+           "list:\n"
            "[map[name:b]]\n"},
           {R"({"spec":{"containers":[{"name":"a"}]}})", R"({"spec":{"$setElementOrder":[]}})",
            "BadRequest: invalid patch format of setElementOrder list"},
@@ -186,12 +205,15 @@ TEST(StrategicMerge, ListsOfScalars) {
           {R"({"metadata":{"finalizers":["a","b"]}})", R"({"metadata":{"finalizers":["b","c"]}})",
            R"({"metadata":{"finalizers":["a","b","c"]}})"},
           {R"({"metadata":{"finalizers":["a","b","c"]}})",
-           R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["b"]}})", R"({"metadata":{"finalizers":["a","c"]}})"},
-          {R"({"metadata":{}})", R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["b"]}})", R"({"metadata":{}})"},
+           R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["b"]}})",
+           R"({"metadata":{"finalizers":["a","c"]}})"},
+          {R"({"metadata":{}})", R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["b"]}})",
+           R"({"metadata":{}})"},
           {R"({"metadata":{"finalizers":["a","b","c"]}})",
            R"({"metadata":{"$setElementOrder/finalizers":["c","a"],"$deleteFromPrimitiveList/finalizers":["b"]}})",
            R"({"metadata":{"finalizers":["c","a"]}})"},
-          {R"({"metadata":{"finalizers":["a"]}})", R"({"metadata":{"$deleteFromPrimitiveList":["b"]}})",
+          {R"({"metadata":{"finalizers":["a"]}})",
+           R"({"metadata":{"$deleteFromPrimitiveList":["b"]}})",
            "BadRequest: invalid patch format of primitive list"},
           {R"({"spec":{"containers":[{"name":"a","args":["1","2"]}]}})",
            R"({"spec":{"containers":[{"name":"a","args":["3"]}]}})",
@@ -204,9 +226,11 @@ TEST(StrategicMerge, UnknownFieldsAndWrongTypes) {
                  {
                      {R"({"x":{"y":[1]}})", R"({"x":{"y":[2],"z":null}})", R"({"x":{"y":[2]}})"},
                      {R"({"spec":{"containers":[]}})", R"({"spec":"x"})", R"({"spec":"x"})"},
-                     {R"({"spec":"x"})", R"({"spec":{"nodeName":"n","a":null}})", R"({"spec":{"nodeName":"n"}})"},
+                     {R"({"spec":"x"})", R"({"spec":{"nodeName":"n","a":null}})",
+                      R"({"spec":{"nodeName":"n"}})"},
                  });
-  EXPECT_EQ(StrategicMergePatch(api::core::v1::Pod::descriptor(), Json("{}"), Json("[]")).code(), Code::kBadRequest);
+  EXPECT_EQ(StrategicMergePatch(api::core::v1::Pod::descriptor(), Json("{}"), Json("[]")).code(),
+            Code::kBadRequest);
 }
 
 }  // namespace

@@ -37,12 +37,14 @@ std::string GoText(const JsonValue& value) {
   if (value.is_string()) return value.as_string();
   if (value.is_array()) {
     std::string out = "[";
-    for (const JsonValue& item : value.as_array()) out += (out.size() > 1 ? " " : "") + GoText(item);
+    for (const JsonValue& item : value.as_array())
+      out += (out.size() > 1 ? " " : "") + GoText(item);
     return out + "]";
   }
   if (!value.is_object()) return value.ToString();
   std::vector<const JsonValue::Member*> members;
-  for (const auto& member : value.as_object()) members.push_back(&member);
+  for (const auto& member : value.as_object())
+    members.push_back(&member);
   std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->first < b->first; });
   std::string out = "map[";
   for (const auto* member : members)
@@ -51,7 +53,8 @@ std::string GoText(const JsonValue& value) {
 }
 
 Status NoMergeKey(const JsonValue& item, std::string_view key) {
-  return Broken("map: " + GoText(item) + " does not contain declared merge key: " + std::string(key));
+  return Broken("map: " + GoText(item) +
+                " does not contain declared merge key: " + std::string(key));
 }
 Status UnknownDirective(const JsonValue& directive, const JsonValue& item) {
   return Broken("unknown patch type: " + GoText(directive) + " in map: " + GoText(item));
@@ -65,7 +68,8 @@ std::string_view GoKind(const JsonValue& value) {
   return value.is_double() ? "float64" : "<nil>";
 }
 Status WrongKind(std::string_view wanted, const JsonValue& value) {
-  return Broken("expected a " + std::string(wanted) + ", but received a " + std::string(GoKind(value)));
+  return Broken("expected a " + std::string(wanted) + ", but received a " +
+                std::string(GoKind(value)));
 }
 
 bool IsDirectiveName(std::string_view name) {
@@ -74,12 +78,15 @@ bool IsDirectiveName(std::string_view name) {
 }
 
 // "containers" of "$setElementOrder/containers".
-Result<std::string> DirectiveField(std::string_view name, std::string_view prefix, std::string_view error) {
-  if (name.size() <= prefix.size() || name[prefix.size()] != '/') return BadRequest(std::string(error));
+Result<std::string> DirectiveField(std::string_view name, std::string_view prefix,
+                                   std::string_view error) {
+  if (name.size() <= prefix.size() || name[prefix.size()] != '/')
+    return BadRequest(std::string(error));
   return std::string(name.substr(prefix.size() + 1));
 }
 
-// How a member of an object merges; of what the schema does not know, objects merge and lists are replaced.
+// How a member of an object merges; of what the schema does not know, objects merge and lists are
+// replaced.
 struct Rule {
   const MessageSchema* schema = nullptr;
   bool merge = false;
@@ -89,21 +96,26 @@ struct Rule {
 Rule RuleOf(const MessageSchema* schema, std::string_view name) {
   const FieldSchema* field = schema ? schema->Find(name) : nullptr;
   if (!field) return {};
-  // The entries of a map are merged by name, each by the schema of the value; no map of the API has mergeable values.
+  // The entries of a map are merged by name, each by the schema of the value; no map of the API has
+  // mergeable values.
   if (field->map) return {};
   return {field->message, field->patch_merge, field->merge_key};
 }
 
 void DropNulls(JsonValue* value) {
   if (value->is_object()) {
-    std::erase_if(value->as_object(), [](const JsonValue::Member& member) { return member.second.is_null(); });
-    for (auto& [name, member] : value->as_object()) DropNulls(&member);
+    std::erase_if(value->as_object(),
+                  [](const JsonValue::Member& member) { return member.second.is_null(); });
+    for (auto& [name, member] : value->as_object())
+      DropNulls(&member);
   } else if (value->is_array()) {
-    for (JsonValue& item : value->as_array()) DropNulls(&item);
+    for (JsonValue& item : value->as_array())
+      DropNulls(&item);
   }
 }
 
-// Takes all directives out of a value that is new. False where it says of itself that it is to be deleted.
+// Takes all directives out of a value that is new. False where it says of itself that it is to be
+// deleted.
 bool DropDirectives(JsonValue* value) {
   if (value->is_object()) {
     const JsonValue* directive = value->Find(kDirective);
@@ -166,18 +178,21 @@ class Places {
 // Puts `items` into the given order; those that are not in it keep their place at the end.
 Array Sorted(Array items, const Places& order) {
   std::vector<std::pair<size_t, size_t>> places;
-  for (size_t i = 0; i < items.size(); ++i) places.emplace_back(order.Find(items[i]), i);
+  for (size_t i = 0; i < items.size(); ++i)
+    places.emplace_back(order.Find(items[i]), i);
   std::sort(places.begin(), places.end());
   Array out;
-  for (const auto& [place, i] : places) out.push_back(std::move(items[i]));
+  for (const auto& [place, i] : places)
+    out.push_back(std::move(items[i]));
   return out;
 }
 
-// Items that `wanted` lists come in its order, the others in the order they had on the server; where both meet, the
-// order on the server decides.
+// Items that `wanted` lists come in its order, the others in the order they had on the server;
+// where both meet, the order on the server decides.
 Array Ordered(Array merged, const Places& wanted, const Places& server) {
   Array listed, others;
-  for (JsonValue& item : merged) (wanted.Has(item) ? listed : others).push_back(std::move(item));
+  for (JsonValue& item : merged)
+    (wanted.Has(item) ? listed : others).push_back(std::move(item));
   listed = Sorted(std::move(listed), wanted);
   others = Sorted(std::move(others), server);
   Array out;
@@ -188,8 +203,10 @@ Array Ordered(Array merged, const Places& wanted, const Places& server) {
     bool other_first = left != kAbsent && right != kAbsent && left < right;
     out.push_back(std::move(other_first ? others[i++] : listed[j++]));
   }
-  while (i < others.size()) out.push_back(std::move(others[i++]));
-  while (j < listed.size()) out.push_back(std::move(listed[j++]));
+  while (i < others.size())
+    out.push_back(std::move(others[i++]));
+  while (j < listed.size())
+    out.push_back(std::move(listed[j++]));
   return out;
 }
 
@@ -205,7 +222,8 @@ class Merger {
     if (!original.is_object()) original = JsonValue::MakeObject();
     GANTRY_TRY(RetainKeys(&original, &patch));
     GANTRY_TRY(SetOrder(&original, &patch, schema));
-    for (auto& [name, value] : patch.as_object()) GANTRY_TRY(MergeMember(&original, name, std::move(value), schema));
+    for (auto& [name, value] : patch.as_object())
+      GANTRY_TRY(MergeMember(&original, name, std::move(value), schema));
     return original;
   }
 
@@ -220,10 +238,14 @@ class Merger {
       keep.push_back(item.as_string());
     }
     patch->Erase(kRetainKeys);
-    auto kept = [&](const std::string& name) { return std::find(keep.begin(), keep.end(), name) != keep.end(); };
+    auto kept = [&](const std::string& name) {
+      return std::find(keep.begin(), keep.end(), name) != keep.end();
+    };
     for (const auto& [name, value] : patch->as_object())
-      if (!value.is_null() && !IsDirectiveName(name) && !kept(name)) return BadRequest(std::string(kBadRetainKeys));
-    std::erase_if(original->as_object(), [&](const JsonValue::Member& member) { return !kept(member.first); });
+      if (!value.is_null() && !IsDirectiveName(name) && !kept(name))
+        return BadRequest(std::string(kBadRetainKeys));
+    std::erase_if(original->as_object(),
+                  [&](const JsonValue::Member& member) { return !kept(member.first); });
     return {};
   }
 
@@ -255,8 +277,10 @@ class Merger {
       }
       if (in_patch) patch->Erase(field);
       if (!rule.key.empty())
-        for (const Array* list : {&merged.as_array(), &order.as_array()}) GANTRY_TRY(CheckKeys(*list, rule.key));
-      (*original)[field] = JsonValue(Ordered(std::move(merged.as_array()), Places(order.as_array(), rule.key), server));
+        for (const Array* list : {&merged.as_array(), &order.as_array()})
+          GANTRY_TRY(CheckKeys(*list, rule.key));
+      (*original)[field] = JsonValue(
+          Ordered(std::move(merged.as_array()), Places(order.as_array(), rule.key), server));
     }
     return {};
   }
@@ -285,13 +309,15 @@ class Merger {
         }
       }
       if (identity)
-        return Broken("The order in patch list:\n" + GoText(JsonValue(items)) + "\n doesn't match " +
-                      std::string(kSetOrder) + " list:\n" + GoText(JsonValue(order)) + "\n");
+        return Broken("The order in patch list:\n" + GoText(JsonValue(items)) +
+                      "\n doesn't match " + std::string(kSetOrder) + " list:\n" +
+                      GoText(JsonValue(order)) + "\n");
     }
     return {};
   }
 
-  Status MergeMember(JsonValue* original, const std::string& name, JsonValue value, const MessageSchema* schema) {
+  Status MergeMember(JsonValue* original, const std::string& name, JsonValue value,
+                     const MessageSchema* schema) {
     bool delete_list = name.starts_with(kDeleteFromList);
     std::string field = name;
     if (delete_list) {
@@ -323,11 +349,14 @@ class Merger {
     return {};
   }
 
-  Result<JsonValue> MergeList(JsonValue original, JsonValue patch, const Rule& rule, bool delete_list) {
+  Result<JsonValue> MergeList(JsonValue original, JsonValue patch, const Rule& rule,
+                              bool delete_list) {
     if (!rule.merge && !delete_list) return patch;
     Array& server = original.as_array();
     Array& items = patch.as_array();
-    const JsonValue* sample = !server.empty() ? &server.front() : !items.empty() ? &items.front() : nullptr;
+    const JsonValue* sample = !server.empty()  ? &server.front()
+                              : !items.empty() ? &items.front()
+                                               : nullptr;
     if (!sample) return original;
     for (const Array* list : {&server, &items})
       for (const JsonValue& item : *list) {
@@ -402,7 +431,8 @@ class Merger {
 Result<JsonValue> StrategicMergePatch(const google::protobuf::Descriptor* type, JsonValue document,
                                       const JsonValue& patch) {
   if (!patch.is_object())
-    return BadRequest("json: cannot unmarshal " + std::string(patch.is_array() ? "array" : "value") +
+    return BadRequest("json: cannot unmarshal " +
+                      std::string(patch.is_array() ? "array" : "value") +
                       " into Go value of type map[string]interface {}");
   return Merger().MergeObject(std::move(document), patch, &api::SchemaOf(type));
 }

@@ -26,7 +26,10 @@ std::string ParamKindText(bool set, const admission::ParamKind& kind) {
 constexpr Column kParamKind = Text("ParamKind", "Kind of the objects that hold parameters");
 
 constexpr Column kValidatingPolicy[] = {
-    kName, Number("Validations", "How many rules it has"), kParamKind, kAge,
+    kName,
+    Number("Validations", "How many rules it has"),
+    kParamKind,
+    kAge,
 };
 void ValidatingPolicyRow(const admission::ValidatingAdmissionPolicy& object, Cells& cells) {
   cells.Add(object.metadata().name());
@@ -36,7 +39,10 @@ void ValidatingPolicyRow(const admission::ValidatingAdmissionPolicy& object, Cel
 }
 
 constexpr Column kMutatingPolicy[] = {
-    kName, Number("Mutations", "How many changes it makes"), kParamKind, kAge,
+    kName,
+    Number("Mutations", "How many changes it makes"),
+    kParamKind,
+    kAge,
 };
 void MutatingPolicyRow(const admission::MutatingAdmissionPolicy& object, Cells& cells) {
   cells.Add(object.metadata().name());

@@ -21,7 +21,9 @@ std::string AgeOfTime(const T& time, WallTime now) {
 }  // namespace
 
 std::string AgeOf(const api::meta::v1::Time& time, WallTime now) { return AgeOfTime(time, now); }
-std::string AgeOf(const api::meta::v1::MicroTime& time, WallTime now) { return AgeOfTime(time, now); }
+std::string AgeOf(const api::meta::v1::MicroTime& time, WallTime now) {
+  return AgeOfTime(time, now);
+}
 
 std::string FirstThree(const Strings& parts, size_t count) {
   Strings shown(parts.begin(), parts.begin() + std::min(parts.size(), kShown));
@@ -33,7 +35,8 @@ std::string FirstThree(const Strings& parts, size_t count) {
 std::string LabelText(const google::protobuf::Map<std::string, std::string>& labels) {
   if (labels.empty()) return std::string(kNone);
   Strings parts;
-  for (const auto& [key, value] : labels) parts.push_back(key + "=" + value);
+  for (const auto& [key, value] : labels)
+    parts.push_back(key + "=" + value);
   std::sort(parts.begin(), parts.end());
   return Join(parts, ",");
 }
@@ -47,13 +50,15 @@ std::string SelectorText(const api::meta::v1::LabelSelector& selector) {
 
 std::string ContainerNames(const api::core::v1::PodTemplateSpec& pod_template) {
   Strings names;
-  for (const auto& container : pod_template.spec().containers()) names.push_back(container.name());
+  for (const auto& container : pod_template.spec().containers())
+    names.push_back(container.name());
   return Join(names, ",");
 }
 
 std::string ContainerImages(const api::core::v1::PodTemplateSpec& pod_template) {
   Strings images;
-  for (const auto& container : pod_template.spec().containers()) images.push_back(container.image());
+  for (const auto& container : pod_template.spec().containers())
+    images.push_back(container.image());
   return Join(images, ",");
 }
 

@@ -52,7 +52,8 @@ std::string FirstThree(const Strings& parts, size_t count);
 
 // "a=1,b=2" sorted by key; "<none>" where there are none.
 std::string LabelText(const google::protobuf::Map<std::string, std::string>& labels);
-// The selector as text; "<none>" for one that matches everything, "<error>" for one that is not valid.
+// The selector as text; "<none>" for one that matches everything, "<error>" for one that is not
+// valid.
 std::string SelectorText(const api::meta::v1::LabelSelector& selector);
 
 std::string ContainerNames(const api::core::v1::PodTemplateSpec& pod_template);
@@ -67,7 +68,8 @@ std::string LowerCase(std::string_view text);
 
 // The condition of a type; null where there is none.
 template <class Conditions>
-auto FindCondition(const Conditions& conditions, std::string_view type) -> decltype(&*conditions.begin()) {
+auto FindCondition(const Conditions& conditions, std::string_view type)
+    -> decltype(&*conditions.begin()) {
   for (const auto& condition : conditions)
     if (condition.type() == type) return &condition;
   return nullptr;

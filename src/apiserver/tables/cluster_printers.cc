@@ -133,7 +133,8 @@ constexpr Column kFlowSchema[] = {
     Text("MissingPL", "Whether the priority level does not exist"),
 };
 void FlowSchemaRow(const flow::FlowSchema& object, Cells& cells) {
-  const flow::FlowSchemaCondition* dangling = FindCondition(object.status().conditions(), "Dangling");
+  const flow::FlowSchemaCondition* dangling =
+      FindCondition(object.status().conditions(), "Dangling");
   cells.Add(object.metadata().name());
   cells.Add(object.spec().priority_level_configuration().name());
   cells.Add(object.spec().matching_precedence());

@@ -31,7 +31,8 @@ std::string NodeRoles(const core::Node& node) {
   constexpr std::string_view kPrefix = "node-role.kubernetes.io/";
   std::set<std::string> roles;
   for (const auto& [key, value] : node.metadata().labels()) {
-    if (key.starts_with(kPrefix) && key.size() > kPrefix.size()) roles.insert(key.substr(kPrefix.size()));
+    if (key.starts_with(kPrefix) && key.size() > kPrefix.size())
+      roles.insert(key.substr(kPrefix.size()));
     if (key == "kubernetes.io/role" && !value.empty()) roles.insert(value);
   }
   return roles.empty() ? std::string(kNone) : Join(roles, ",");
@@ -69,7 +70,9 @@ void NodeRow(const core::Node& node, Cells& cells) {
 }
 
 constexpr Column kNamespace[] = {
-    kName, Text("Status", "Whether the namespace is in use or goes away"), kAge,
+    kName,
+    Text("Status", "Whether the namespace is in use or goes away"),
+    kAge,
 };
 void NamespaceRow(const core::Namespace& object, Cells& cells) {
   cells.Add(object.metadata().name());
@@ -85,7 +88,10 @@ void ConfigMapRow(const core::ConfigMap& object, Cells& cells) {
 }
 
 constexpr Column kSecret[] = {
-    kName, Text("Type", "What the secret is for"), Text("Data", "How many entries it has"), kAge,
+    kName,
+    Text("Type", "What the secret is for"),
+    Text("Data", "How many entries it has"),
+    kAge,
 };
 void SecretRow(const core::Secret& object, Cells& cells) {
   cells.Add(object.metadata().name());
@@ -108,7 +114,8 @@ constexpr Column kResourceQuota[] = {
 };
 void ResourceQuotaRow(const core::ResourceQuota& object, Cells& cells) {
   std::map<std::string, std::string> hard;
-  for (const auto& [name, quantity] : object.status().hard()) hard.emplace(name, quantity.string());
+  for (const auto& [name, quantity] : object.status().hard())
+    hard.emplace(name, quantity.string());
   Strings requests, limits;
   for (const auto& [name, amount] : hard) {
     auto used = object.status().used().find(name);
@@ -169,7 +176,8 @@ struct EventParts {
 template <class Event>
 void EventCells(const Event& event, const EventParts& parts, Cells& cells) {
   bool timed = api::ToWallTime(parts.first) != WallTime{};
-  std::string first = timed ? AgeOf(parts.first, cells.now()) : AgeOf(event.event_time(), cells.now());
+  std::string first =
+      timed ? AgeOf(parts.first, cells.now()) : AgeOf(event.event_time(), cells.now());
   std::string last = AgeOf(parts.last, cells.now());
   if (api::ToWallTime(parts.last) == WallTime{}) last = first;
   int64_t count = parts.count == 0 ? 1 : parts.count;
@@ -201,8 +209,8 @@ void EventRow(const core::Event& event, Cells& cells) {
 }
 void NewEventRow(const events::Event& event, Cells& cells) {
   EventCells(event,
-             {event.regarding(), event.deprecated_source(), event.reporting_controller(), event.note(),
-              event.deprecated_first_timestamp(), event.deprecated_last_timestamp(),
+             {event.regarding(), event.deprecated_source(), event.reporting_controller(),
+              event.note(), event.deprecated_first_timestamp(), event.deprecated_last_timestamp(),
               event.deprecated_count()},
              cells);
 }

@@ -67,7 +67,9 @@ void ServiceRow(const core::Service& service, Cells& cells) {
 }
 
 constexpr Column kEndpoints[] = {
-    kName, Text("Endpoints", "Addresses that answer for the service"), kAge,
+    kName,
+    Text("Endpoints", "Addresses that answer for the service"),
+    kAge,
 };
 void EndpointsRow(const core::Endpoints& object, Cells& cells) {
   Strings shown;
@@ -136,8 +138,9 @@ std::string HostsText(const networking::Ingress& ingress) {
 }
 void IngressRow(const networking::Ingress& ingress, Cells& cells) {
   cells.Add(ingress.metadata().name());
-  cells.Add(ingress.spec().has_ingress_class_name() ? std::string_view(ingress.spec().ingress_class_name())
-                                                    : kNone);
+  cells.Add(ingress.spec().has_ingress_class_name()
+                ? std::string_view(ingress.spec().ingress_class_name())
+                : kNone);
   cells.Add(HostsText(ingress));
   cells.Add(Join(LoadBalancerAddresses(ingress.status().load_balancer()), ","));
   cells.Add(ingress.spec().tls().empty() ? "80" : "80, 443");
@@ -153,7 +156,8 @@ constexpr Column kIngressClass[] = {
 void IngressClassRow(const networking::IngressClass& object, Cells& cells) {
   std::string name = object.metadata().name();
   auto found = object.metadata().annotations().find("ingressclass.kubernetes.io/is-default-class");
-  if (found != object.metadata().annotations().end() && found->second == "true") name += " (default)";
+  if (found != object.metadata().annotations().end() && found->second == "true")
+    name += " (default)";
   std::string parameters(kNone);
   if (object.spec().has_parameters()) {
     const networking::IngressClassParametersReference& reference = object.spec().parameters();
@@ -168,7 +172,9 @@ void IngressClassRow(const networking::IngressClass& object, Cells& cells) {
 }
 
 constexpr Column kNetworkPolicy[] = {
-    kName, Text("Pod-Selector", "Which pods the policy is for"), kAge,
+    kName,
+    Text("Pod-Selector", "Which pods the policy is for"),
+    kAge,
 };
 void NetworkPolicyRow(const networking::NetworkPolicy& object, Cells& cells) {
   cells.Add(object.metadata().name());
@@ -177,7 +183,9 @@ void NetworkPolicyRow(const networking::NetworkPolicy& object, Cells& cells) {
 }
 
 constexpr Column kServiceCidr[] = {
-    kName, Text("CIDRs", "Ranges that service addresses are taken from"), kAge,
+    kName,
+    Text("CIDRs", "Ranges that service addresses are taken from"),
+    kAge,
 };
 void ServiceCidrRow(const networking::ServiceCIDR& object, Cells& cells) {
   cells.Add(object.metadata().name());
@@ -187,7 +195,8 @@ void ServiceCidrRow(const networking::ServiceCIDR& object, Cells& cells) {
 
 // The row has a cell more than there are columns, as Kubernetes sends it.
 constexpr Column kIpAddress[] = {
-    kName, Text("ParentRef", "Object that uses the address"),
+    kName,
+    Text("ParentRef", "Object that uses the address"),
 };
 void IpAddressRow(const networking::IPAddress& object, Cells& cells) {
   std::string parent(kNone);

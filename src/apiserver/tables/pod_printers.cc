@@ -34,8 +34,8 @@ std::string ExitText(const core::ContainerStateTerminated& terminated) {
   return "ExitCode:" + std::to_string(terminated.exit_code());
 }
 
-// Goes over the init containers up to the one that the pod waits for, and says whether there is one. `sidecar_*`
-// receive what counts of the restartable ones after initialization.
+// Goes over the init containers up to the one that the pod waits for, and says whether there is
+// one. `sidecar_*` receive what counts of the restartable ones after initialization.
 bool SummarizeInit(const core::Pod& pod, const std::set<std::string>& sidecars, PodSummary* summary,
                    int64_t* sidecar_restarts, WallTime* sidecar_last) {
   const auto& statuses = pod.status().init_container_statuses();

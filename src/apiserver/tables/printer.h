@@ -35,7 +35,8 @@ constexpr Column Flag(std::string_view name, std::string_view description) {
 constexpr Column Wide(std::string_view name, std::string_view description) {
   return {name, "string", "", description, 1};
 }
-inline constexpr Column kName{"Name", "string", "name", "Name, unique among the objects of the kind in a namespace", 0};
+inline constexpr Column kName{"Name", "string", "name",
+                              "Name, unique among the objects of the kind in a namespace", 0};
 inline constexpr Column kAge{"Age", "string", "", "Time since the object was created", 0};
 
 // Receives the cells of one row, in the order of the columns.

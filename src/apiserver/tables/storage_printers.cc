@@ -15,7 +15,8 @@ namespace core = api::core::v1;
 namespace storage = api::storage::v1;
 
 constexpr Column kClassName = Text("StorageClass", "Class that the volume comes from");
-constexpr Column kAttributesClass = Text("VolumeAttributesClass", "Class of the volume's attributes");
+constexpr Column kAttributesClass =
+    Text("VolumeAttributesClass", "Class of the volume's attributes");
 constexpr Column kVolumeMode = Wide("VolumeMode", "File system or bare block device");
 constexpr Column kCapacity = Text("Capacity", "Size of the volume");
 constexpr Column kAccessModes = Text("Access Modes", "How the volume may be mounted");
@@ -59,8 +60,9 @@ std::string_view PhaseText(const T& object) {
 
 template <class Spec>
 std::string_view AttributesClassText(const Spec& spec) {
-  return spec.has_volume_attributes_class_name() ? std::string_view(spec.volume_attributes_class_name())
-                                                 : kUnset;
+  return spec.has_volume_attributes_class_name()
+             ? std::string_view(spec.volume_attributes_class_name())
+             : kUnset;
 }
 
 template <class Spec>
@@ -147,7 +149,8 @@ void StorageClassRow(const storage::StorageClass& object, Cells& cells) {
   cells.Age(object.metadata());
 }
 
-constexpr Column kAttributesClasses[] = {kName, Text("DriverName", "Driver that the class is for"), kAge};
+constexpr Column kAttributesClasses[] = {kName, Text("DriverName", "Driver that the class is for"),
+                                         kAge};
 void AttributesClassRow(const storage::VolumeAttributesClass& object, Cells& cells) {
   cells.Add(object.metadata().name());
   cells.Add(object.driver_name());
@@ -191,7 +194,8 @@ constexpr Column kCsiDriver[] = {
 void CsiDriverRow(const storage::CSIDriver& object, Cells& cells) {
   const storage::CSIDriverSpec& spec = object.spec();
   Strings audiences;
-  for (const storage::TokenRequest& request : spec.token_requests()) audiences.push_back(request.audience());
+  for (const storage::TokenRequest& request : spec.token_requests())
+    audiences.push_back(request.audience());
   cells.Add(object.metadata().name());
   cells.Add(spec.has_attach_required() ? spec.attach_required() : true);
   cells.Add(spec.pod_info_on_mount());

@@ -34,7 +34,9 @@ void Cells::Add(bool value) {
   out_->append(value ? "true" : "false");
 }
 
-void Cells::Age(const api::meta::v1::ObjectMeta& meta) { Add(AgeOf(meta.creation_timestamp(), now_)); }
+void Cells::Age(const api::meta::v1::ObjectMeta& meta) {
+  Add(AgeOf(meta.creation_timestamp(), now_));
+}
 
 void Cells::Completed(std::string_view reason, std::string_view message) {
   completed_reason_ = reason;
@@ -58,10 +60,11 @@ constexpr Column kDefaultColumns[] = {
 const Printer* FindPrinter(const google::protobuf::Descriptor* type) {
   static const auto* printers = [] {
     auto* all = new std::unordered_map<const google::protobuf::Descriptor*, const Printer*>;
-    for (auto family : {tables::AdmissionPrinters(), tables::ClusterPrinters(), tables::CorePrinters(),
-                        tables::NetworkPrinters(), tables::PodPrinters(), tables::StoragePrinters(),
-                        tables::WorkloadPrinters()})
-      for (const Printer& printer : family) all->emplace(printer.type, &printer);
+    for (auto family : {tables::AdmissionPrinters(), tables::ClusterPrinters(),
+                        tables::CorePrinters(), tables::NetworkPrinters(), tables::PodPrinters(),
+                        tables::StoragePrinters(), tables::WorkloadPrinters()})
+      for (const Printer& printer : family)
+        all->emplace(printer.type, &printer);
     return all;
   }();
   auto found = printers->find(type);
@@ -87,8 +90,8 @@ void AppendColumns(std::span<const Column> columns, std::string* out) {
   out->push_back(']');
 }
 
-void AppendListMeta(int64_t revision, std::string_view continue_token, std::optional<int64_t> remaining,
-                    std::string* out) {
+void AppendListMeta(int64_t revision, std::string_view continue_token,
+                    std::optional<int64_t> remaining, std::string* out) {
   const char* separator = "";
   out->append("\"metadata\":{");
   if (revision > 0) {
@@ -131,8 +134,8 @@ void AppendConditions(const Cells& cells, std::string* out) {
   out->append("}]");
 }
 
-void AppendRow(const Printer* printer, const api::Object& object, const TableOptions& options, WallTime now,
-               std::string* out) {
+void AppendRow(const Printer* printer, const api::Object& object, const TableOptions& options,
+               WallTime now, std::string* out) {
   out->append("{\"cells\":[");
   Cells cells(now, out);
   if (printer) {
@@ -145,18 +148,25 @@ void AppendRow(const Printer* printer, const api::Object& object, const TableOpt
   AppendConditions(cells, out);
   out->append(",\"object\":");
   switch (options.include) {
-    case TableOptions::Include::kNone: out->append("null"); break;
-    case TableOptions::Include::kMetadata: AppendPartialMetadata(object, out); break;
-    case TableOptions::Include::kObject: out->append(*object.json()); break;
+    case TableOptions::Include::kNone:
+      out->append("null");
+      break;
+    case TableOptions::Include::kMetadata:
+      AppendPartialMetadata(object, out);
+      break;
+    case TableOptions::Include::kObject:
+      out->append(*object.json());
+      break;
   }
   out->push_back('}');
 }
 
 }  // namespace
 
-void AppendTable(const api::KindInfo& kind, std::span<const api::ObjectPtr> objects, int64_t revision,
-                 std::string_view continue_token, std::optional<int64_t> remaining,
-                 const TableOptions& options, WallTime now, std::string* out) {
+void AppendTable(const api::KindInfo& kind, std::span<const api::ObjectPtr> objects,
+                 int64_t revision, std::string_view continue_token,
+                 std::optional<int64_t> remaining, const TableOptions& options, WallTime now,
+                 std::string* out) {
   const google::protobuf::Message* prototype =
       objects.empty() ? kind.prototype : objects.front()->kind().prototype;
   const Printer* printer = prototype ? FindPrinter(prototype->GetDescriptor()) : nullptr;
@@ -168,8 +178,8 @@ void AppendTable(const api::KindInfo& kind, std::span<const api::ObjectPtr> obje
     });
     objects = sorted;
   }
-  AppendHead(printer ? printer->columns : std::span<const Column>(kDefaultColumns), revision, continue_token,
-             remaining, options, out);
+  AppendHead(printer ? printer->columns : std::span<const Column>(kDefaultColumns), revision,
+             continue_token, remaining, options, out);
   for (const api::ObjectPtr& object : objects) {
     if (out->back() != '[') out->push_back(',');
     AppendRow(printer, *object, options, now, out);
@@ -177,10 +187,11 @@ void AppendTable(const api::KindInfo& kind, std::span<const api::ObjectPtr> obje
   out->append("]}");
 }
 
-void AppendTable(const google::protobuf::Message& message, int64_t revision, const TableOptions& options,
-                 WallTime now, std::string* out) {
+void AppendTable(const google::protobuf::Message& message, int64_t revision,
+                 const TableOptions& options, WallTime now, std::string* out) {
   const Printer* printer = FindPrinter(message.GetDescriptor());
-  AppendHead(printer ? printer->columns : std::span<const Column>(), revision, "", std::nullopt, options, out);
+  AppendHead(printer ? printer->columns : std::span<const Column>(), revision, "", std::nullopt,
+             options, out);
   out->append("{\"cells\":[");
   Cells cells(now, out);
   if (printer) printer->row(message, cells);

@@ -70,14 +70,17 @@ TEST(Tables, CellsOfEveryKind) {
        "web|2/3|#3|#1|5m|a,b|i:1,j|app=web"},
       {"apps", "replicasets",
        R"({"metadata":{"name":"web-1"},"spec":{"replicas":3,"selector":{}},"status":{"replicas":2,"readyReplicas":1}})",
-       "Name|Desired|Current|Ready|Age|Containers|Images|Selector", "web-1|#3|#2|#1|<unknown>|||<none>"},
+       "Name|Desired|Current|Ready|Age|Containers|Images|Selector",
+       "web-1|#3|#2|#1|<unknown>|||<none>"},
       {"apps", "daemonsets",
        R"({"metadata":{"name":"d","creationTimestamp":"2024-05-10T11:59:59Z"},"spec":{"selector":{"matchLabels":{"a":"b"}},
            "template":{"spec":{"nodeSelector":{"z":"1","disk":"ssd"}}}},"status":{"desiredNumberScheduled":5,
            "currentNumberScheduled":4,"numberReady":3,"updatedNumberScheduled":2,"numberAvailable":1}})",
-       "Name|Desired|Current|Ready|Up-to-date|Available|Node Selector|Age|Containers|Images|Selector",
+       "Name|Desired|Current|Ready|Up-to-date|Available|Node "
+       "Selector|Age|Containers|Images|Selector",
        "d|#5|#4|#3|#2|#1|disk=ssd,z=1|1s|||a=b"},
-      {"apps", "statefulsets", R"({"metadata":{"name":"s"},"spec":{"replicas":2},"status":{"readyReplicas":1}})",
+      {"apps", "statefulsets",
+       R"({"metadata":{"name":"s"},"spec":{"replicas":2},"status":{"readyReplicas":1}})",
        "Name|Ready|Age|Containers|Images", "s|1/2|<unknown>||"},
       {"apps", "controllerrevisions",
        R"({"metadata":{"name":"r","ownerReferences":[{"apiVersion":"apps/v1","kind":"DaemonSet","name":"d",
@@ -110,7 +113,8 @@ TEST(Tables, CellsOfEveryKind) {
            "loadBalancer":{"ingress":[{"hostname":"z.example"},{"ip":"1.2.3.4"},{"ip":"1.2.3.4"}]}}})",
        "Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector",
        "lb|LoadBalancer|<none>|1.2.3.4,z.example,9.9.9.9|<none>|<unknown>|<none>"},
-      {"", "services", R"({"metadata":{"name":"lb"},"spec":{"type":"LoadBalancer","clusterIPs":["None"]}})",
+      {"", "services",
+       R"({"metadata":{"name":"lb"},"spec":{"type":"LoadBalancer","clusterIPs":["None"]}})",
        "Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector",
        "lb|LoadBalancer|None|<pending>|<none>|<unknown>|<none>"},
       {"", "nodes",
@@ -119,15 +123,19 @@ TEST(Tables, CellsOfEveryKind) {
            {"type":"Ready","status":"True"}],"addresses":[{"type":"Hostname","address":"n1"},
            {"type":"InternalIP","address":"10.0.0.1"}],"nodeInfo":{"kubeletVersion":"v1.36.2","kernelVersion":"6.1",
            "architecture":"amd64","containerRuntimeVersion":"crun://1.8"}}})",
-       "Name|Status|Roles|Age|Version|Internal-IP|External-IP|OS-Image|Kernel-Version|Container-Runtime",
-       "n1|Ready,SchedulingDisabled|edge,worker|<unknown>|v1.36.2|10.0.0.1|<none>|<unknown>|6.1 (amd64)|crun://1.8"},
-      {"", "namespaces", R"({"metadata":{"name":"x"},"status":{"phase":"Active"}})", "Name|Status|Age",
-       "x|Active|<unknown>"},
-      {"", "configmaps", R"({"metadata":{"name":"c"},"data":{"a":"1","b":"2"},"binaryData":{"c":"AA=="}})",
+       "Name|Status|Roles|Age|Version|Internal-IP|External-IP|OS-Image|Kernel-Version|Container-"
+       "Runtime",
+       "n1|Ready,SchedulingDisabled|edge,worker|<unknown>|v1.36.2|10.0.0.1|<none>|<unknown>|6.1 "
+       "(amd64)|crun://1.8"},
+      {"", "namespaces", R"({"metadata":{"name":"x"},"status":{"phase":"Active"}})",
+       "Name|Status|Age", "x|Active|<unknown>"},
+      {"", "configmaps",
+       R"({"metadata":{"name":"c"},"data":{"a":"1","b":"2"},"binaryData":{"c":"AA=="}})",
        "Name|Data|Age", "c|#3|<unknown>"},
-      {"", "secrets", R"({"metadata":{"name":"s"},"type":"Opaque","data":{"a":"AA=="}})", "Name|Type|Data|Age",
-       "s|Opaque|#1|<unknown>"},
-      {"", "serviceaccounts", R"({"metadata":{"name":"default"}})", "Name|Age", "default|<unknown>"},
+      {"", "secrets", R"({"metadata":{"name":"s"},"type":"Opaque","data":{"a":"AA=="}})",
+       "Name|Type|Data|Age", "s|Opaque|#1|<unknown>"},
+      {"", "serviceaccounts", R"({"metadata":{"name":"default"}})", "Name|Age",
+       "default|<unknown>"},
       {"", "resourcequotas",
        R"({"metadata":{"name":"q"},"status":{"hard":{"pods":"5","limits.cpu":"2","cpu":"1"},"used":{"pods":"3"}}})",
        "Name|Request|Limit|Age", "q|cpu: 0/1, pods: 3/5|limits.cpu: 0/2|<unknown>"},
@@ -188,10 +196,13 @@ TEST(Tables, CellsOfEveryKind) {
       {"certificates.k8s.io", "certificatesigningrequests",
        R"({"metadata":{"name":"c"},"spec":{"request":"AA==","signerName":"s","username":"u","expirationSeconds":3600,
            "usages":["client auth"]},"status":{"conditions":[{"type":"Approved","status":"True"}],"certificate":"AA=="}})",
-       "Name|Age|SignerName|Requestor|RequestedDuration|Condition", "c|<unknown>|s|u|60m|Approved,Issued"},
-      {"coordination.k8s.io", "leases", R"({"metadata":{"name":"l"},"spec":{"holderIdentity":"me"}})",
-       "Name|Holder|Age", "l|me|<unknown>"},
-      {"scheduling.k8s.io", "priorityclasses", R"({"metadata":{"name":"p"},"value":10,"preemptionPolicy":"Never"})",
+       "Name|Age|SignerName|Requestor|RequestedDuration|Condition",
+       "c|<unknown>|s|u|60m|Approved,Issued"},
+      {"coordination.k8s.io", "leases",
+       R"({"metadata":{"name":"l"},"spec":{"holderIdentity":"me"}})", "Name|Holder|Age",
+       "l|me|<unknown>"},
+      {"scheduling.k8s.io", "priorityclasses",
+       R"({"metadata":{"name":"p"},"value":10,"preemptionPolicy":"Never"})",
        "Name|Value|Global-Default|Age|PreemptionPolicy", "p|#10|#false|<unknown>|Never"},
   };
   for (const Case& c : cases) {
@@ -207,7 +218,8 @@ TEST(Tables, PodStatus) {
     std::string_view what, json, expected;
   };
   const PodCase cases[] = {
-      {"pending", R"({"spec":{"containers":[{"name":"a"}]},"status":{"phase":"Pending"}})", "0/1|Pending|0"},
+      {"pending", R"({"spec":{"containers":[{"name":"a"}]},"status":{"phase":"Pending"}})",
+       "0/1|Pending|0"},
       {"gated",
        R"({"spec":{"containers":[{"name":"a"}]},"status":{"phase":"Pending","conditions":[
            {"type":"PodScheduled","status":"False","reason":"SchedulingGated"}]}})",
@@ -269,7 +281,8 @@ TEST(Tables, PodStatus) {
        R"({"spec":{"containers":[{"name":"a"}]},"status":{"phase":"Failed","containerStatuses":[{"name":"a",
            "state":{"terminated":{"exitCode":137,"signal":9}}}]}})",
        "0/1|Signal:9|0"},
-      {"evicted", R"({"spec":{"containers":[{"name":"a"}]},"status":{"phase":"Failed","reason":"Evicted"}})",
+      {"evicted",
+       R"({"spec":{"containers":[{"name":"a"}]},"status":{"phase":"Failed","reason":"Evicted"}})",
        "0/1|Evicted|0"},
       {"terminating",
        R"({"metadata":{"deletionTimestamp":"2024-05-10T11:00:00Z"},"spec":{"containers":[{"name":"a"}]},
@@ -287,10 +300,12 @@ TEST(Tables, PodStatus) {
 }
 
 TEST(Tables, PodWideColumnsAndCompletedRow) {
-  JsonValue table = Table(Object("", "pods", R"({"metadata":{"name":"p","creationTimestamp":"2024-05-01T12:00:00Z"},
+  JsonValue table = Table(
+      Object("", "pods", R"({"metadata":{"name":"p","creationTimestamp":"2024-05-01T12:00:00Z"},
       "spec":{"nodeName":"n1","containers":[{"name":"a"}],"readinessGates":[{"conditionType":"x"},{"conditionType":"y"}]},
       "status":{"phase":"Succeeded","podIPs":[{"ip":"10.42.0.3"}],"conditions":[{"type":"y","status":"True"}]}})"));
-  EXPECT_EQ(Columns(table), "Name|Ready|Status|Restarts|Age|IP|Node|Nominated Node|Readiness Gates");
+  EXPECT_EQ(Columns(table),
+            "Name|Ready|Status|Restarts|Age|IP|Node|Nominated Node|Readiness Gates");
   EXPECT_EQ(Row(table), "p|0/1|Succeeded|0|9d|10.42.0.3|n1|<none>|1/2");
   EXPECT_EQ(table.Find("rows")->as_array()[0].Find("conditions")->ToString(),
             R"([{"type":"Completed","status":"True","reason":"Succeeded",)"
@@ -299,9 +314,14 @@ TEST(Tables, PodWideColumnsAndCompletedRow) {
 
 TEST(Tables, RowObject) {
   api::ObjectPtr object =
-      Object("", "configmaps", R"({"metadata":{"name":"c","namespace":"n","resourceVersion":"5"},"data":{"a":"b"}})");
+      Object("", "configmaps",
+             R"({"metadata":{"name":"c","namespace":"n","resourceVersion":"5"},"data":{"a":"b"}})");
   auto row_object = [&](TableOptions::Include include) {
-    return Table(object, TableOptions(false, include)).Find("rows")->as_array()[0].Find("object")->ToString();
+    return Table(object, TableOptions(false, include))
+        .Find("rows")
+        ->as_array()[0]
+        .Find("object")
+        ->ToString();
   };
   EXPECT_EQ(row_object(TableOptions::Include::kNone), "null");
   EXPECT_EQ(row_object(TableOptions::Include::kMetadata),
@@ -315,9 +335,11 @@ TEST(Tables, RowObject) {
 TEST(Tables, Head) {
   std::string out;
   const api::KindInfo& kind = *api::FindResource("", "v1", "configmaps");
-  AppendTable(kind, {}, 12, "tok", 30, TableOptions(true, TableOptions::Include::kNone), kNow, &out);
-  EXPECT_EQ(out, R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"12",)"
-                 R"("continue":"tok","remainingItemCount":30},"columnDefinitions":null,"rows":[]})");
+  AppendTable(kind, {}, 12, "tok", 30, TableOptions(true, TableOptions::Include::kNone), kNow,
+              &out);
+  EXPECT_EQ(out,
+            R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"12",)"
+            R"("continue":"tok","remainingItemCount":30},"columnDefinitions":null,"rows":[]})");
   out.clear();
   AppendTable(kind, {}, 0, "", std::nullopt, TableOptions(), kNow, &out);
   EXPECT_EQ(Columns(*JsonValue::Parse(out)), "Name|Data|Age");

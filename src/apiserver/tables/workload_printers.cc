@@ -60,8 +60,8 @@ void DeploymentRow(const apps::Deployment& object, Cells& cells) {
   cells.Add(selector.ok() ? selector->ToString() : std::string("<invalid>"));
 }
 
-constexpr Column kReplicaSet[] = {kName,  kDesired,    kCurrent, kReady,
-                                  kAge,   kContainers, kImages,  kSelector};
+constexpr Column kReplicaSet[] = {kName, kDesired,    kCurrent, kReady,
+                                  kAge,  kContainers, kImages,  kSelector};
 void ReplicaSetRow(const apps::ReplicaSet& object, Cells& cells) {
   cells.Add(object.metadata().name());
   cells.Add(object.spec().replicas());
@@ -84,7 +84,8 @@ void ReplicationControllerRow(const core::ReplicationController& object, Cells& 
 }
 
 constexpr Column kStatefulSet[] = {
-    kName, Text("Ready", "Pods that are ready, and how many are wanted"), kAge, kContainers, kImages,
+    kName,   Text("Ready", "Pods that are ready, and how many are wanted"), kAge, kContainers,
+    kImages,
 };
 void StatefulSetRow(const apps::StatefulSet& object, Cells& cells) {
   cells.Add(object.metadata().name());
@@ -122,8 +123,10 @@ void DaemonSetRow(const apps::DaemonSet& object, Cells& cells) {
 }
 
 constexpr Column kControllerRevision[] = {
-    kName, Text("Controller", "Object that the revision belongs to"),
-    Text("Revision", "Number of the revision"), kAge,
+    kName,
+    Text("Controller", "Object that the revision belongs to"),
+    Text("Revision", "Number of the revision"),
+    kAge,
 };
 void ControllerRevisionRow(const apps::ControllerRevision& object, Cells& cells) {
   std::string controller(kNone);
@@ -170,12 +173,14 @@ void JobRow(const batch::Job& job, Cells& cells) {
     completions += std::to_string(job.spec().completions());
   } else {
     completions += "1";
-    if (job.spec().parallelism() > 1) completions += " of " + std::to_string(job.spec().parallelism());
+    if (job.spec().parallelism() > 1)
+      completions += " of " + std::to_string(job.spec().parallelism());
   }
   std::string duration;
   if (job.status().has_start_time()) {
-    WallTime end = job.status().has_completion_time() ? api::ToWallTime(job.status().completion_time())
-                                                      : cells.now();
+    WallTime end = job.status().has_completion_time()
+                       ? api::ToWallTime(job.status().completion_time())
+                       : cells.now();
     duration = api::HumanDuration(end - api::ToWallTime(job.status().start_time()));
   }
   cells.Add(job.metadata().name());
@@ -266,23 +271,28 @@ std::string ResourceTarget(const Spec& spec, const Metric* status) {
   } else {
     if (status && status->current().has_average_utilization())
       current = std::to_string(status->current().average_utilization()) + "%";
-    if (target.has_average_utilization()) wanted = std::to_string(target.average_utilization()) + "%";
+    if (target.has_average_utilization())
+      wanted = std::to_string(target.average_utilization()) + "%";
   }
   return spec.name() + ": " + current + "/" + wanted;
 }
 
-std::string MetricText(const autoscaling::MetricSpec& spec, const autoscaling::MetricStatus* status) {
+std::string MetricText(const autoscaling::MetricSpec& spec,
+                       const autoscaling::MetricStatus* status) {
   if (spec.type() == "External")
-    return ValueTarget(spec.external(), status && status->has_external() ? &status->external() : nullptr);
+    return ValueTarget(spec.external(),
+                       status && status->has_external() ? &status->external() : nullptr);
   if (spec.type() == "Object")
     return ValueTarget(spec.object(), status && status->has_object() ? &status->object() : nullptr);
   if (spec.type() == "Pods") {
     std::string_view current = kUnknown;
-    if (status && status->has_pods()) current = OrElse(status->pods().current().average_value().string(), "0");
+    if (status && status->has_pods())
+      current = OrElse(status->pods().current().average_value().string(), "0");
     return std::string(current) + "/" + spec.pods().target().average_value().string();
   }
   if (spec.type() == "Resource")
-    return ResourceTarget(spec.resource(), status && status->has_resource() ? &status->resource() : nullptr);
+    return ResourceTarget(spec.resource(),
+                          status && status->has_resource() ? &status->resource() : nullptr);
   if (spec.type() == "ContainerResource")
     return ResourceTarget(spec.container_resource(), status && status->has_container_resource()
                                                          ? &status->container_resource()

@@ -1,6 +1,7 @@
 #include "net/bridge_network.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <cerrno>

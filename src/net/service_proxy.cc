@@ -1,5 +1,7 @@
 #include "net/service_proxy.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 
 #include "api/core/v1/service.pb.h"

@@ -138,6 +138,17 @@ TEST_F(ServiceProxyTest, APodReachesItselfThroughItsService) {
   EXPECT_EQ(Eventually(&a_, "10.43.0.5", 80, Answered).text, "a 10.42.0.1");
 }
 
+TEST_F(ServiceProxyTest, TheHostItselfMayBeTheEndpoint) {
+  // As for the API server: the endpoint is the node's own address.
+  TestServer api(nullptr, "api", 6443);
+  const std::vector<TestPort> https = {{"https", 443, 6443, "TCP", 30443}};
+  Put(MakeService("kubernetes", "10.43.0.1", https), https, {{"192.168.77.1"}});
+  EXPECT_EQ(Eventually(&c_, "10.43.0.1", 443, Answered).text, "api 10.42.0.4");
+  EXPECT_EQ(Ask("10.43.0.1", 443).text.substr(0, 3), "api");
+  EXPECT_EQ(Ask("127.0.0.1", 30443).text.substr(0, 3), "api");
+  EXPECT_EQ(AskFrom(host_.outside(), "192.168.77.1", 30443).text.substr(0, 3), "api");
+}
+
 TEST_F(ServiceProxyTest, RefusesWithoutEndpointsAtOnce) {
   Put(MakeService("web", "10.43.0.5", web_node_port_), web_node_port_, {});
   const TestPort udp{"dns", 53, 5353, "UDP", 0};

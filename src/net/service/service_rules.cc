@@ -1,5 +1,7 @@
 #include "net/service/service_rules.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <cstring>
 #include <iterator>

@@ -195,6 +195,9 @@ void AddAdmission(ApiServer::Parts& parts) {
   chain.Add(DefaultTolerationSeconds());
   chain.Add(PriorityAdmission(parts.registry));
   chain.Add(NodeRestriction(parts.registry));
+  chain.Add(PodSecurity(parts.registry));
+  chain.Add(CertificateAdmission(parts.authorizer));
+  chain.Add(RbacEscalation(parts.registry, parts.rbac, parts.authorizer));
 }
 
 void AddPaths(ApiServer::Parts& parts) {

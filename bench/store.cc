@@ -1,4 +1,5 @@
-// What the store and the watch cache cost. Prints one line of JSON per figure. Usage: store [FOLDER for the database]
+// What the store and the watch cache cost. Prints one line of JSON per figure. Usage: store [FOLDER
+// for the database]
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,7 +28,8 @@ void Print(const char* name, double value, const char* unit) {
 double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
+  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2),
+                   values.end());
   return values[values.size() / 2];
 }
 
@@ -42,13 +44,15 @@ Task<> CommitMany(store::Store& store, std::string prefix, int count, store::Byt
   }
 }
 
-double Commits(RealEnv& env, store::Store& store, int writers, int each, size_t bytes, const char* tag) {
+double Commits(RealEnv& env, store::Store& store, int writers, int each, size_t bytes,
+               const char* tag) {
   auto value = std::make_shared<const std::string>(bytes, 'v');
   Gate gate;
   const SteadyTime start = env.Steady();
   for (int i = 0; i < writers; ++i) {
     Spawn(env.executor(), gate, "writer",
-          CommitMany(store, "/registry/" + std::string(tag) + "/" + std::to_string(i) + "/", each, value));
+          CommitMany(store, "/registry/" + std::string(tag) + "/" + std::to_string(i) + "/", each,
+                     value));
   }
   env.RunToEnd(gate.Close(env));
   return writers * each / Seconds(env.Steady() - start);
@@ -68,7 +72,8 @@ void BenchSqlite(RealEnv& env, const std::string& folder) {
   Print("store_create_empty_ms", Median(cold), "ms");
   Print("store_open_empty_ms", Median(warm), "ms");
 
-  std::unique_ptr<store::Store> store = *OpenSqliteStore(env, store::SqliteOptions(folder + "/state.db"));
+  std::unique_ptr<store::Store> store =
+      *OpenSqliteStore(env, store::SqliteOptions(folder + "/state.db"));
   const double alone = Commits(env, *store, 1, 2000, 300, "alone");
   Print("store_commit_alone_us", 1e6 / alone, "us");
   Print("store_commits_64_writers_per_s", Commits(env, *store, 64, 1500, 300, "small"), "1/s");
@@ -92,7 +97,8 @@ Task<> PutPod(store::Store& store, std::string name, int version, int64_t& revis
   auto pod = std::make_unique<api::core::v1::Pod>();
   pod->mutable_metadata()->set_namespace_("default");
   pod->mutable_metadata()->set_name(std::move(name));
-  (*pod->mutable_metadata()->mutable_annotations())["v"] = std::to_string(version) + std::string(1500, 'x');
+  (*pod->mutable_metadata()->mutable_annotations())["v"] =
+      std::to_string(version) + std::string(1500, 'x');
   std::vector<store::Write> writes(1);
   writes[0].object = api::Object::FromMessage(api::KindOf<api::core::v1::Pod>(), std::move(pod));
   writes[0].key = writes[0].object->Key();
@@ -100,16 +106,19 @@ Task<> PutPod(store::Store& store, std::string name, int version, int64_t& revis
   revision = (co_await store.Commit(std::move(writes)))->revision;
 }
 
-Task<> Follow(Env& env, std::unique_ptr<store::CacheWatch> watch, CancelToken stop, std::atomic<int>& seen) {
+Task<> Follow(Env& env, std::unique_ptr<store::CacheWatch> watch, CancelToken stop,
+              std::atomic<int>& seen) {
   while (true) {
-    Result<std::vector<store::WatchItem>> items = co_await watch->Next(stop, env.Steady() + std::chrono::seconds(60));
+    Result<std::vector<store::WatchItem>> items =
+        co_await watch->Next(stop, env.Steady() + std::chrono::seconds(60));
     if (!items.ok()) co_return;
     seen += static_cast<int>(items->size());
   }
 }
 
 Task<> WaitUntil(Env& env, std::atomic<int>& seen, int wanted) {
-  while (seen.load() < wanted) co_await SleepFor(env, std::chrono::microseconds(200));
+  while (seen.load() < wanted)
+    co_await SleepFor(env, std::chrono::microseconds(200));
 }
 
 Task<> StartCaches(store::WatchCaches& caches) {
@@ -133,10 +142,12 @@ void BenchCache(RealEnv& env) {
   std::atomic<int> seen = 0;
   const size_t before = ResidentBytes();
   for (int i = 0; i < kWatchers; ++i) {
-    Spawn(env.executor(), gate, "watcher", Follow(env, *pods.Watch(store::Selection(), revision, false), stop.token(), seen));
+    Spawn(env.executor(), gate, "watcher",
+          Follow(env, *pods.Watch(store::Selection(), revision, false), stop.token(), seen));
   }
   env.RunToEnd(Pause(env));
-  Print("cache_idle_watcher_kb", static_cast<double>(ResidentBytes() - before) / kWatchers / 1024, "KiB");
+  Print("cache_idle_watcher_kb", static_cast<double>(ResidentBytes() - before) / kWatchers / 1024,
+        "KiB");
   std::vector<double> times;
   for (int round = 1; round <= 11; ++round) {
     const SteadyTime start = env.Steady();
@@ -148,11 +159,14 @@ void BenchCache(RealEnv& env) {
   stop.Cancel();
   env.RunToEnd(gate.Close(env));
 
-  for (int i = 0; i < 10'000; ++i) env.RunToEnd(PutPod(*store, "pod-" + std::to_string(i), i, revision));
+  for (int i = 0; i < 10'000; ++i)
+    env.RunToEnd(PutPod(*store, "pod-" + std::to_string(i), i, revision));
   const SteadyTime start = env.Steady();
   size_t listed = 0;
-  for (int i = 0; i < 100; ++i) listed += pods.List(store::Selection()).objects.size();
-  Print("cache_list_ns_per_object", Seconds(env.Steady() - start) * 1e9 / static_cast<double>(listed), "ns");
+  for (int i = 0; i < 100; ++i)
+    listed += pods.List(store::Selection()).objects.size();
+  Print("cache_list_ns_per_object",
+        Seconds(env.Steady() - start) * 1e9 / static_cast<double>(listed), "ns");
   env.RunToEnd(caches.Stop());
   env.RunToEnd(store->Stop());
 }
@@ -161,8 +175,9 @@ void BenchCache(RealEnv& env) {
 }  // namespace gantry
 
 int main(int argc, char** argv) {
-  std::string folder = (argc > 1 ? std::string(argv[1]) : std::filesystem::temp_directory_path().string()) +
-                       "/gantry-bench-XXXXXX";
+  std::string folder =
+      (argc > 1 ? std::string(argv[1]) : std::filesystem::temp_directory_path().string()) +
+      "/gantry-bench-XXXXXX";
   if (mkdtemp(folder.data()) == nullptr) return 1;
   {
     gantry::RealEnv env(2);

@@ -12,7 +12,8 @@ Duration ReflectorBackoff::Next() {
   const bool anew = base_ == Duration::zero() || now - last_ > kQuiet;
   base_ = anew ? kFirst : std::min(base_ * 2, kLongest);
   last_ = now;
-  return base_ + Duration(static_cast<int64_t>(RandomBelow(env_, static_cast<uint64_t>(base_.count()))));
+  return base_ +
+         Duration(static_cast<int64_t>(RandomBelow(env_, static_cast<uint64_t>(base_.count()))));
 }
 
 }  // namespace gantry::client

@@ -17,8 +17,9 @@ constexpr double kTokensPerSecond = 1.0 / 300;
 
 std::string SpamKey(const api::core::v1::Event& event) {
   const auto& object = event.involved_object();
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", event.source().component(), event.source().host(), object.kind(),
-                     object.namespace_(), object.name(), object.uid(), object.api_version());
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", event.source().component(),
+                     event.source().host(), object.kind(), object.namespace_(), object.name(),
+                     object.uid(), object.api_version());
 }
 
 std::string AlikeKey(const api::core::v1::Event& event) {
@@ -26,7 +27,8 @@ std::string AlikeKey(const api::core::v1::Event& event) {
 }
 
 std::string EqualKey(const api::core::v1::Event& event) {
-  return fmt::format("{}\n{}\n{}", AlikeKey(event), event.involved_object().field_path(), event.message());
+  return fmt::format("{}\n{}\n{}", AlikeKey(event), event.involved_object().field_path(),
+                     event.message());
 }
 
 }  // namespace
@@ -73,7 +75,8 @@ bool EventCorrelator::Correlate(api::core::v1::Event* event, SteadyTime now, Wal
 
   Bucket& bucket = buckets_[SpamKey(*event)];
   const double elapsed = std::chrono::duration<double>(now - bucket.last).count();
-  bucket.tokens = bucket.used ? std::min(kBurst, bucket.tokens + elapsed * kTokensPerSecond) : kBurst;
+  bucket.tokens =
+      bucket.used ? std::min(kBurst, bucket.tokens + elapsed * kTokensPerSecond) : kBurst;
   bucket.used = true;
   bucket.last = now;
   if (bucket.tokens < 1) return false;

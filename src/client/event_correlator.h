@@ -15,14 +15,15 @@ class Event;
 
 namespace gantry::client {
 
-// Decides what becomes of an event, by client-go's rules: one that is equal to an earlier one raises that one's count; more than 10 that
-// differ only in the message, within 10 minutes, become one "(combined from similar events)"; a source and object with more
-// than 25 events at a stretch, refilled by one in 300 s, is cut off. Remembers the last 4096 of each.
-// Threading: one caller at a time.
+// Decides what becomes of an event, by client-go's rules: one that is equal to an earlier one
+// raises that one's count; more than 10 that differ only in the message, within 10 minutes, become
+// one "(combined from similar events)"; a source and object with more than 25 events at a stretch,
+// refilled by one in 300 s, is cut off. Remembers the last 4096 of each. Threading: one caller at a
+// time.
 class EventCorrelator {
  public:
-  // Changes `event` to what should be written: count > 1 means that the event of its name is to be updated.
-  // False: drop it.
+  // Changes `event` to what should be written: count > 1 means that the event of its name is to be
+  // updated. False: drop it.
   bool Correlate(api::core::v1::Event* event, SteadyTime now, WallTime wall);
 
  private:

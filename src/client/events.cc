@@ -24,7 +24,8 @@ constexpr Duration kPause = std::chrono::seconds(10);
 api::core::v1::Event MakeEvent(const api::Object& about, WallTime now) {
   api::core::v1::Event event;
   const std::string ns = about.ns().empty() ? "default" : about.ns();
-  event.mutable_metadata()->set_name(fmt::format("{}.{:x}", about.name(), now.time_since_epoch().count()));
+  event.mutable_metadata()->set_name(
+      fmt::format("{}.{:x}", about.name(), now.time_since_epoch().count()));
   event.mutable_metadata()->set_namespace_(ns);
   api::core::v1::ObjectReference& object = *event.mutable_involved_object();
   object.set_kind(std::string(about.kind().kind));
@@ -50,8 +51,8 @@ std::string RepeatPatch(const api::core::v1::Event& event) {
   patch["count"] = int64_t{event.count()};
   patch["lastTimestamp"] =
       fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
-                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), time.hours().count(),
-                  time.minutes().count(), time.seconds().count());
+                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                  time.hours().count(), time.minutes().count(), time.seconds().count());
   patch["message"] = event.message();
   return patch.ToString();
 }
@@ -75,7 +76,11 @@ bool Rejected(Code code) {
 
 struct EventRecorder::State {
   State(Env& env, Client& client, std::string component, std::string host)
-      : env(env), client(client), component(std::move(component)), host(std::move(host)), strand(env.MakeStrand()) {}
+      : env(env),
+        client(client),
+        component(std::move(component)),
+        host(std::move(host)),
+        strand(env.MakeStrand()) {}
 
   Task<> WriteAll() {
     while (!stop.token().cancelled()) {
@@ -99,13 +104,14 @@ struct EventRecorder::State {
       Status status = co_await Send(event);
       if (status.ok()) co_return;
       if (Rejected(status.code()) || attempt == kTries) {
-        log::Debug("client", "event dropped", {{"event", event.metadata().name()}, {"error", status.ToString()}});
+        log::Debug("client", "event dropped",
+                   {{"event", event.metadata().name()}, {"error", status.ToString()}});
         co_return;
       }
       // The first pause is random, so that many recorders do not come back together.
-      const Duration pause =
-          attempt == 1 ? Duration(static_cast<int64_t>(RandomBelow(env, static_cast<uint64_t>(kPause.count()))))
-                       : kPause;
+      const Duration pause = attempt == 1 ? Duration(static_cast<int64_t>(RandomBelow(
+                                                env, static_cast<uint64_t>(kPause.count()))))
+                                          : kPause;
       if (co_await SleepFor(env, pause, stop.token()) == Wake::kCanceled) co_return;
     }
   }
@@ -113,15 +119,16 @@ struct EventRecorder::State {
   Task<Status> Send(const api::core::v1::Event& event) {
     const api::KindInfo& kind = api::KindOf<api::core::v1::Event>();
     if (event.count() > 1) {
-      Result<api::ObjectPtr> patched =
-          co_await client.Patch(kind, event.metadata().namespace_(), event.metadata().name(), std::string(),
-                                PatchType::kMerge, RepeatPatch(event), WriteOptions());
+      Result<api::ObjectPtr> patched = co_await client.Patch(
+          kind, event.metadata().namespace_(), event.metadata().name(), std::string(),
+          PatchType::kMerge, RepeatPatch(event), WriteOptions());
       if (patched.code() != Code::kNotFound) co_return patched.status();
     }
-    std::unique_ptr<google::protobuf::Message> message = std::make_unique<api::core::v1::Event>(event);
+    std::unique_ptr<google::protobuf::Message> message =
+        std::make_unique<api::core::v1::Event>(event);
     Result<api::ObjectPtr> created =
-        co_await client.Create(kind, event.metadata().namespace_(), event.metadata().name(), std::string(),
-                               std::move(message), WriteOptions());
+        co_await client.Create(kind, event.metadata().namespace_(), event.metadata().name(),
+                               std::string(), std::move(message), WriteOptions());
     co_return created.status();
   }
 
@@ -151,8 +158,8 @@ EventRecorder::EventRecorder(Env& env, Client& client, std::string component, st
     : state_(std::make_shared<State>(env, client, std::move(component), std::move(host))) {}
 EventRecorder::~EventRecorder() = default;
 
-void EventRecorder::Record(const api::ObjectPtr& about, std::string type, std::string reason, std::string message,
-                           std::string field_path) {
+void EventRecorder::Record(const api::ObjectPtr& about, std::string type, std::string reason,
+                           std::string message, std::string field_path) {
   api::core::v1::Event event = MakeEvent(*about, state_->NextTime());
   if (!field_path.empty()) event.mutable_involved_object()->set_field_path(std::move(field_path));
   event.set_type(std::move(type));

@@ -93,16 +93,20 @@ TEST_F(EventsTest, ManyThatDifferInTheMessageOnlyAreCombined) {
 }
 
 TEST_F(EventsTest, AFloodIsCutOffAfter25AndLetsOneThroughIn300Seconds) {
-  for (int i = 0; i < 40; ++i) Record("message", "Reason" + std::to_string(i));
+  for (int i = 0; i < 40; ++i)
+    Record("message", "Reason" + std::to_string(i));
   EXPECT_THAT(client.All<Event>(), SizeIs(25));
   env.Advance(std::chrono::seconds(301));
-  for (int i = 0; i < 5; ++i) Record("message", "Later" + std::to_string(i));
+  for (int i = 0; i < 5; ++i)
+    Record("message", "Later" + std::to_string(i));
   EXPECT_THAT(client.All<Event>(), SizeIs(26));
 }
 
 TEST_F(EventsTest, AnOutageOnlyDelays) {
   bool down = true;
-  client.SetFault([&](const FakeClient::Call&) { return down ? Unavailable("connection refused") : Status::Ok(); });
+  client.SetFault([&](const FakeClient::Call&) {
+    return down ? Unavailable("connection refused") : Status::Ok();
+  });
   Record("hello");
   env.Advance(std::chrono::seconds(25));
   EXPECT_THAT(client.All<Event>(), SizeIs(0));

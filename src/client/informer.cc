@@ -20,7 +20,8 @@ struct InformerSet::State {
   std::vector<InformerImpl*> All() {
     absl::MutexLock lock(&mutex);
     std::vector<InformerImpl*> all;
-    for (auto& [key, informer] : informers) all.push_back(informer.get());
+    for (auto& [key, informer] : informers)
+      all.push_back(informer.get());
     return all;
   }
 
@@ -62,12 +63,14 @@ void InformerSet::Start() {
     absl::MutexLock lock(&state_->mutex);
     state_->started = true;
   }
-  for (InformerImpl* informer : state_->All()) informer->Start();
+  for (InformerImpl* informer : state_->All())
+    informer->Start();
 }
 
 Task<Status> InformerSet::WaitForSync(CancelToken cancel) {
   std::vector<InformerImpl*> all = state_->All();
-  for (InformerImpl* informer : all) GANTRY_CO_TRY(co_await informer->WaitForSync(cancel));
+  for (InformerImpl* informer : all)
+    GANTRY_CO_TRY(co_await informer->WaitForSync(cancel));
   co_return Status::Ok();
 }
 
@@ -77,7 +80,8 @@ Task<> InformerSet::Stop() {
     state_->stopped = true;
   }
   std::vector<InformerImpl*> all = state_->All();
-  for (InformerImpl* informer : all) co_await informer->Stop();
+  for (InformerImpl* informer : all)
+    co_await informer->Stop();
 }
 
 }  // namespace gantry::client

@@ -10,8 +10,8 @@ namespace {
 constexpr int64_t kPageSize = 500;
 
 bool ConnectionProblem(Code code) {
-  return code == Code::kUnavailable || code == Code::kServiceUnavailable || code == Code::kTooManyRequests ||
-         code == Code::kTimeout || code == Code::kServerTimeout;
+  return code == Code::kUnavailable || code == Code::kServiceUnavailable ||
+         code == Code::kTooManyRequests || code == Code::kTimeout || code == Code::kServerTimeout;
 }
 
 }  // namespace
@@ -39,7 +39,8 @@ void InformerImpl::AddHandler(Handler handler) {
 
 Task<> InformerImpl::AddLate(Handler handler) {
   std::vector<api::ObjectPtr> objects = List({});
-  for (const api::ObjectPtr& object : objects) handler(nullptr, object);
+  for (const api::ObjectPtr& object : objects)
+    handler(nullptr, object);
   absl::MutexLock lock(&mutex_);
   auto handlers = std::make_shared<Handlers>(*handlers_);
   handlers->on_change.push_back(std::move(handler));
@@ -61,7 +62,8 @@ void InformerImpl::AddIndex(std::string name, IndexFunction function) {
   Index& index = it->second;
   index.function = std::move(function);
   for (const api::ObjectPtr& object : objects_) {
-    for (std::string& value : index.function(*object)) index.values[std::move(value)].insert(object);
+    for (std::string& value : index.function(*object))
+      index.values[std::move(value)].insert(object);
   }
 }
 
@@ -75,13 +77,15 @@ std::vector<api::ObjectPtr> InformerImpl::List(std::string_view ns) const {
   absl::ReaderMutexLock lock(&mutex_);
   if (ns.empty()) return std::vector<api::ObjectPtr>(objects_.begin(), objects_.end());
   std::vector<api::ObjectPtr> found;
-  for (auto it = objects_.lower_bound(Name(ns, "")); it != objects_.end() && (*it)->ns() == ns; ++it) {
+  for (auto it = objects_.lower_bound(Name(ns, "")); it != objects_.end() && (*it)->ns() == ns;
+       ++it) {
     found.push_back(*it);
   }
   return found;
 }
 
-std::vector<api::ObjectPtr> InformerImpl::ByIndex(std::string_view index, std::string_view value) const {
+std::vector<api::ObjectPtr> InformerImpl::ByIndex(std::string_view index,
+                                                  std::string_view value) const {
   absl::ReaderMutexLock lock(&mutex_);
   auto it = indexes_.find(index);
   if (it == indexes_.end()) return {};
@@ -99,7 +103,8 @@ Task<Status> InformerImpl::WaitForSync(CancelToken cancel) {
   }
   while (!synced()) {
     if (co_await waiter->Wait(env_, cancel) == Wake::kCanceled) {
-      co_return Canceled("waiting for the first list of " + kind_.GroupResource() + " was cancelled");
+      co_return Canceled("waiting for the first list of " + kind_.GroupResource() +
+                         " was cancelled");
     }
   }
   co_return Status::Ok();
@@ -135,7 +140,8 @@ Task<> InformerImpl::Run() {
       listed = status.ok() || ConnectionProblem(status.code());
     }
     if (status.ok() || stop.cancelled()) continue;
-    log::Debug("client", "informer tries again", {{"kind", kind_.GroupResource()}, {"error", status.ToString()}});
+    log::Debug("client", "informer tries again",
+               {{"kind", kind_.GroupResource()}, {"error", status.ToString()}});
     co_await SleepFor(env_, backoff_.Next(), stop);
   }
 }
@@ -212,7 +218,8 @@ void InformerImpl::Replace(std::vector<api::ObjectPtr> objects, int64_t revision
     for (const api::ObjectPtr& after : listed) {
       if (!objects_.contains(after)) changes.push_back(Change{nullptr, after});
     }
-    for (const Change& change : changes) Put(change);
+    for (const Change& change : changes)
+      Put(change);
     waiters.swap(sync_waiters_);
   }
   Tell(changes, revision);
@@ -222,7 +229,8 @@ void InformerImpl::Replace(std::vector<api::ObjectPtr> objects, int64_t revision
     waiters.insert(waiters.end(), sync_waiters_.begin(), sync_waiters_.end());
     sync_waiters_.clear();
   }
-  for (const auto& waiter : waiters) waiter->Notify();
+  for (const auto& waiter : waiters)
+    waiter->Notify();
 }
 
 void InformerImpl::ApplyEvents(const std::vector<WatchEvent>& events) {
@@ -254,7 +262,8 @@ void InformerImpl::Tell(const std::vector<Change>& changes, int64_t revision) {
     handlers = handlers_;
   }
   for (const Change& change : changes) {
-    for (const Handler& handler : handlers->on_change) handler(change.before, change.after);
+    for (const Handler& handler : handlers->on_change)
+      handler(change.before, change.after);
   }
   if (revision <= this->revision()) return;
   revision_.store(revision, std::memory_order_release);
@@ -263,7 +272,8 @@ void InformerImpl::Tell(const std::vector<Change>& changes, int64_t revision) {
     absl::ReaderMutexLock lock(&mutex_);
     handlers = handlers_;
   }
-  for (const ProgressHandler& handler : handlers->on_progress) handler(revision);
+  for (const ProgressHandler& handler : handlers->on_progress)
+    handler(revision);
 }
 
 }  // namespace gantry::client

@@ -16,8 +16,8 @@
 
 namespace gantry::client {
 
-// Lists, then watches, and keeps the view. Threading: Run and all that changes the view are on `strand_`; reads come from
-// any thread.
+// Lists, then watches, and keeps the view. Threading: Run and all that changes the view are on
+// `strand_`; reads come from any thread.
 class InformerImpl final : public Informer {
  public:
   InformerImpl(Env& env, Client& client, const api::KindInfo& kind, ListOptions options);
@@ -27,7 +27,8 @@ class InformerImpl final : public Informer {
   void AddIndex(std::string name, IndexFunction function) override;
   api::ObjectPtr Get(std::string_view ns, std::string_view name) const override;
   std::vector<api::ObjectPtr> List(std::string_view ns) const override;
-  std::vector<api::ObjectPtr> ByIndex(std::string_view index, std::string_view value) const override;
+  std::vector<api::ObjectPtr> ByIndex(std::string_view index,
+                                      std::string_view value) const override;
   bool synced() const override { return synced_.load(std::memory_order_acquire); }
   int64_t revision() const override { return revision_.load(std::memory_order_acquire); }
   Task<Status> WaitForSync(CancelToken cancel) override;

@@ -36,7 +36,8 @@ struct InformerTest : ::testing::Test {
   Informer::Handler Listener() {
     return [this](const api::ObjectPtr& before, const api::ObjectPtr& after) {
       const api::ObjectPtr& any = after ? after : before;
-      heard.push_back(any->ns() + "/" + any->name() + ": " + ValueOf(before) + ">" + ValueOf(after));
+      heard.push_back(any->ns() + "/" + any->name() + ": " + ValueOf(before) + ">" +
+                      ValueOf(after));
       // The view shows the change already.
       const api::ObjectPtr shown = informer.Get(any->ns(), any->name());
       EXPECT_EQ(shown != nullptr, after != nullptr);
@@ -117,7 +118,9 @@ TEST_F(InformerTest, TheFirstListIsTriedUntilItSucceeds) {
   });
   set.Start();
   Status synced = InternalError("not run");
-  auto wait = [](InformerSet& set, Status& status) -> Task<> { status = co_await set.WaitForSync(CancelToken()); };
+  auto wait = [](InformerSet& set, Status& status) -> Task<> {
+    status = co_await set.WaitForSync(CancelToken());
+  };
   env.RunToEnd(wait(set, synced));
   EXPECT_TRUE(synced.ok());
   EXPECT_EQ(tries, 4);
@@ -140,7 +143,8 @@ TEST_F(InformerTest, IndexesFollowTheObjects) {
   EXPECT_EQ(informer.ByIndex("value", "2").size(), 1u);
   EXPECT_THAT(informer.ByIndex("no such index", "2"), IsEmpty());
   // An index that comes late is filled from what is there.
-  informer.AddIndex("late", [](const api::Object& object) { return std::vector<std::string>{object.ns()}; });
+  informer.AddIndex(
+      "late", [](const api::Object& object) { return std::vector<std::string>{object.ns()}; });
   EXPECT_EQ(informer.ByIndex("late", "b").size(), 1u);
 }
 

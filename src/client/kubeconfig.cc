@@ -25,7 +25,8 @@ Result<std::string> ReadFile(const std::string& path) {
   std::string text;
   char buffer[16384];
   ssize_t got = 0;
-  while ((got = read(fd, buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<size_t>(got));
+  while ((got = read(fd, buffer, sizeof buffer)) > 0)
+    text.append(buffer, static_cast<size_t>(got));
   const int error = errno;
   close(fd);
   if (got < 0) return FromErrno(error, "read " + path);
@@ -43,7 +44,8 @@ bool Flag(const JsonValue* object, std::string_view key) {
 }
 
 // The value of KEY-data decoded, or else what stands in the file that KEY names.
-Result<std::string> DataOrFile(const JsonValue* object, const std::string& key, const std::string& folder) {
+Result<std::string> DataOrFile(const JsonValue* object, const std::string& key,
+                               const std::string& folder) {
   const std::string data = Text(object, key + "-data");
   if (!data.empty()) {
     std::string decoded;
@@ -118,7 +120,9 @@ Kubeconfig Kubeconfig::Single(std::string name, Cluster cluster, User user) {
 const Kubeconfig::Cluster* Kubeconfig::FindCluster(std::string_view name) const {
   return FindByName(clusters, name);
 }
-const Kubeconfig::User* Kubeconfig::FindUser(std::string_view name) const { return FindByName(users, name); }
+const Kubeconfig::User* Kubeconfig::FindUser(std::string_view name) const {
+  return FindByName(users, name);
+}
 const Kubeconfig::Context* Kubeconfig::FindContext(std::string_view name) const {
   return FindByName(contexts, name);
 }
@@ -135,7 +139,8 @@ Result<Kubeconfig> ParseKubeconfig(std::string_view text, const std::string& fol
   Kubeconfig config;
   if (documents.empty()) return config;
   GANTRY_ASSIGN(const JsonValue root, JsonValue::Parse(documents[0]));
-  if (!root.is_object()) return BadRequest("a kubeconfig is a map with clusters, users and contexts");
+  if (!root.is_object())
+    return BadRequest("a kubeconfig is a map with clusters, users and contexts");
   if (const std::string kind = Text(&root, "kind"); !kind.empty() && kind != "Config") {
     return BadRequest("no kind \"" + kind + "\" is expected here, but \"Config\"");
   }
@@ -158,7 +163,8 @@ Result<Kubeconfig> ParseKubeconfig(std::string_view text, const std::string& fol
     GANTRY_ASSIGN(user.client_key, DataOrFile(from, "client-key", folder));
     if (const std::string file = Text(from, "tokenFile"); !file.empty()) {
       GANTRY_ASSIGN(user.token, ReadFile((std::filesystem::path(folder) / file).string()));
-      while (!user.token.empty() && user.token.back() == '\n') user.token.pop_back();
+      while (!user.token.empty() && user.token.back() == '\n')
+        user.token.pop_back();
     }
     return Status::Ok();
   };
@@ -179,7 +185,8 @@ Result<Kubeconfig> ParseKubeconfig(std::string_view text, const std::string& fol
 
 Result<Kubeconfig> ReadKubeconfig(const std::string& path) {
   GANTRY_ASSIGN(const std::string text, ReadFile(path));
-  Result<Kubeconfig> config = ParseKubeconfig(text, std::filesystem::path(path).parent_path().string());
+  Result<Kubeconfig> config =
+      ParseKubeconfig(text, std::filesystem::path(path).parent_path().string());
   if (!config.ok()) return config.status().WithContext("kubeconfig " + path);
   return config;
 }
@@ -236,7 +243,8 @@ Status SaveKubeconfig(const Kubeconfig& config, const std::string& path) {
   }
   Status status = done == text.size() ? Status::Ok() : FromErrno(errno, "write " + path);
   close(fd);
-  if (status.ok() && rename(fresh.c_str(), path.c_str()) != 0) status = FromErrno(errno, "write " + path);
+  if (status.ok() && rename(fresh.c_str(), path.c_str()) != 0)
+    status = FromErrno(errno, "write " + path);
   if (!status.ok()) unlink(fresh.c_str());
   return status;
 }

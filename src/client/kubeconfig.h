@@ -10,7 +10,8 @@ namespace gantry::client {
 
 // What a kubeconfig file says, as far as it is about reaching an API server. Threading: a value.
 struct Kubeconfig {
-  // Of every ..._data field this is the decoded text (PEM); a file that is named instead has been read into it.
+  // Of every ..._data field this is the decoded text (PEM); a file that is named instead has been
+  // read into it.
   struct Cluster {
     std::string name;
     std::string server;
@@ -45,13 +46,15 @@ struct Kubeconfig {
   const User* FindUser(std::string_view name) const;
   const Context* FindContext(std::string_view name) const;
 
-  // Adds what `other` has and this one has not, as kubectl merges the files of $KUBECONFIG: the first wins.
+  // Adds what `other` has and this one has not, as kubectl merges the files of $KUBECONFIG: the
+  // first wins.
   void MergeFrom(const Kubeconfig& other);
 };
 
-// YAML or JSON. `folder` is where relative file names in it start. kBadRequest, worded for a user, when it is malformed;
-// what FromErrno says when a file that it names cannot be read. Users with exec or auth-provider plug-ins are refused
-// only when they are asked for: they come without credentials.
+// YAML or JSON. `folder` is where relative file names in it start. kBadRequest, worded for a user,
+// when it is malformed; what FromErrno says when a file that it names cannot be read. Users with
+// exec or auth-provider plug-ins are refused only when they are asked for: they come without
+// credentials.
 Result<Kubeconfig> ParseKubeconfig(std::string_view text, const std::string& folder);
 // Blocks. The error names the file.
 Result<Kubeconfig> ReadKubeconfig(const std::string& path);

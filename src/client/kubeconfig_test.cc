@@ -40,7 +40,8 @@ preferences: {}
 
 struct KubeconfigTest : ::testing::Test {
   KubeconfigTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "gantry-kubeconfig-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "gantry-kubeconfig-XXXXXX").string();
     folder = mkdtemp(pattern.data());
     std::ofstream(folder + "/client.crt") << "CERT";
   }
@@ -81,7 +82,7 @@ TEST_F(KubeconfigTest, WhatIsWrittenIsReadBackAndPrivate) {
   const std::string path = folder + "/written";
   ASSERT_TRUE(SaveKubeconfig(Kubeconfig::Single("gantry", cluster, user), path).ok());
   ASSERT_TRUE(SaveKubeconfig(Kubeconfig::Single("gantry", cluster, user), path).ok());
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   const Kubeconfig read = *ReadKubeconfig(path);
@@ -95,7 +96,8 @@ TEST_F(KubeconfigTest, WhatIsWrittenIsReadBackAndPrivate) {
 TEST_F(KubeconfigTest, OfSeveralFilesTheFirstWins) {
   Kubeconfig first = *ParseKubeconfig("users: [{name: a, user: {token: one}}]", folder);
   first.MergeFrom(*ParseKubeconfig(
-      "current-context: c\nusers: [{name: a, user: {token: two}}, {name: b, user: {token: three}}]", folder));
+      "current-context: c\nusers: [{name: a, user: {token: two}}, {name: b, user: {token: three}}]",
+      folder));
   EXPECT_EQ(first.FindUser("a")->token, "one");
   EXPECT_EQ(first.FindUser("b")->token, "three");
   EXPECT_EQ(first.current_context, "c");
@@ -109,7 +111,8 @@ TEST_F(KubeconfigTest, BadOnesSayWhatIsWrong) {
       {"- a\n- b\n", "is a map"},
       {"kind: Pod\n", "\"Pod\""},
       {"clusters: {}\n", "clusters is not a list"},
-      {"clusters: [{name: x, cluster: {certificate-authority-data: '***'}}]", "cluster \"x\": certificate-authority-data"},
+      {"clusters: [{name: x, cluster: {certificate-authority-data: '***'}}]",
+       "cluster \"x\": certificate-authority-data"},
       {"users: [{name: x, user: {client-key: /no/such/key}}]", "user \"x\": open /no/such/key"},
       {"a: [", ""},
   };

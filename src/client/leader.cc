@@ -28,7 +28,11 @@ void SetNow(WallTime now, api::meta::v1::MicroTime* time) {
 
 struct LeaderElector::State {
   State(Env& env, Client& client, LeaderOptions options, Callbacks callbacks)
-      : env(env), client(client), options(std::move(options)), callbacks(std::move(callbacks)), strand(env.MakeStrand()) {}
+      : env(env),
+        client(client),
+        options(std::move(options)),
+        callbacks(std::move(callbacks)),
+        strand(env.MakeStrand()) {}
 
   // What a lease of ours says. `before`: the one that it follows, which may be another's.
   LeaseSpec MakeSpec(const LeaseSpec* before) const {
@@ -36,8 +40,8 @@ struct LeaderElector::State {
     if (before) spec = *before;
     const bool ours = before && before->holder_identity() == options.identity;
     spec.set_holder_identity(options.identity);
-    spec.set_lease_duration_seconds(
-        static_cast<int32_t>(std::chrono::floor<std::chrono::seconds>(options.lease_duration).count()));
+    spec.set_lease_duration_seconds(static_cast<int32_t>(
+        std::chrono::floor<std::chrono::seconds>(options.lease_duration).count()));
     SetNow(env.Now(), spec.mutable_renew_time());
     if (!ours) {
       *spec.mutable_acquire_time() = spec.renew_time();
@@ -89,7 +93,8 @@ struct LeaderElector::State {
   }
 
   bool Failed(const Status& status) {
-    log::Debug("client", "leader election", {{"lease", options.name}, {"error", status.ToString()}});
+    log::Debug("client", "leader election",
+               {{"lease", options.name}, {"error", status.ToString()}});
     return false;
   }
 
@@ -118,7 +123,8 @@ struct LeaderElector::State {
 
   void StepDown() {
     if (!leading.exchange(false)) return;
-    log::Info("client", "no longer leads", {{"lease", options.name}, {"identity", options.identity}});
+    log::Info("client", "no longer leads",
+              {{"lease", options.name}, {"identity", options.identity}});
     if (callbacks.on_stopped_leading) callbacks.on_stopped_leading();
   }
 
@@ -190,7 +196,9 @@ LeaderElector::LeaderElector(Env& env, Client& client, LeaderOptions options, Ca
     : state_(std::make_unique<State>(env, client, std::move(options), std::move(callbacks))) {}
 LeaderElector::~LeaderElector() = default;
 
-void LeaderElector::Start() { Spawn(state_->strand, state_->gate, "leader election", state_->Run()); }
+void LeaderElector::Start() {
+  Spawn(state_->strand, state_->gate, "leader election", state_->Run());
+}
 
 Task<> LeaderElector::Stop() {
   const bool led = state_->leading;

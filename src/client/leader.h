@@ -13,17 +13,19 @@ struct LeaderOptions {
   LeaderOptions() = default;
 
   std::string ns = "kube-system";
-  std::string name;      // of the Lease
-  std::string identity;  // of this candidate, unlike any other's
+  std::string name;                                    // of the Lease
+  std::string identity;                                // of this candidate, unlike any other's
   Duration lease_duration = std::chrono::seconds(15);  // that others wait before they take over
-  Duration renew_deadline = std::chrono::seconds(10);  // after which a leader who cannot renew gives up
+  Duration renew_deadline =
+      std::chrono::seconds(10);  // after which a leader who cannot renew gives up
   Duration retry_period = std::chrono::seconds(2);
   bool release_on_stop = true;  // lets the next one in at once
 };
 
-// At most one of several candidates leads at a time, by a Lease of coordination.k8s.io/v1, as client-go's leader election has
-// it: whether the lease ran out is judged by this candidate's own clock, from when it saw the last renewal.
-// Life cycle: Start, Stop. Threading: any thread; the callbacks run one at a time on a strand.
+// At most one of several candidates leads at a time, by a Lease of coordination.k8s.io/v1, as
+// client-go's leader election has it: whether the lease ran out is judged by this candidate's own
+// clock, from when it saw the last renewal. Life cycle: Start, Stop. Threading: any thread; the
+// callbacks run one at a time on a strand.
 class LeaderElector {
  public:
   struct Callbacks {

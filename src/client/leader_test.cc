@@ -67,7 +67,8 @@ TEST_F(LeaderTest, TheFirstLeadsAndTheOthersWait) {
   EXPECT_EQ(TheLease()->spec().holder_identity(), "a");
   EXPECT_EQ(TheLease()->spec().lease_duration_seconds(), 15);
   EXPECT_EQ(TheLease()->spec().lease_transitions(), 0);
-  EXPECT_GT(TheLease()->spec().renew_time().seconds(), TheLease()->spec().acquire_time().seconds() + 50);
+  EXPECT_GT(TheLease()->spec().renew_time().seconds(),
+            TheLease()->spec().acquire_time().seconds() + 50);
 }
 
 TEST_F(LeaderTest, WhoStopsLetsTheNextOneInAtOnce) {

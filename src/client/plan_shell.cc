@@ -34,15 +34,16 @@ Task<Result<api::ObjectPtr>> Send(Client& client, const Action& action) {
   WriteOptions options;
   switch (action.verb) {
     case Action::Verb::kCreate:
-      co_return co_await client.Create(kind, action.ns, action.name, action.subresource, std::move(message),
-                                       std::move(options));
+      co_return co_await client.Create(kind, action.ns, action.name, action.subresource,
+                                       std::move(message), std::move(options));
     case Action::Verb::kUpdate:
-      co_return co_await client.Update(kind, action.subresource, std::move(message), std::move(options));
+      co_return co_await client.Update(kind, action.subresource, std::move(message),
+                                       std::move(options));
     case Action::Verb::kUpdateStatus:
       co_return co_await client.Update(kind, "status", std::move(message), std::move(options));
     case Action::Verb::kPatch:
-      co_return co_await client.Patch(kind, action.ns, action.name, action.subresource, action.patch_type,
-                                      action.patch, std::move(options));
+      co_return co_await client.Patch(kind, action.ns, action.name, action.subresource,
+                                      action.patch_type, action.patch, std::move(options));
     case Action::Verb::kDelete:
       co_return co_await client.Delete(kind, action.ns, action.name, action.delete_options);
   }
@@ -69,8 +70,8 @@ void RecordNote(Execution& execution, EventNote note) {
 size_t RunLength(const std::vector<Action>& actions, size_t begin, size_t allowed) {
   size_t end = begin + 1;
   if (actions[begin].verb == Action::Verb::kCreate) {
-    while (end < actions.size() && end - begin < allowed && actions[end].verb == Action::Verb::kCreate &&
-           actions[end].kind == actions[begin].kind) {
+    while (end < actions.size() && end - begin < allowed &&
+           actions[end].verb == Action::Verb::kCreate && actions[end].kind == actions[begin].kind) {
       ++end;
     }
   }
@@ -80,7 +81,8 @@ size_t RunLength(const std::vector<Action>& actions, size_t begin, size_t allowe
 }  // namespace
 
 Task<Status> Execute(Env& env, Client& client, Plan plan, Execution& execution) {
-  for (EventNote& note : plan.events) RecordNote(execution, std::move(note));
+  for (EventNote& note : plan.events)
+    RecordNote(execution, std::move(note));
   std::vector<Action> actions = std::move(plan.actions);
   size_t allowed = 1;
   for (size_t begin = 0; begin < actions.size();) {
@@ -119,7 +121,8 @@ Task<Status> Execute(Env& env, Client& client, Plan plan, Execution& execution) 
       co_return failure;
     }
     begin += count;
-    const bool more = begin < actions.size() && creates && actions[begin].verb == Action::Verb::kCreate &&
+    const bool more = begin < actions.size() && creates &&
+                      actions[begin].verb == Action::Verb::kCreate &&
                       actions[begin].kind == actions[begin - 1].kind;
     allowed = more ? allowed * 2 : 1;
   }

@@ -22,7 +22,8 @@ struct Execution {
   std::vector<Written> written;
 };
 
-// Carries out what a Plan asks for, by the rules written at Action. All references outlive the call.
+// Carries out what a Plan asks for, by the rules written at Action. All references outlive the
+// call.
 Task<Status> Execute(Env& env, Client& client, Plan plan, Execution& execution);
 
 }  // namespace gantry::client

@@ -18,8 +18,8 @@ namespace {
 // One reconciler with its queue. Threading: any thread.
 class Controller {
  public:
-  Controller(Env& env, Client& client, InformerSet& informers, std::unique_ptr<Reconciler> reconciler,
-             size_t max_workers)
+  Controller(Env& env, Client& client, InformerSet& informers,
+             std::unique_ptr<Reconciler> reconciler, size_t max_workers)
       : env_(env),
         client_(client),
         informers_(informers),
@@ -28,7 +28,8 @@ class Controller {
         recorder_(env, client, std::string(reconciler_->name()) + "-controller"),
         failures_(MetricRegistry::Default()
                       .Counters("controller_runtime_reconcile_errors_total",
-                                "Total number of reconciliation errors per controller", {"controller"})
+                                "Total number of reconciliation errors per controller",
+                                {"controller"})
                       .With({std::string(reconciler_->name())})),
         queue_(env, std::string(reconciler_->name()), [this] { StartWorker(); }) {
     reconciler_->Setup(informers_, [this](QueueKey key) { queue_.Add(std::move(key)); });
@@ -40,7 +41,8 @@ class Controller {
       absl::MutexLock lock(&mutex_);
       open_ = true;
     }
-    for (size_t i = 0; i < max_workers_; ++i) StartWorker();
+    for (size_t i = 0; i < max_workers_; ++i)
+      StartWorker();
   }
 
   Task<> Stop() {
@@ -84,15 +86,17 @@ class Controller {
       requeue_after = plan->requeue_after;
       Execution execution;
       execution.record = [this](EventNote note) {
-        recorder_.Record(note.about, std::move(note.type), std::move(note.reason), std::move(note.message));
+        recorder_.Record(note.about, std::move(note.type), std::move(note.reason),
+                         std::move(note.message));
       };
       status = co_await Execute(env_, client_, std::move(plan).value(), execution);
       SetBarriers(key, execution.written);
     }
     if (!status.ok()) {
       failures_.Add();
-      const auto level =
-          status.code() == Code::kConflict || status.code() == Code::kCanceled ? log::Level::kDebug : log::Level::kWarning;
+      const auto level = status.code() == Code::kConflict || status.code() == Code::kCanceled
+                             ? log::Level::kDebug
+                             : log::Level::kWarning;
       if (log::Enabled(level)) {
         log::Write(level, "controllers", "reconcile failed and will be tried again",
                    {{"controller", reconciler_->name()},
@@ -114,8 +118,9 @@ class Controller {
       Follow(*informer);
       absl::MutexLock lock(&mutex_);
       std::vector<Barrier>& barriers = barriers_[key];
-      auto same = std::find_if(barriers.begin(), barriers.end(),
-                               [&](const Barrier& barrier) { return barrier.informer == informer; });
+      auto same = std::find_if(barriers.begin(), barriers.end(), [&](const Barrier& barrier) {
+        return barrier.informer == informer;
+      });
       if (same == barriers.end()) {
         barriers.push_back(Barrier{informer, write.revision});
       } else {
@@ -124,13 +129,15 @@ class Controller {
     }
   }
 
-  // A key that is not caught up is parked: it comes back by itself when the informers have advanced.
+  // A key that is not caught up is parked: it comes back by itself when the informers have
+  // advanced.
   bool CaughtUp(const QueueKey& key) {
     absl::MutexLock lock(&mutex_);
     auto it = barriers_.find(key);
     if (it == barriers_.end()) return true;
     if (!Reached(it->second)) {
-      // OnProgress takes the same lock, so that an advance between the check and this line is not missed.
+      // OnProgress takes the same lock, so that an advance between the check and this line is not
+      // missed.
       parked_.insert(key);
       return false;
     }
@@ -140,8 +147,9 @@ class Controller {
   }
 
   static bool Reached(const std::vector<Barrier>& barriers) {
-    return std::all_of(barriers.begin(), barriers.end(),
-                       [](const Barrier& barrier) { return barrier.informer->revision() >= barrier.revision; });
+    return std::all_of(barriers.begin(), barriers.end(), [](const Barrier& barrier) {
+      return barrier.informer->revision() >= barrier.revision;
+    });
   }
 
   void Follow(Informer& informer) {
@@ -166,7 +174,8 @@ class Controller {
         }
       }
     }
-    for (QueueKey& key : ready) queue_.Add(std::move(key));
+    for (QueueKey& key : ready)
+      queue_.Add(std::move(key));
   }
 
   Env& env_;
@@ -190,11 +199,13 @@ class Controller {
 }  // namespace
 
 struct ReconcilerRunner::State {
-  State(Env& env, Client& client, InformerSet& informers) : env(env), client(client), informers(informers) {}
+  State(Env& env, Client& client, InformerSet& informers)
+      : env(env), client(client), informers(informers) {}
 
   Task<> OpenWhenSynced() {
     if (!(co_await informers.WaitForSync(stop.token())).ok()) co_return;
-    for (const auto& controller : controllers) controller->Open();
+    for (const auto& controller : controllers)
+      controller->Open();
   }
 
   Env& env;
@@ -210,8 +221,9 @@ ReconcilerRunner::ReconcilerRunner(Env& env, Client& client, InformerSet& inform
 ReconcilerRunner::~ReconcilerRunner() = default;
 
 void ReconcilerRunner::Add(std::unique_ptr<Reconciler> reconciler, int workers) {
-  state_->controllers.push_back(std::make_unique<Controller>(
-      state_->env, state_->client, state_->informers, std::move(reconciler), static_cast<size_t>(workers)));
+  state_->controllers.push_back(
+      std::make_unique<Controller>(state_->env, state_->client, state_->informers,
+                                   std::move(reconciler), static_cast<size_t>(workers)));
 }
 
 void ReconcilerRunner::Start() {
@@ -222,7 +234,8 @@ void ReconcilerRunner::Start() {
 Task<> ReconcilerRunner::Stop() {
   state_->stop.Cancel();
   co_await state_->gate.Close(state_->env);
-  for (const auto& controller : state_->controllers) co_await controller->Stop();
+  for (const auto& controller : state_->controllers)
+    co_await controller->Stop();
 }
 
 }  // namespace gantry::client

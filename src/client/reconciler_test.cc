@@ -123,7 +123,8 @@ TEST_F(RunnerTest, AKeyWaitsUntilTheInformersShowItsOwnWrites) {
   env.RunUntilIdle();
   ASSERT_THAT(client.All<Secret>(), SizeIs(3));
 
-  // Secrets are no longer seen; a change of the config map must not lead to copies of what was just made.
+  // Secrets are no longer seen; a change of the config map must not lead to copies of what was just
+  // made.
   client.SetFault([](const FakeClient::Call& call) {
     return call.verb == "watch" && call.kind->kind == "Secret" ? Unavailable("cut") : Status::Ok();
   });
@@ -154,7 +155,8 @@ TEST_F(RunnerTest, FailuresComeBackWithBackOffUntilTheyPass) {
   EXPECT_THAT(client.All<Secret>(), SizeIs(100));
   ASSERT_GE(tried.size(), 5u);
   // One attempt each, not a hundred; 5, 10, 20, 40 ms apart.
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(tried[i + 1] - tried[i], std::chrono::milliseconds(5 << i));
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(tried[i + 1] - tried[i], std::chrono::milliseconds(5 << i));
   int failed = 0;
   for (const auto& event : client.All<api::core::v1::Event>()) {
     if (event->reason() != "FailedCreate") continue;
@@ -194,7 +196,8 @@ TEST(ReconcilerHarness, GivesPlansAndCarriesThemOut) {
   harness.Settle();
   EXPECT_THAT(harness.client().All<Secret>(), SizeIs(2));
   EXPECT_THAT(harness.events(), SizeIs(2));
-  EXPECT_THAT(harness.events()[0], ::testing::StartsWith("Normal SuccessfulCreate Created secret: a-"));
+  EXPECT_THAT(harness.events()[0],
+              ::testing::StartsWith("Normal SuccessfulCreate Created secret: a-"));
   EXPECT_TRUE(harness.Reconcile({"ns", "a"})->actions.empty());
 }
 

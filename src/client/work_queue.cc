@@ -25,16 +25,20 @@ struct QueueMetrics {
                   .Gauges("workqueue_depth", "Current depth of workqueue", {"name"})
                   .With({name})),
         adds(MetricRegistry::Default()
-                 .Counters("workqueue_adds_total", "Total number of adds handled by workqueue", {"name"})
+                 .Counters("workqueue_adds_total", "Total number of adds handled by workqueue",
+                           {"name"})
                  .With({name})),
         retries(MetricRegistry::Default()
-                    .Counters("workqueue_retries_total", "Total number of retries handled by workqueue", {"name"})
+                    .Counters("workqueue_retries_total",
+                              "Total number of retries handled by workqueue", {"name"})
                     .With({name})),
-        queue_seconds(MetricRegistry::Default()
-                          .Histograms("workqueue_queue_duration_seconds",
-                                      "How long in seconds an item stays in workqueue before being requested.",
-                                      ExponentialBounds(1e-8, 10, 10), {"name"})
-                          .With({name})),
+        queue_seconds(
+            MetricRegistry::Default()
+                .Histograms(
+                    "workqueue_queue_duration_seconds",
+                    "How long in seconds an item stays in workqueue before being requested.",
+                    ExponentialBounds(1e-8, 10, 10), {"name"})
+                .With({name})),
         work_seconds(MetricRegistry::Default()
                          .Histograms("workqueue_work_duration_seconds",
                                      "How long in seconds processing an item from workqueue takes.",
@@ -89,7 +93,8 @@ struct WorkQueue::State : std::enable_shared_from_this<State> {
       }
       if (!shut_down) SetTimer();
     }
-    for (size_t i = 0; i < available; ++i) on_ready();
+    for (size_t i = 0; i < available; ++i)
+      on_ready();
   }
 
   Env& env;

@@ -16,9 +16,9 @@ struct QueueKey {
   auto operator<=>(const QueueKey&) const = default;
 };
 
-// Work to be done, as client-go's work queue has it: a key that is added several times before it is taken is there once;
-// a key is never with two workers at once; one that is added while a worker has it comes again when the worker is done.
-// Threading: any thread.
+// Work to be done, as client-go's work queue has it: a key that is added several times before it is
+// taken is there once; a key is never with two workers at once; one that is added while a worker
+// has it comes again when the worker is done. Threading: any thread.
 class WorkQueue {
  public:
   // Called, without a lock, whenever a key has become available.

@@ -34,7 +34,8 @@ struct WorkQueueTest : ::testing::Test {
 };
 
 TEST_F(WorkQueueTest, AKeyIsThereOnceHoweverOftenItIsAdded) {
-  for (const char* name : {"a", "b", "a", "a"}) queue.Add(Key(name));
+  for (const char* name : {"a", "b", "a", "a"})
+    queue.Add(Key(name));
   EXPECT_EQ(ready, 2);
   EXPECT_EQ(queue.size(), 2u);
   EXPECT_EQ(TakeAll(), "ab");
@@ -119,7 +120,8 @@ TEST_F(WorkQueueTest, NoChangeIsLostAndNoKeyIsWithTwoWorkers) {
     }
   }
   env.Advance(seconds(1));
-  for (const std::string& name : held) queue.Done(Key(name));
+  for (const std::string& name : held)
+    queue.Done(Key(name));
   while (std::optional<QueueKey> key = queue.TryTake()) {
     seen[key->name] = version[key->name];
     queue.Done(*key);

@@ -9,7 +9,8 @@
 namespace gantry::store {
 namespace {
 
-// Fewer revisions than this are not worth a transaction of their own, until they are twice as old as need be.
+// Fewer revisions than this are not worth a transaction of their own, until they are twice as old
+// as need be.
 constexpr int64_t kWorthIt = 1000;
 
 }  // namespace

@@ -14,8 +14,8 @@ struct CompactorOptions {
   Duration interval = std::chrono::seconds(10);
 };
 
-// Compacts a store as time goes on. Says nothing to the store while there is little to forget, so that an idle cluster's disk
-// stays idle. Life cycle: Start, Stop. Threading: any thread.
+// Compacts a store as time goes on. Says nothing to the store while there is little to forget, so
+// that an idle cluster's disk stays idle. Life cycle: Start, Stop. Threading: any thread.
 class Compactor {
  public:
   // References outlive it.

@@ -23,7 +23,8 @@ struct CompactorTest : ::testing::Test {
       writes[0].value = std::make_shared<const std::string>("x");
       EXPECT_TRUE((co_await store.Commit(std::move(writes))).ok());
     };
-    for (int i = 0; i < times; ++i) env.RunToEnd(body(*store));
+    for (int i = 0; i < times; ++i)
+      env.RunToEnd(body(*store));
   }
 
   VirtualEnv env;

@@ -1,5 +1,6 @@
-// Kills a process that writes to a store, again and again, at chosen places inside a commit and at any moment, and looks each
-// time at what is left: every acknowledged write is there, none is half there, revisions never go back.
+// Kills a process that writes to a store, again and again, at chosen places inside a commit and at
+// any moment, and looks each time at what is left: every acknowledged write is there, none is half
+// there, revisions never go back.
 //
 // GANTRY_CRASH_KILLS says how many times (1000 by default).
 #include <fcntl.h>
@@ -69,7 +70,8 @@ class Child {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     std::vector<char*> argv{const_cast<char*>(program.c_str())};
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    for (const std::string& argument : arguments)
+      argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     EXPECT_EQ(posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv.data(), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
@@ -87,7 +89,8 @@ class Child {
     pid_ = -1;
   }
 
-  // Reads until the child is dead; kills it once it has been talking for `patience_ms`. What it said last counts too.
+  // Reads until the child is dead; kills it once it has been talking for `patience_ms`. What it
+  // said last counts too.
   void Listen(std::map<int64_t, Known>& known, int64_t& last_revision, int patience_ms) {
     bool killed = false;
     const int64_t give_up = NowMs() + patience_ms;
@@ -143,7 +146,8 @@ Task<> Look(Store& store, Finding& finding) {
   if (!page.ok()) co_return;
   finding.revision = page->revision;
   finding.compacted = store.compacted_revision();
-  for (Record& record : page->records) finding.records[record.key] = record;
+  for (Record& record : page->records)
+    finding.records[record.key] = record;
 }
 
 std::string ChildProgram() {
@@ -184,7 +188,8 @@ TEST(Crash, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
     const Place& place = kPlaces[below(std::size(kPlaces))];
     SCOPED_TRACE("kill " + std::to_string(kill_number) + " at " + place.name);
     const int hits = 1 + below(place.max_hits);
-    for (int64_t writer = 0; writer < kCrashWriters; ++writer) known[writer].next = first_sequence;
+    for (int64_t writer = 0; writer < kCrashWriters; ++writer)
+      known[writer].next = first_sequence;
     Child child(program, {path, std::to_string(first_sequence), place.name, std::to_string(hits)});
     child.Listen(known, last_revision, strcmp(place.name, "none") == 0 ? 1 + below(30) : 150);
     if (::testing::Test::HasFatalFailure()) return;
@@ -209,7 +214,8 @@ TEST(Crash, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
         if (left.value) ASSERT_EQ(left.revision, one.revision);
       } else {
         ASSERT_EQ(value, Left(writer, one.next))
-            << "writer " << writer << " had " << one.sequence << " acknowledged and " << one.next << " on its way";
+            << "writer " << writer << " had " << one.sequence << " acknowledged and " << one.next
+            << " on its way";
         ASSERT_TRUE(!left.value || left.revision > one.revision);
         one.sequence = one.next;
         one.revision = left.revision;

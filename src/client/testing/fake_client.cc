@@ -23,7 +23,8 @@ using google::protobuf::util::MessageDifferencer;
 
 api::meta::v1::ObjectMeta& MetaOf(Message& message) {
   const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName("metadata");
-  return static_cast<api::meta::v1::ObjectMeta&>(*message.GetReflection()->MutableMessage(&message, field));
+  return static_cast<api::meta::v1::ObjectMeta&>(
+      *message.GetReflection()->MutableMessage(&message, field));
 }
 
 std::unique_ptr<Message> Copy(const Message& message) {
@@ -38,7 +39,9 @@ void TakeField(Message& to, const Message& from, const char* name) {
   if (!field) return;
   to.GetReflection()->ClearField(&to, field);
   if (from.GetReflection()->HasField(from, field)) {
-    to.GetReflection()->MutableMessage(&to, field)->CopyFrom(from.GetReflection()->GetMessage(from, field));
+    to.GetReflection()
+        ->MutableMessage(&to, field)
+        ->CopyFrom(from.GetReflection()->GetMessage(from, field));
   }
 }
 
@@ -107,16 +110,20 @@ StatusDetails Details(const api::KindInfo& kind, const std::string& name) {
 }
 
 Status NotFound(const api::KindInfo& kind, const std::string& name) {
-  return Status(Code::kNotFound, kind.GroupResource() + " \"" + name + "\" not found", Details(kind, name));
-}
-
-Status Conflict(const api::KindInfo& kind, const std::string& name, const std::string& why) {
-  return Status(Code::kConflict,
-                "Operation cannot be fulfilled on " + kind.GroupResource() + " \"" + name + "\": " + why,
+  return Status(Code::kNotFound, kind.GroupResource() + " \"" + name + "\" not found",
                 Details(kind, name));
 }
 
-Status Unsupported(const std::string& what) { return BadRequest("the fake API server has no " + what); }
+Status Conflict(const api::KindInfo& kind, const std::string& name, const std::string& why) {
+  return Status(
+      Code::kConflict,
+      "Operation cannot be fulfilled on " + kind.GroupResource() + " \"" + name + "\": " + why,
+      Details(kind, name));
+}
+
+Status Unsupported(const std::string& what) {
+  return BadRequest("the fake API server has no " + what);
+}
 
 }  // namespace
 
@@ -131,9 +138,9 @@ struct FakeClient::Selection {
   }
   bool Admits(const api::ObjectPtr& object) const {
     if (!object || (!ns.empty() && object->ns() != ns)) return false;
-    return labels.Matches(object->meta().labels()) && fields.Matches([&object](std::string_view path) {
-      return FieldValue(object->message(), path);
-    });
+    return labels.Matches(object->meta().labels()) &&
+           fields.Matches(
+               [&object](std::string_view path) { return FieldValue(object->message(), path); });
   }
 
   std::string ns;
@@ -174,8 +181,11 @@ class FakeClient::FakeWatcher : public Watcher {
   Status Read(std::vector<WatchEvent>* events) {
     absl::MutexLock lock(&client_.mutex_);
     if (!broken_.ok()) return broken_;
-    for (const Change& change : client_.changes_) {
-      if (change.revision <= revision_) continue;
+    auto first =
+        std::upper_bound(client_.changes_.begin(), client_.changes_.end(), revision_,
+                         [](int64_t at, const Change& change) { return at < change.revision; });
+    for (; first != client_.changes_.end(); ++first) {
+      const Change& change = *first;
       revision_ = change.revision;
       if (change.kind != &kind_) continue;
       const bool was = selection_.Admits(change.before), is = selection_.Admits(change.after);
@@ -211,7 +221,8 @@ Status FakeClient::Admit(Call call) {
   return fault ? fault(call) : Status::Ok();
 }
 
-api::ObjectPtr FakeClient::Find(const api::KindInfo& kind, std::string_view ns, std::string_view name) const {
+api::ObjectPtr FakeClient::Find(const api::KindInfo& kind, std::string_view ns,
+                                std::string_view name) const {
   auto objects = objects_.find(&kind);
   if (objects == objects_.end()) return nullptr;
   auto it = objects->second.find(Key(ns, name));
@@ -219,7 +230,8 @@ api::ObjectPtr FakeClient::Find(const api::KindInfo& kind, std::string_view ns, 
 }
 
 void FakeClient::Wake() {
-  for (FakeWatcher* watcher : watchers_) watcher->Wakeup();
+  for (FakeWatcher* watcher : watchers_)
+    watcher->Wakeup();
 }
 
 api::ObjectPtr FakeClient::Store(const api::KindInfo& kind, std::unique_ptr<Message> message) {
@@ -268,7 +280,8 @@ void FakeClient::Remove(const api::KindInfo& kind, std::string_view ns, std::str
   if (api::ObjectPtr object = Find(kind, ns, name)) Erase(object);
 }
 
-api::ObjectPtr FakeClient::Peek(const api::KindInfo& kind, std::string_view ns, std::string_view name) const {
+api::ObjectPtr FakeClient::Peek(const api::KindInfo& kind, std::string_view ns,
+                                std::string_view name) const {
   absl::MutexLock lock(&mutex_);
   return Find(kind, ns, name);
 }
@@ -277,7 +290,8 @@ std::vector<api::ObjectPtr> FakeClient::All(const api::KindInfo& kind) const {
   absl::MutexLock lock(&mutex_);
   std::vector<api::ObjectPtr> all;
   if (auto objects = objects_.find(&kind); objects != objects_.end()) {
-    for (const auto& [key, object] : objects->second) all.push_back(object);
+    for (const auto& [key, object] : objects->second)
+      all.push_back(object);
   }
   return all;
 }
@@ -299,7 +313,8 @@ void FakeClient::SetFault(std::function<Status(const Call&)> fault) {
 
 void FakeClient::BreakWatches(Status status) {
   absl::MutexLock lock(&mutex_);
-  for (FakeWatcher* watcher : watchers_) watcher->Break(status);
+  for (FakeWatcher* watcher : watchers_)
+    watcher->Break(status);
 }
 
 void FakeClient::Compact(int64_t revision) {
@@ -307,7 +322,8 @@ void FakeClient::Compact(int64_t revision) {
   compacted_ = revision;
 }
 
-Task<Result<api::ObjectPtr>> FakeClient::Get(const api::KindInfo& kind, std::string ns, std::string name) {
+Task<Result<api::ObjectPtr>> FakeClient::Get(const api::KindInfo& kind, std::string ns,
+                                             std::string name) {
   GANTRY_CO_TRY(Admit(Call{"get", &kind, ns, name, ""}));
   absl::MutexLock lock(&mutex_);
   api::ObjectPtr object = Find(kind, ns, name);
@@ -327,15 +343,15 @@ Task<Result<List>> FakeClient::ListObjects(const api::KindInfo& kind, ListOption
   co_return list;
 }
 
-Task<Result<std::unique_ptr<Watcher>>> FakeClient::Watch(const api::KindInfo& kind, ListOptions options,
-                                                         int64_t revision) {
+Task<Result<std::unique_ptr<Watcher>>> FakeClient::Watch(const api::KindInfo& kind,
+                                                         ListOptions options, int64_t revision) {
   GANTRY_CO_TRY(Admit(Call{"watch", &kind, options.ns, "", ""}));
   GANTRY_CO_ASSIGN(Selection selection, Selection::From(options));
   {
     absl::MutexLock lock(&mutex_);
     if (revision < compacted_) {
-      co_return Status(Code::kExpired, "too old resource version: " + std::to_string(revision) + " (" +
-                                           std::to_string(compacted_) + ")");
+      co_return Status(Code::kExpired, "too old resource version: " + std::to_string(revision) +
+                                           " (" + std::to_string(compacted_) + ")");
     }
   }
   std::unique_ptr<Watcher> watcher =
@@ -343,8 +359,9 @@ Task<Result<std::unique_ptr<Watcher>>> FakeClient::Watch(const api::KindInfo& ki
   co_return watcher;
 }
 
-Task<Result<api::ObjectPtr>> FakeClient::Create(const api::KindInfo& kind, std::string ns, std::string name,
-                                                std::string subresource, std::unique_ptr<Message> object,
+Task<Result<api::ObjectPtr>> FakeClient::Create(const api::KindInfo& kind, std::string ns,
+                                                std::string name, std::string subresource,
+                                                std::unique_ptr<Message> object,
                                                 WriteOptions options) {
   GANTRY_CO_TRY(Admit(Call{"create", &kind, ns, name, subresource}));
   absl::MutexLock lock(&mutex_);
@@ -361,7 +378,8 @@ Task<Result<api::ObjectPtr>> FakeClient::Create(const api::KindInfo& kind, std::
     co_return BadRequest("resourceVersion should not be set on objects to be created");
   }
   if (Find(kind, meta.namespace_(), meta.name())) {
-    co_return Status(Code::kAlreadyExists, kind.GroupResource() + " \"" + meta.name() + "\" already exists",
+    co_return Status(Code::kAlreadyExists,
+                     kind.GroupResource() + " \"" + meta.name() + "\" already exists",
                      Details(kind, meta.name()));
   }
   meta.clear_uid();
@@ -375,19 +393,24 @@ Task<Result<api::ObjectPtr>> FakeClient::Create(const api::KindInfo& kind, std::
   co_return Store(kind, std::move(object));
 }
 
-Result<api::ObjectPtr> FakeClient::Replace(const api::KindInfo& kind, const std::string& subresource,
+Result<api::ObjectPtr> FakeClient::Replace(const api::KindInfo& kind,
+                                           const std::string& subresource,
                                            std::unique_ptr<Message> message, bool dry_run) {
-  if (!subresource.empty() && subresource != "status") return Unsupported("subresource " + subresource);
+  if (!subresource.empty() && subresource != "status")
+    return Unsupported("subresource " + subresource);
   api::meta::v1::ObjectMeta& meta = MetaOf(*message);
   api::ObjectPtr before = Find(kind, meta.namespace_(), meta.name());
   if (!before) return NotFound(kind, meta.name());
   if (!meta.uid().empty() && meta.uid() != before->uid()) {
     return Conflict(kind, meta.name(),
-                    "Precondition failed: UID in precondition: " + meta.uid() + ", UID in object meta: " + before->uid());
+                    "Precondition failed: UID in precondition: " + meta.uid() +
+                        ", UID in object meta: " + before->uid());
   }
-  if (!meta.resource_version().empty() && meta.resource_version() != std::to_string(before->revision())) {
+  if (!meta.resource_version().empty() &&
+      meta.resource_version() != std::to_string(before->revision())) {
     return Conflict(kind, meta.name(),
-                    "the object has been modified; please apply your changes to the latest version and try again");
+                    "the object has been modified; please apply your changes to the latest version "
+                    "and try again");
   }
   std::unique_ptr<Message> next = std::move(message);
   if (subresource == "status") {
@@ -407,24 +430,28 @@ Result<api::ObjectPtr> FakeClient::Replace(const api::KindInfo& kind, const std:
   kept.clear_generation();
   if (old.has_generation()) kept.set_generation(old.generation());
   if (MessageDifferencer::Equals(*next, before->message())) return before;
-  if (subresource.empty() && !SameSpec(*next, before->message())) kept.set_generation(old.generation() + 1);
+  if (subresource.empty() && !SameSpec(*next, before->message()))
+    kept.set_generation(old.generation() + 1);
   if (dry_run) return api::Object::FromServer(kind, std::move(next));
   const bool last_finalizer_gone = old.has_deletion_timestamp() && old.finalizers_size() > 0 &&
-                                   kept.finalizers_size() == 0 && kept.deletion_grace_period_seconds() == 0;
+                                   kept.finalizers_size() == 0 &&
+                                   kept.deletion_grace_period_seconds() == 0;
   api::ObjectPtr after = Store(kind, std::move(next));
   return last_finalizer_gone ? Erase(after) : after;
 }
 
 Task<Result<api::ObjectPtr>> FakeClient::Update(const api::KindInfo& kind, std::string subresource,
-                                                std::unique_ptr<Message> object, WriteOptions options) {
+                                                std::unique_ptr<Message> object,
+                                                WriteOptions options) {
   const api::meta::v1::ObjectMeta& meta = MetaOf(*object);
   GANTRY_CO_TRY(Admit(Call{"update", &kind, meta.namespace_(), meta.name(), subresource}));
   absl::MutexLock lock(&mutex_);
   co_return Replace(kind, subresource, std::move(object), options.dry_run);
 }
 
-Task<Result<api::ObjectPtr>> FakeClient::Patch(const api::KindInfo& kind, std::string ns, std::string name,
-                                               std::string subresource, PatchType type, std::string body,
+Task<Result<api::ObjectPtr>> FakeClient::Patch(const api::KindInfo& kind, std::string ns,
+                                               std::string name, std::string subresource,
+                                               PatchType type, std::string body,
                                                WriteOptions options) {
   GANTRY_CO_TRY(Admit(Call{"patch", &kind, ns, name, subresource}));
   if (type != PatchType::kMerge) co_return Unsupported("patches but merge patches");
@@ -441,20 +468,21 @@ Task<Result<api::ObjectPtr>> FakeClient::Patch(const api::KindInfo& kind, std::s
   co_return Replace(kind, subresource, std::move(message), options.dry_run);
 }
 
-Task<Result<api::ObjectPtr>> FakeClient::Delete(const api::KindInfo& kind, std::string ns, std::string name,
-                                                DeleteOptions options) {
+Task<Result<api::ObjectPtr>> FakeClient::Delete(const api::KindInfo& kind, std::string ns,
+                                                std::string name, DeleteOptions options) {
   GANTRY_CO_TRY(Admit(Call{"delete", &kind, ns, name, ""}));
   absl::MutexLock lock(&mutex_);
   co_return Drop(kind, ns, name, options);
 }
 
-Result<api::ObjectPtr> FakeClient::Drop(const api::KindInfo& kind, const std::string& ns, const std::string& name,
-                                        const DeleteOptions& options) {
+Result<api::ObjectPtr> FakeClient::Drop(const api::KindInfo& kind, const std::string& ns,
+                                        const std::string& name, const DeleteOptions& options) {
   api::ObjectPtr before = Find(kind, ns, name);
   if (!before) return NotFound(kind, name);
   if (!options.uid.empty() && options.uid != before->uid()) {
     return Conflict(kind, name,
-                    "Precondition failed: UID in precondition: " + options.uid + ", UID in object meta: " + before->uid());
+                    "Precondition failed: UID in precondition: " + options.uid +
+                        ", UID in object meta: " + before->uid());
   }
   if (options.resource_version != 0 && options.resource_version != before->revision()) {
     return Conflict(kind, name,
@@ -465,8 +493,8 @@ Result<api::ObjectPtr> FakeClient::Drop(const api::KindInfo& kind, const std::st
   int64_t grace = 0;
   if (&kind == &api::KindOf<api::core::v1::Pod>()) {
     const auto& pod = before->As<api::core::v1::Pod>();
-    const bool running =
-        !pod.spec().node_name().empty() && pod.status().phase() != "Succeeded" && pod.status().phase() != "Failed";
+    const bool running = !pod.spec().node_name().empty() && pod.status().phase() != "Succeeded" &&
+                         pod.status().phase() != "Failed";
     const int64_t wanted = pod.spec().has_termination_grace_period_seconds()
                                ? pod.spec().termination_grace_period_seconds()
                                : 30;
@@ -474,10 +502,12 @@ Result<api::ObjectPtr> FakeClient::Drop(const api::KindInfo& kind, const std::st
   }
   std::unique_ptr<Message> next = Copy(before->message());
   api::meta::v1::ObjectMeta& meta = MetaOf(*next);
-  const std::pair<const char*, const char*> holders[] = {{"Foreground", "foregroundDeletion"}, {"Orphan", "orphan"}};
+  const std::pair<const char*, const char*> holders[] = {{"Foreground", "foregroundDeletion"},
+                                                         {"Orphan", "orphan"}};
   for (const auto& [policy, finalizer] : holders) {
     if (options.propagation_policy == policy &&
-        std::find(meta.finalizers().begin(), meta.finalizers().end(), finalizer) == meta.finalizers().end()) {
+        std::find(meta.finalizers().begin(), meta.finalizers().end(), finalizer) ==
+            meta.finalizers().end()) {
       meta.add_finalizers(finalizer);
     }
   }
@@ -486,26 +516,32 @@ Result<api::ObjectPtr> FakeClient::Drop(const api::KindInfo& kind, const std::st
       meta.finalizers_size() == before->meta().finalizers_size()) {
     return before;
   }
-  const int64_t now = std::chrono::floor<std::chrono::seconds>(env_.Now()).time_since_epoch().count();
+  const int64_t now =
+      std::chrono::floor<std::chrono::seconds>(env_.Now()).time_since_epoch().count();
   meta.mutable_deletion_timestamp()->set_seconds(now + grace);
   meta.set_deletion_grace_period_seconds(grace);
   return Store(kind, std::move(next));
 }
 
-Result<api::ObjectPtr> FakeClient::Bind(const std::string& ns, const std::string& name, const Message& message) {
+Result<api::ObjectPtr> FakeClient::Bind(const std::string& ns, const std::string& name,
+                                        const Message& message) {
   const api::KindInfo& pods = api::KindOf<api::core::v1::Pod>();
   const auto& binding = static_cast<const api::core::v1::Binding&>(message);
   api::ObjectPtr before = Find(pods, ns, name);
   if (!before) return NotFound(pods, name);
   auto pod = std::make_unique<api::core::v1::Pod>(before->As<api::core::v1::Pod>());
   if (!pod->spec().node_name().empty()) {
-    return Conflict(pods, name, "pod " + name + " is already assigned to node \"" + pod->spec().node_name() + "\"");
+    return Conflict(
+        pods, name,
+        "pod " + name + " is already assigned to node \"" + pod->spec().node_name() + "\"");
   }
   pod->mutable_spec()->set_node_name(binding.target().name());
   auto& conditions = *pod->mutable_status()->mutable_conditions();
-  auto scheduled = std::find_if(conditions.begin(), conditions.end(),
-                                [](const auto& condition) { return condition.type() == "PodScheduled"; });
-  auto& condition = scheduled == conditions.end() ? *pod->mutable_status()->add_conditions() : *scheduled;
+  auto scheduled = std::find_if(conditions.begin(), conditions.end(), [](const auto& condition) {
+    return condition.type() == "PodScheduled";
+  });
+  auto& condition =
+      scheduled == conditions.end() ? *pod->mutable_status()->add_conditions() : *scheduled;
   condition.Clear();
   condition.set_type("PodScheduled");
   condition.set_status("True");

@@ -15,9 +15,10 @@
 
 namespace gantry::client {
 
-// An API server in a map, for tests of what talks to one: revisions, conflicts, watches, generated names, generations,
-// finalizers, grace periods of pods, the status and binding subresources. No admission, defaulting, validation or authorization.
-// Patches are merge patches only; lists come in one page. Threading: any thread.
+// An API server in a map, for tests of what talks to one: revisions, conflicts, watches, generated
+// names, generations, finalizers, grace periods of pods, the status and binding subresources. No
+// admission, defaulting, validation or authorization. Patches are merge patches only; lists come in
+// one page. Threading: any thread.
 class FakeClient : public Client {
  public:
   // A call that came through the Client interface, before it is carried out.
@@ -30,13 +31,14 @@ class FakeClient : public Client {
   explicit FakeClient(Env& env);
   ~FakeClient() override;
 
-  // The test's own hand: puts the object there as it is, status and deletion timestamp included; uid and creation time are made
-  // where they are missing.
+  // The test's own hand: puts the object there as it is, status and deletion timestamp included;
+  // uid and creation time are made where they are missing.
   template <class T>
   api::Ref<T> Put(T object) {
     return api::Ref<T>(PutMessage(api::KindOf<T>(), std::make_unique<T>(std::move(object))));
   }
-  api::ObjectPtr PutMessage(const api::KindInfo& kind, std::unique_ptr<google::protobuf::Message> message);
+  api::ObjectPtr PutMessage(const api::KindInfo& kind,
+                            std::unique_ptr<google::protobuf::Message> message);
   // Removes it, finalizers or not.
   void Remove(const api::KindInfo& kind, std::string_view ns, std::string_view name);
   template <class T>
@@ -55,7 +57,8 @@ class FakeClient : public Client {
   template <class T>
   std::vector<api::Ref<T>> All() const {
     std::vector<api::Ref<T>> typed;
-    for (const api::ObjectPtr& object : All(api::KindOf<T>())) typed.emplace_back(object);
+    for (const api::ObjectPtr& object : All(api::KindOf<T>()))
+      typed.emplace_back(object);
     return typed;
   }
 
@@ -69,12 +72,14 @@ class FakeClient : public Client {
   // Watches from `revision` or before expire.
   void Compact(int64_t revision);
 
-  Task<Result<api::ObjectPtr>> Get(const api::KindInfo& kind, std::string ns, std::string name) override;
+  Task<Result<api::ObjectPtr>> Get(const api::KindInfo& kind, std::string ns,
+                                   std::string name) override;
   Task<Result<List>> ListObjects(const api::KindInfo& kind, ListOptions options) override;
   Task<Result<std::unique_ptr<Watcher>>> Watch(const api::KindInfo& kind, ListOptions options,
                                                int64_t revision) override;
   Task<Result<api::ObjectPtr>> Create(const api::KindInfo& kind, std::string ns, std::string name,
-                                      std::string subresource, std::unique_ptr<google::protobuf::Message> object,
+                                      std::string subresource,
+                                      std::unique_ptr<google::protobuf::Message> object,
                                       WriteOptions options) override;
   Task<Result<api::ObjectPtr>> Update(const api::KindInfo& kind, std::string subresource,
                                       std::unique_ptr<google::protobuf::Message> object,
@@ -99,7 +104,8 @@ class FakeClient : public Client {
   Status Admit(Call call) ABSL_LOCKS_EXCLUDED(mutex_);
   api::ObjectPtr Find(const api::KindInfo& kind, std::string_view ns, std::string_view name) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  api::ObjectPtr Store(const api::KindInfo& kind, std::unique_ptr<google::protobuf::Message> message)
+  api::ObjectPtr Store(const api::KindInfo& kind,
+                       std::unique_ptr<google::protobuf::Message> message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   api::ObjectPtr Erase(const api::ObjectPtr& object) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -107,9 +113,11 @@ class FakeClient : public Client {
                                  std::unique_ptr<google::protobuf::Message> message, bool dry_run)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Result<api::ObjectPtr> Bind(const std::string& ns, const std::string& name,
-                              const google::protobuf::Message& binding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Result<api::ObjectPtr> Drop(const api::KindInfo& kind, const std::string& ns, const std::string& name,
-                              const DeleteOptions& options) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+                              const google::protobuf::Message& binding)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Result<api::ObjectPtr> Drop(const api::KindInfo& kind, const std::string& ns,
+                              const std::string& name, const DeleteOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Env& env_;
   mutable absl::Mutex mutex_;

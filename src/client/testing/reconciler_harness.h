@@ -11,11 +11,13 @@
 
 namespace gantry::client {
 
-// Objects in, plan out: one reconciler over a FakeClient, under virtual time, on the calling thread.
+// Objects in, plan out: one reconciler over a FakeClient, under virtual time, on the calling
+// thread.
 //   ReconcilerHarness harness(std::make_unique<DeploymentReconciler>());
 //   harness.Put(deployment);
 //   Plan plan = *harness.Reconcile({"default", "web"});      // looks, changes nothing
-//   harness.Settle();                                        // or: carries plans out until nothing is queued
+//   harness.Settle();                                        // or: carries plans out until nothing
+//   is queued
 // What informers show is always up to date with the client. Threading: one thread.
 class ReconcilerHarness {
  public:
@@ -39,8 +41,8 @@ class ReconcilerHarness {
   Status Apply(Plan plan);
   // The keys that the reconciler's handlers have asked for since the last time, in order.
   std::vector<Reconciler::Key> TakeQueued();
-  // Reconciles and applies all that is queued until the queue is empty, or `limit` plans were made. A failure counts as
-  // a plan; its key comes back with back-off. Returns how many plans were made.
+  // Reconciles and applies all that is queued until the queue is empty, or `limit` plans were made.
+  // A failure counts as a plan; its key comes back with back-off. Returns how many plans were made.
   int Settle(int limit = 1000);
   // Moves the clock on, settling on the way whatever becomes due.
   void Advance(Duration duration);

@@ -14,9 +14,14 @@ namespace {
 // Recent changes that are kept per kind, whichever bound is reached first.
 constexpr size_t kWindowEvents = 16'384;
 constexpr size_t kWindowBytes = 64 << 20;
+// Of so many the frames are kept: most watchers read them at once.
+constexpr size_t kFramesKept = 512;
 // Label indexes made on demand, and the number of objects from which on they are worth it.
 constexpr size_t kLabelIndexes = 4;
 constexpr size_t kLabelIndexFrom = 512;
+
+// From here on JSON is dropped now and then.
+constexpr size_t kManyObjects = 1000;
 
 constexpr std::string_view kLabelPrefix = "label:";
 
@@ -26,21 +31,32 @@ std::string IndexBucket(std::string_view index, std::string_view value) {
 
 }  // namespace
 
-std::shared_ptr<const std::string> CacheEvent::Frame(size_t slot, absl::FunctionRef<std::string()> make) const {
+std::shared_ptr<const std::string> CacheEvent::Frame(size_t slot,
+                                                     absl::FunctionRef<std::string()> make) const {
   GANTRY_CHECK(slot < kFrameSlots, "no such frame");
   absl::MutexLock lock(&frame_mutex_);
   if (!frames_[slot]) frames_[slot] = std::make_shared<const std::string>(make());
   return frames_[slot];
 }
 
+void CacheEvent::DropFrames() const {
+  absl::MutexLock lock(&frame_mutex_);
+  frames_ = {};
+}
+
 // One watcher's end of a subscription.
 class KindCache::Watcher final : public CacheWatch {
  public:
-  Watcher(KindCache& cache, std::shared_ptr<Subscription> subscription, uint64_t id, std::string bucket)
-      : cache_(cache), subscription_(std::move(subscription)), id_(id), bucket_(std::move(bucket)) {}
+  Watcher(KindCache& cache, std::shared_ptr<Subscription> subscription, uint64_t id,
+          std::string bucket)
+      : cache_(cache),
+        subscription_(std::move(subscription)),
+        id_(id),
+        bucket_(std::move(bucket)) {}
   ~Watcher() override { cache_.Remove(id_, bucket_); }
 
-  Task<Result<std::vector<WatchItem>>> Next(CancelToken cancel, std::optional<SteadyTime> deadline) override {
+  Task<Result<std::vector<WatchItem>>> Next(CancelToken cancel,
+                                            std::optional<SteadyTime> deadline) override {
     return subscription_->Next(std::move(cancel), deadline);
   }
   int64_t revision() const override { return subscription_->Revision(cache_.Dispatched()); }
@@ -52,7 +68,8 @@ class KindCache::Watcher final : public CacheWatch {
   const std::string bucket_;
 };
 
-KindCache::KindCache(Env& env, Gate& gate, const api::KindInfo& kind, const std::atomic<int64_t>& all_revision)
+KindCache::KindCache(Env& env, Gate& gate, const api::KindInfo& kind,
+                     const std::atomic<int64_t>& all_revision)
     : env_(env),
       gate_(gate),
       kind_(kind),
@@ -83,7 +100,8 @@ void KindCache::IndexEntry(Index& index, Entry* entry, bool add) {
 void KindCache::Put(std::string_view key, api::ObjectPtr object) {
   auto it = objects_.find(key);
   if (it != objects_.end()) {
-    for (auto& [name, index] : indexes_) IndexEntry(index, it->get(), false);
+    for (auto& [name, index] : indexes_)
+      IndexEntry(index, it->get(), false);
     if (!object) {
       objects_.erase(it);
       return;
@@ -96,12 +114,15 @@ void KindCache::Put(std::string_view key, api::ObjectPtr object) {
     entry->object = std::move(object);
     it = objects_.insert(std::move(entry)).first;
   }
-  for (auto& [name, index] : indexes_) IndexEntry(index, it->get(), true);
+  for (auto& [name, index] : indexes_)
+    IndexEntry(index, it->get(), true);
 }
 
-void KindCache::Load(std::vector<std::pair<std::string, api::ObjectPtr>> objects, int64_t revision) {
+void KindCache::Load(std::vector<std::pair<std::string, api::ObjectPtr>> objects,
+                     int64_t revision) {
   absl::MutexLock lock(&mutex_);
-  for (auto& [key, object] : objects) Put(key, std::move(object));
+  for (auto& [key, object] : objects)
+    Put(key, std::move(object));
   changed_revision_ = dispatched_revision_ = window_start_ = revision;
 }
 
@@ -147,7 +168,9 @@ KindCache::EventPtr KindCache::MakeEvent(const Event& event, api::ObjectPtr prev
 void KindCache::Remember(EventPtr event, size_t bytes) {
   window_bytes_ += bytes;
   window_.emplace_back(std::move(event), bytes);
-  while (window_.size() > kWindowEvents || (window_bytes_ > kWindowBytes && window_.size() > 1)) DropOldest();
+  if (window_.size() > kFramesKept) window_[window_.size() - 1 - kFramesKept].first->DropFrames();
+  while (window_.size() > kWindowEvents || (window_bytes_ > kWindowBytes && window_.size() > 1))
+    DropOldest();
 }
 
 void KindCache::DropOldest() {
@@ -193,7 +216,8 @@ void KindCache::Dispatch() {
         for (const std::string& name : BucketsOf(*event)) {
           auto bucket = watchers_.find(name);
           if (bucket == watchers_.end()) continue;
-          for (const auto& [id, subscription] : bucket->second) subscription->Offer(event);
+          for (const auto& [id, subscription] : bucket->second)
+            subscription->Offer(event);
         }
       }
     }
@@ -224,15 +248,18 @@ std::string KindCache::BucketOf(const Selection& selection) const {
 }
 
 std::vector<std::string> KindCache::BucketsOf(const CacheEvent& event) const {
-  std::vector<std::string> buckets{"", "n" + event.object->ns(),
-                                   "k" + api::StorageKey(kind_, event.object->ns(), event.object->name())};
+  std::vector<std::string> buckets{
+      "", "n" + event.object->ns(),
+      "k" + api::StorageKey(kind_, event.object->ns(), event.object->name())};
   for (const auto& [name, function] : watch_indexes_) {
     std::set<std::string> values;
     for (const api::ObjectPtr& object : {event.object, event.previous}) {
       if (!object) continue;
-      for (std::string& value : function(*object)) values.insert(std::move(value));
+      for (std::string& value : function(*object))
+        values.insert(std::move(value));
     }
-    for (const std::string& value : values) buckets.push_back(IndexBucket(name, value));
+    for (const std::string& value : values)
+      buckets.push_back(IndexBucket(name, value));
   }
   return buckets;
 }
@@ -253,7 +280,8 @@ int64_t KindCache::changed_revision() const {
   return changed_revision_;
 }
 
-WatchCache::Page KindCache::List(const Selection& selection, std::string_view after, int64_t limit) const {
+WatchCache::Page KindCache::List(const Selection& selection, std::string_view after,
+                                 int64_t limit) const {
   if (selection.index.starts_with(kLabelPrefix)) {
     bool make = false;
     {
@@ -273,7 +301,8 @@ void KindCache::MakeLabelIndex(const std::string& name) {
   for (const auto& [other, index] : indexes_) {
     if (index.on_demand) made.emplace_back(index.last_use.load(), other);
   }
-  if (made.size() >= kLabelIndexes) indexes_.erase(std::min_element(made.begin(), made.end())->second);
+  if (made.size() >= kLabelIndexes)
+    indexes_.erase(std::min_element(made.begin(), made.end())->second);
   Index& index = indexes_[name];
   index.on_demand = true;
   index.last_use = ++uses_;
@@ -283,10 +312,12 @@ void KindCache::MakeLabelIndex(const std::string& name) {
     if (auto it = labels.find(label); it != labels.end()) values.push_back(it->second);
     return values;
   };
-  for (const std::unique_ptr<Entry>& entry : objects_) IndexEntry(index, entry.get(), true);
+  for (const std::unique_ptr<Entry>& entry : objects_)
+    IndexEntry(index, entry.get(), true);
 }
 
-WatchCache::Page KindCache::ListLocked(const Selection& selection, std::string_view after, int64_t limit) const {
+WatchCache::Page KindCache::ListLocked(const Selection& selection, std::string_view after,
+                                       int64_t limit) const {
   Page page;
   page.revision = std::max(changed_revision_, all_revision_.load(std::memory_order_acquire));
   const std::string prefix = KeyPrefix(selection);
@@ -324,13 +355,15 @@ WatchCache::Page KindCache::ListLocked(const Selection& selection, std::string_v
   }
   GANTRY_CHECK(selection.index.empty() || selection.index.starts_with(kLabelPrefix),
                "no index " + selection.index);
-  for (auto it = objects_.lower_bound(start); it != objects_.end() && (*it)->key.starts_with(prefix); ++it) {
+  for (auto it = objects_.lower_bound(start);
+       it != objects_.end() && (*it)->key.starts_with(prefix); ++it) {
     take(**it);
   }
   return page;
 }
 
-Result<std::unique_ptr<CacheWatch>> KindCache::Watch(Selection selection, int64_t after_revision, bool initial) {
+Result<std::unique_ptr<CacheWatch>> KindCache::Watch(Selection selection, int64_t after_revision,
+                                                     bool initial) {
   auto subscription = std::make_shared<Subscription>(env_, std::move(selection));
   const std::string bucket = BucketOf(subscription->selection());
   // From here on Apply hands events to the dispatcher, which waits for the registry.
@@ -354,13 +387,16 @@ Result<std::unique_ptr<CacheWatch>> KindCache::Watch(Selection selection, int64_
       end.type = WatchItem::Type::kInitialEnd;
       end.revision = begin;
     } else if (after_revision < window_start_) {
-      refused = Status(Code::kExpired, "too old resource version: " + std::to_string(after_revision) + " (" +
-                                           std::to_string(window_start_) + ")");
+      refused =
+          Status(Code::kExpired, "too old resource version: " + std::to_string(after_revision) +
+                                     " (" + std::to_string(window_start_) + ")");
     } else {
-      auto first = std::upper_bound(window_.begin(), window_.end(), after_revision,
-                                    [](int64_t at, const auto& entry) { return at < entry.first->revision; });
+      auto first = std::upper_bound(
+          window_.begin(), window_.end(), after_revision,
+          [](int64_t at, const auto& entry) { return at < entry.first->revision; });
       for (; first != window_.end(); ++first) {
-        if (std::optional<WatchItem> item = Subscription::View(subscription->selection(), first->first)) {
+        if (std::optional<WatchItem> item =
+                Subscription::View(subscription->selection(), first->first)) {
           items.push_back(*std::move(item));
         }
       }
@@ -374,7 +410,8 @@ Result<std::unique_ptr<CacheWatch>> KindCache::Watch(Selection selection, int64_
   subscription->Begin(std::move(items), begin);
   const uint64_t id = ++last_watcher_;
   watchers_[bucket].emplace(id, subscription);
-  return std::unique_ptr<CacheWatch>(std::make_unique<Watcher>(*this, std::move(subscription), id, bucket));
+  return std::unique_ptr<CacheWatch>(
+      std::make_unique<Watcher>(*this, std::move(subscription), id, bucket));
 }
 
 void KindCache::Remove(uint64_t id, const std::string& bucket) {
@@ -387,16 +424,30 @@ void KindCache::Remove(uint64_t id, const std::string& bucket) {
 }
 
 void KindCache::Trim(int64_t revision) {
-  absl::MutexLock lock(&mutex_);
-  while (!window_.empty() && window_.front().first->revision <= revision) DropOldest();
-  window_start_ = std::max(window_start_, revision);
+  bool many = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    while (!window_.empty() && window_.front().first->revision <= revision)
+      DropOldest();
+    window_start_ = std::max(window_start_, revision);
+    many = objects_.size() >= kManyObjects;
+  }
+  if (many && gate_.Enter()) boost::asio::post(strand_, [this] { DropJson(); });
+}
+
+// What is read again is made again; what was read once does not stay for good.
+void KindCache::DropJson() {
+  for (const api::ObjectPtr& object : List(Selection(), {}, 0).objects)
+    object->DropJson();
+  gate_.Leave();
 }
 
 void KindCache::End(const Status& status) {
   absl::MutexLock lock(&registry_mutex_);
   ended_ = status;
   for (const auto& [name, bucket] : watchers_) {
-    for (const auto& [id, subscription] : bucket) subscription->End(status);
+    for (const auto& [id, subscription] : bucket)
+      subscription->End(status);
   }
 }
 

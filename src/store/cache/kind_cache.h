@@ -19,20 +19,22 @@
 
 namespace gantry::store {
 
-// The watch cache of one kind. The committer applies changes; one strand hands them to the watchers.
-// Lock order: registry_mutex_ before mutex_ before a subscription's.
-// Threading: any thread; Apply and Trim come from one at a time.
+// The watch cache of one kind. The committer applies changes; one strand hands them to the
+// watchers. Lock order: registry_mutex_ before mutex_ before a subscription's. Threading: any
+// thread; Apply and Trim come from one at a time.
 class KindCache final : public WatchCache {
  public:
   using IndexFunction = WatchCaches::IndexFunction;
 
   // `all_revision`: up to where the caches of all kinds have applied. References outlive the cache.
-  KindCache(Env& env, Gate& gate, const api::KindInfo& kind, const std::atomic<int64_t>& all_revision);
+  KindCache(Env& env, Gate& gate, const api::KindInfo& kind,
+            const std::atomic<int64_t>& all_revision);
 
   api::ObjectPtr Get(std::string_view key) const override;
   Page List(const Selection& selection, std::string_view after, int64_t limit) const override;
   size_t size() const override;
-  Result<std::unique_ptr<CacheWatch>> Watch(Selection selection, int64_t after_revision, bool initial) override;
+  Result<std::unique_ptr<CacheWatch>> Watch(Selection selection, int64_t after_revision,
+                                            bool initial) override;
   int64_t revision() const override { return all_revision_.load(std::memory_order_acquire); }
   int64_t changed_revision() const override;
 
@@ -47,7 +49,8 @@ class KindCache final : public WatchCache {
 
   // Events of this kind, in order. Readers see all of them or none.
   void Apply(std::span<const Event* const> events);
-  // Forgets changes up to `revision`.
+  // Forgets changes up to `revision`, and the JSON of what many objects' JSON takes too much room
+  // for.
   void Trim(int64_t revision);
   // Ends all watches.
   void End(const Status& status);
@@ -91,8 +94,10 @@ class KindCache final : public WatchCache {
 
   // Where a watcher with this selection is looked for, and where the watchers of an event are.
   std::string BucketOf(const Selection& selection) const;
-  std::vector<std::string> BucketsOf(const CacheEvent& event) const ABSL_SHARED_LOCKS_REQUIRED(registry_mutex_);
+  std::vector<std::string> BucketsOf(const CacheEvent& event) const
+      ABSL_SHARED_LOCKS_REQUIRED(registry_mutex_);
   void Dispatch();
+  void DropJson();
   // Up to where all watchers have been offered everything.
   int64_t Dispatched() const;
   void Remove(uint64_t id, const std::string& bucket);
@@ -107,7 +112,8 @@ class KindCache final : public WatchCache {
   mutable absl::Mutex mutex_;
   absl::btree_set<std::unique_ptr<Entry>, ByKey> objects_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Index, std::less<>> indexes_ ABSL_GUARDED_BY(mutex_);
-  std::deque<std::pair<EventPtr, size_t>> window_ ABSL_GUARDED_BY(mutex_);  // with the bytes of each
+  std::deque<std::pair<EventPtr, size_t>> window_
+      ABSL_GUARDED_BY(mutex_);  // with the bytes of each
   size_t window_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t window_start_ ABSL_GUARDED_BY(mutex_) = 0;  // everything above it is in the window
   int64_t changed_revision_ ABSL_GUARDED_BY(mutex_) = 0;

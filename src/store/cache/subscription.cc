@@ -26,7 +26,9 @@ std::optional<WatchItem> Subscription::View(const Selection& selection,
   const bool was = Admits(selection, event->previous);
   if (!is && !was) return std::nullopt;
   WatchItem item;
-  item.type = !is ? WatchItem::Type::kDeleted : was ? WatchItem::Type::kModified : WatchItem::Type::kAdded;
+  item.type = !is   ? WatchItem::Type::kDeleted
+              : was ? WatchItem::Type::kModified
+                    : WatchItem::Type::kAdded;
   item.revision = event->revision;
   item.object = is || deleted ? event->object : event->previous;
   item.event = event;
@@ -72,7 +74,8 @@ void Subscription::Clear() {
   first_items_ = 0;
 }
 
-Task<Result<std::vector<WatchItem>>> Subscription::Next(CancelToken cancel, std::optional<SteadyTime> deadline) {
+Task<Result<std::vector<WatchItem>>> Subscription::Next(CancelToken cancel,
+                                                        std::optional<SteadyTime> deadline) {
   while (true) {
     {
       absl::MutexLock lock(&mutex_);
@@ -80,14 +83,16 @@ Task<Result<std::vector<WatchItem>>> Subscription::Next(CancelToken cancel, std:
       if (head_ < items_.size()) {
         const size_t count = std::min(items_.size() - head_, kItemsPerRead);
         auto begin = items_.begin() + static_cast<ptrdiff_t>(head_);
-        std::vector<WatchItem> taken(std::make_move_iterator(begin),
-                                     std::make_move_iterator(begin + static_cast<ptrdiff_t>(count)));
+        std::vector<WatchItem> taken(
+            std::make_move_iterator(begin),
+            std::make_move_iterator(begin + static_cast<ptrdiff_t>(count)));
         head_ += count;
         first_items_ -= std::min(first_items_, count);
         if (head_ == items_.size()) {
           Clear();
         } else if (head_ > kItemsPerRead * 4) {
-          items_.erase(items_.begin(), items_.begin() + static_cast<ptrdiff_t>(std::exchange(head_, 0)));
+          items_.erase(items_.begin(),
+                       items_.begin() + static_cast<ptrdiff_t>(std::exchange(head_, 0)));
         }
         taken_revision_ = std::max(taken_revision_, taken.back().revision);
         co_return taken;
@@ -107,7 +112,8 @@ Task<Result<std::vector<WatchItem>>> Subscription::Next(CancelToken cancel, std:
 int64_t Subscription::Revision(int64_t dispatched) const {
   absl::MutexLock lock(&mutex_);
   if (head_ < items_.size()) {
-    // Of what is still in the buffer nothing has been seen; what it began with stands at one revision.
+    // Of what is still in the buffer nothing has been seen; what it began with stands at one
+    // revision.
     return first_items_ > 0 ? 0 : items_[head_].revision - 1;
   }
   return std::max(taken_revision_, dispatched);

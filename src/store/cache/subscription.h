@@ -17,7 +17,8 @@ class Subscription {
  public:
   Subscription(Env& env, Selection selection) : env_(env), selection_(std::move(selection)) {}
 
-  // Before the dispatcher knows it: what the watcher begins with, and up to which revision that goes.
+  // Before the dispatcher knows it: what the watcher begins with, and up to which revision that
+  // goes.
   void Begin(std::vector<WatchItem> items, int64_t revision);
 
   // Takes the event if the selection admits it. A full buffer ends the subscription with kExpired.
@@ -31,7 +32,8 @@ class Subscription {
 
   const Selection& selection() const { return selection_; }
   // What the watcher sees of an event; nullopt: nothing.
-  static std::optional<WatchItem> View(const Selection& selection, const std::shared_ptr<const CacheEvent>& event);
+  static std::optional<WatchItem> View(const Selection& selection,
+                                       const std::shared_ptr<const CacheEvent>& event);
 
  private:
   void Clear() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -41,7 +43,8 @@ class Subscription {
   Notifier arrived_;
 
   mutable absl::Mutex mutex_;
-  // Those before `head_` are taken. No std::deque: an empty one takes more than all the rest of an idle watcher.
+  // Those before `head_` are taken. No std::deque: an empty one takes more than all the rest of an
+  // idle watcher.
   std::vector<WatchItem> items_ ABSL_GUARDED_BY(mutex_);
   size_t head_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t first_items_ ABSL_GUARDED_BY(mutex_) = 0;  // of those not taken, how many it began with

@@ -32,6 +32,8 @@ struct CacheEvent {
   // Bytes that watchers share: `make` runs once per slot (the readers give slots their meaning). Any thread.
   static constexpr size_t kFrameSlots = 16;
   std::shared_ptr<const std::string> Frame(size_t slot, absl::FunctionRef<std::string()> make) const;
+  // Lets go of them; what is asked for again is made again.
+  void DropFrames() const;
 
  private:
   mutable absl::Mutex frame_mutex_;

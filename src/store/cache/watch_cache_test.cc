@@ -23,7 +23,8 @@ using ::testing::IsEmpty;
 
 const api::KindInfo& Pods() { return api::KindOf<Pod>(); }
 
-std::unique_ptr<Pod> MakePod(std::string ns, std::string name, std::string node, std::string app = "web") {
+std::unique_ptr<Pod> MakePod(std::string ns, std::string name, std::string node,
+                             std::string app = "web") {
   auto pod = std::make_unique<Pod>();
   pod->mutable_metadata()->set_namespace_(std::move(ns));
   pod->mutable_metadata()->set_name(std::move(name));
@@ -36,7 +37,8 @@ std::string NodeOf(const api::Object& object) { return object.As<Pod>().spec().n
 
 std::vector<std::string> Names(const std::vector<api::ObjectPtr>& objects) {
   std::vector<std::string> names;
-  for (const api::ObjectPtr& object : objects) names.push_back(object->ns() + "/" + object->name());
+  for (const api::ObjectPtr& object : objects)
+    names.push_back(object->ns() + "/" + object->name());
   return names;
 }
 
@@ -46,7 +48,8 @@ std::string Describe(const WatchItem& item) {
   const char* sign = item.type == WatchItem::Type::kAdded      ? "+"
                      : item.type == WatchItem::Type::kModified ? "~"
                                                                : "-";
-  return sign + item.object->name() + "[" + NodeOf(*item.object) + "]@" + std::to_string(item.revision);
+  return sign + item.object->name() + "[" + NodeOf(*item.object) + "]@" +
+         std::to_string(item.revision);
 }
 
 template <class EnvType>
@@ -68,7 +71,8 @@ struct CacheFixture : ::testing::Test {
     };
     env.RunToEnd(body(*caches));
   }
-  // With the decoded object, as the API server writes, or with the bytes only, as they come from elsewhere.
+  // With the decoded object, as the API server writes, or with the bytes only, as they come from
+  // elsewhere.
   int64_t Put(std::unique_ptr<google::protobuf::Message> message, bool decoded = true) {
     std::shared_ptr<api::Object> object = api::Object::FromMessage(
         api::KindOfDescriptor(message->GetDescriptor()), std::move(message));
@@ -95,7 +99,8 @@ struct CacheFixture : ::testing::Test {
   }
   Result<std::vector<WatchItem>> NextItems(CacheWatch& watch) {
     Result<std::vector<WatchItem>> result = InternalError("not run");
-    auto body = [](CacheWatch& watch, SteadyTime deadline, Result<std::vector<WatchItem>>& result) -> Task<> {
+    auto body = [](CacheWatch& watch, SteadyTime deadline,
+                   Result<std::vector<WatchItem>>& result) -> Task<> {
       result = co_await watch.Next(CancelToken(), deadline);
     };
     env.RunToEnd(body(watch, env.Steady(), result));
@@ -108,7 +113,8 @@ struct CacheFixture : ::testing::Test {
       Result<std::vector<WatchItem>> items = NextItems(watch);
       if (!items.ok()) lines.push_back(std::string(ReasonOf(items.code())));
       if (!items.ok() || items->empty()) return lines;
-      for (const WatchItem& item : *items) lines.push_back(Describe(item));
+      for (const WatchItem& item : *items)
+        lines.push_back(Describe(item));
     }
   }
   std::unique_ptr<CacheWatch> Watch(Selection selection, int64_t after, bool initial = false) {
@@ -145,7 +151,8 @@ TEST_F(WatchCacheTest, AWriterReadsItsOwnWriteAndTheSameObject) {
 TEST_F(WatchCacheTest, ListsAreOrderedByKeySelectedAndPaged) {
   // Keys, not names, are in order: "a-b/x" stands before "a/x".
   for (const char* ns : {"a", "a-b", "c"}) {
-    for (const char* name : {"x", "y"}) Put(MakePod(ns, name, ns == std::string("c") ? "n2" : "n1", name));
+    for (const char* name : {"x", "y"})
+      Put(MakePod(ns, name, ns == std::string("c") ? "n2" : "n1", name));
   }
   EXPECT_THAT(Names(pods().List(Selection()).objects),
               ElementsAre("a-b/x", "a-b/y", "a/x", "a/y", "c/x", "c/y"));
@@ -174,11 +181,14 @@ TEST_F(WatchCacheTest, ListsAreOrderedByKeySelectedAndPaged) {
 }
 
 TEST_F(WatchCacheTest, LabelIndexesAreMadeOnNeedAndFollow) {
-  for (int i = 0; i < 1000; ++i) Put(MakePod("a", "p" + std::to_string(i), "n1", "app" + std::to_string(i % 10)));
+  for (int i = 0; i < 1000; ++i)
+    Put(MakePod("a", "p" + std::to_string(i), "n1", "app" + std::to_string(i % 10)));
   Selection app;
   app.index = "label:app";
   app.index_value = "app3";
-  app.matches = [](const api::Object& object) { return object.meta().labels().at("app") == "app3"; };
+  app.matches = [](const api::Object& object) {
+    return object.meta().labels().at("app") == "app3";
+  };
   EXPECT_EQ(pods().List(app).objects.size(), 100u);
   Put(MakePod("a", "p3", "n1", "other"));
   Put(MakePod("a", "new", "n1", "app3"));
@@ -290,8 +300,9 @@ TEST_F(WatchCacheTest, AWatchOfBeforeARestartGoesOn) {
   Remove("a", "y");
   env.RunToEnd(caches->Stop());
   caches = std::make_unique<WatchCaches>(env, *store);
-  caches->AddIndex(Pods(), "spec.nodeName",
-                   [](const api::Object& object) { return std::vector<std::string>{NodeOf(object)}; });
+  caches->AddIndex(Pods(), "spec.nodeName", [](const api::Object& object) {
+    return std::vector<std::string>{NodeOf(object)};
+  });
   Start();
   EXPECT_EQ(caches->revision(), 5);
   std::unique_ptr<CacheWatch> watch = Watch(Selection(), seen);
@@ -313,9 +324,12 @@ TEST_F(WatchCacheTest, AFrameIsMadeOnce) {
   EXPECT_EQ(*event.Frame(3, make), "frame1");
   EXPECT_EQ(*event.Frame(3, make), "frame1");
   EXPECT_EQ(*event.Frame(4, make), "frame2");
+  event.DropFrames();
+  EXPECT_EQ(*event.Frame(3, make), "frame3");
 }
 
-// Writers and watchers that come at any time; each watcher's own picture ends up as the cache's, without a gap.
+// Writers and watchers that come at any time; each watcher's own picture ends up as the cache's,
+// without a gap.
 struct WatchCacheThreadsTest : CacheFixture<RealEnv> {};
 
 Task<> WriteMany(Store& store, int writer, int count, std::atomic<int>& running) {
@@ -329,7 +343,8 @@ Task<> WriteMany(Store& store, int writer, int count, std::atomic<int>& running)
     for (Write& write : writes) {
       if ((random >> 40) % 4 == 0) continue;  // both are deleted
       write.object = api::Object::FromMessage(
-          Pods(), MakePod(&write == &writes[0] ? "a" : "b", name + "-" + std::to_string(writer), std::to_string(i)));
+          Pods(), MakePod(&write == &writes[0] ? "a" : "b", name + "-" + std::to_string(writer),
+                          std::to_string(i)));
       write.value = write.object->stored();
     }
     EXPECT_TRUE((co_await store.Commit(std::move(writes))).ok());
@@ -337,7 +352,8 @@ Task<> WriteMany(Store& store, int writer, int count, std::atomic<int>& running)
   --running;
 }
 
-Task<> FollowAll(Env& env, Store& store, WatchCache& cache, std::atomic<int>& running, std::atomic<int>& good) {
+Task<> FollowAll(Env& env, Store& store, WatchCache& cache, std::atomic<int>& running,
+                 std::atomic<int>& good) {
   while (running.load() > 0) {
     Result<std::unique_ptr<CacheWatch>> watch = cache.Watch(Selection(), 0, true);
     std::map<std::string, int64_t> seen;
@@ -352,8 +368,10 @@ Task<> FollowAll(Env& env, Store& store, WatchCache& cache, std::atomic<int>& ru
         if (item.type == WatchItem::Type::kInitialEnd) {
           // A batch writes its two objects together: a snapshot has both or none.
           std::map<std::string, int> pairs;
-          for (const auto& [key, revision] : seen) ++pairs[key.substr(2)];
-          for (const auto& [name, count] : pairs) EXPECT_EQ(count, 2) << name;
+          for (const auto& [key, revision] : seen)
+            ++pairs[key.substr(2)];
+          for (const auto& [name, count] : pairs)
+            EXPECT_EQ(count, 2) << name;
           first = false;
           last = item.revision;
           continue;

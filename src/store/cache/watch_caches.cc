@@ -12,7 +12,8 @@ namespace gantry::store {
 namespace {
 
 constexpr char kRoot[] = "/registry/";
-// Revisions before the loaded one whose changes are read back, so that watches of before a restart can go on.
+// Revisions before the loaded one whose changes are read back, so that watches of before a restart
+// can go on.
 constexpr int64_t kHistoryAtStart = 5000;
 
 }  // namespace
@@ -43,7 +44,8 @@ struct WatchCaches::State : CommitObserver {
   void OnCompact(int64_t compacted) override {
     absl::MutexLock lock(&mutex);
     if (!loaded) return;
-    for (const auto& [prefix, cache] : by_prefix) cache->Trim(compacted);
+    for (const auto& [prefix, cache] : by_prefix)
+      cache->Trim(compacted);
   }
 
   void OnFailure(const Status& status) override { End(status); }
@@ -57,10 +59,12 @@ struct WatchCaches::State : CommitObserver {
       if (!cache) continue;
       auto same = std::find_if(by_kind.begin(), by_kind.end(),
                                [cache](const auto& entry) { return entry.first == cache; });
-      if (same == by_kind.end()) same = by_kind.emplace(by_kind.end(), cache, std::vector<const Event*>());
+      if (same == by_kind.end())
+        same = by_kind.emplace(by_kind.end(), cache, std::vector<const Event*>());
       same->second.push_back(&event);
     }
-    for (const auto& [cache, own] : by_kind) cache->Apply(own);
+    for (const auto& [cache, own] : by_kind)
+      cache->Apply(own);
   }
 
   void Advance(int64_t to) {
@@ -70,7 +74,8 @@ struct WatchCaches::State : CommitObserver {
       if (to > revision.load()) revision.store(to, std::memory_order_release);
       wake.swap(waiters);
     }
-    for (const auto& waiter : wake) waiter->Notify();
+    for (const auto& waiter : wake)
+      waiter->Notify();
   }
 
   void End(const Status& status) {
@@ -80,8 +85,10 @@ struct WatchCaches::State : CommitObserver {
       if (health.ok()) health = status;
       wake.swap(waiters);
     }
-    for (const auto& waiter : wake) waiter->Notify();
-    for (const auto& [prefix, cache] : by_prefix) cache->End(status);
+    for (const auto& waiter : wake)
+      waiter->Notify();
+    for (const auto& [prefix, cache] : by_prefix)
+      cache->End(status);
   }
 
   Task<Status> Load();
@@ -89,7 +96,8 @@ struct WatchCaches::State : CommitObserver {
   Env& env;
   Store& store;
   Gate gate;
-  std::map<const api::KindInfo*, std::vector<std::pair<std::string, IndexFunction>>> index_functions;
+  std::map<const api::KindInfo*, std::vector<std::pair<std::string, IndexFunction>>>
+      index_functions;
   // Fixed by Start.
   std::map<const api::KindInfo*, std::unique_ptr<KindCache>> caches;
   std::map<std::string, KindCache*, std::less<>> by_prefix;
@@ -116,11 +124,13 @@ Task<Status> WatchCaches::State::Load() {
     if (!object.ok()) co_return object.status().WithContext(record.key);
     objects[cache].emplace_back(std::move(record.key), std::move(object).value());
   }
-  for (const auto& [prefix, cache] : by_prefix) cache->Load(std::move(objects[cache]), page->revision);
+  for (const auto& [prefix, cache] : by_prefix)
+    cache->Load(std::move(objects[cache]), page->revision);
   loaded_revision = page->revision;
 
   // Revision 1 is that of an empty store: it has no event.
-  const int64_t from = std::max({int64_t{1}, store.compacted_revision(), page->revision - kHistoryAtStart});
+  const int64_t from =
+      std::max({int64_t{1}, store.compacted_revision(), page->revision - kHistoryAtStart});
   std::map<KindCache*, std::vector<Event>> history;
   if (from < page->revision) {
     // With all keys, so that every revision has an event and Next never waits for one.
@@ -135,7 +145,8 @@ Task<Status> WatchCaches::State::Load() {
       }
     }
     if (past.ok() && (*past)->revision() >= page->revision) {
-      for (const auto& [prefix, cache] : by_prefix) cache->LoadWindow(history[cache], from);
+      for (const auto& [prefix, cache] : by_prefix)
+        cache->LoadWindow(history[cache], from);
     }
   }
   co_return Status::Ok();
@@ -156,7 +167,8 @@ Task<Status> WatchCaches::Start(std::vector<const api::KindInfo*> kinds) {
   for (const api::KindInfo* kind : kinds) {
     if (kind->storage_prefix.empty() || state.caches.contains(kind)) continue;
     auto cache = std::make_unique<KindCache>(state.env, state.gate, *kind, state.revision);
-    for (auto& [name, function] : state.index_functions[kind]) cache->AddIndex(name, function);
+    for (auto& [name, function] : state.index_functions[kind])
+      cache->AddIndex(name, function);
     state.by_prefix[cache->prefix()] = cache.get();
     state.caches[kind] = std::move(cache);
   }

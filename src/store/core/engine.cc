@@ -1,6 +1,5 @@
 #include "store/core/engine.h"
 
-
 #include <algorithm>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -54,7 +53,8 @@ struct Engine::Request {
   absl::AnyInvocable<void()> resume;  // after it is called the request is gone
 };
 
-// A request whose preconditions hold, and its changes without their keys, which stay in the request until they are published.
+// A request whose preconditions hold, and its changes without their keys, which stay in the request
+// until they are published.
 struct Engine::Accepted {
   Request* request = nullptr;
   std::vector<size_t> write_indexes;
@@ -98,7 +98,8 @@ class Engine::Stream final : public WatchStream {
     absl::ReaderMutexLock lock(&engine_.mutex_);
     if (!engine_.failure_.ok()) return engine_.failure_;
     if (engine_.ended_) return Canceled("the store is stopped");
-    GANTRY_ASSIGN(int64_t reached, engine_.history_.EventsAfter(prefix_, revision(), kEventsPerRead, events));
+    GANTRY_ASSIGN(int64_t reached,
+                  engine_.history_.EventsAfter(prefix_, revision(), kEventsPerRead, events));
     revision_.store(reached, std::memory_order_release);
     return Status::Ok();
   }
@@ -141,7 +142,8 @@ Task<Status> Engine::Compact(int64_t revision) {
   Request request;
   request.compact = revision;
   if (revision > this->revision()) {
-    co_return Status(Code::kInvalid, "cannot compact revision " + std::to_string(revision) + ": it is in the future");
+    co_return Status(Code::kInvalid, "cannot compact revision " + std::to_string(revision) +
+                                         ": it is in the future");
   }
   if (revision <= compacted_revision()) co_return Status::Ok();
   co_await Run(request);
@@ -228,7 +230,8 @@ void Engine::RunBatch(const std::vector<Request*>& requests) {
     status = failure_;
     batch.revision = history_.revision();
     if (status.ok()) {
-      for (Request* request : requests) Examine(*request, batch);
+      for (Request* request : requests)
+        Examine(*request, batch);
     }
   }
   Reached("commit.checked");
@@ -283,7 +286,8 @@ void Engine::Examine(Request& request, Batch& batch) {
     accepted.write_indexes.push_back(i);
     change.value = write.value;
     change.row = ++last_row_;
-    if (write.value) change.create_revision = before[i].value ? before[i].create_revision : batch.revision + 1;
+    if (write.value)
+      change.create_revision = before[i].value ? before[i].create_revision : batch.revision + 1;
   }
   if (!accepted.changes.empty()) ++batch.revision;
   request.result.revision = batch.revision;
@@ -323,7 +327,8 @@ void Engine::Publish(Batch& batch) {
     absl::MutexLock lock(&mutex_);
     for (Accepted& accepted : batch.accepted) {
       for (size_t c = 0; c < accepted.changes.size(); ++c) {
-        accepted.changes[c].key = std::move(accepted.request->writes[accepted.write_indexes[c]].key);
+        accepted.changes[c].key =
+            std::move(accepted.request->writes[accepted.write_indexes[c]].key);
       }
       std::vector<Event> published =
           history_.Apply(accepted.request->result.revision, std::move(accepted.changes));
@@ -333,7 +338,8 @@ void Engine::Publish(Batch& batch) {
       std::vector<int64_t> useless = history_.Compact(batch.compact);
       if (log_) garbage_.insert(garbage_.end(), useless.begin(), useless.end());
     }
-    for (Stream* stream : streams_) stream->Wakeup();
+    for (Stream* stream : streams_)
+      stream->Wakeup();
   }
   absl::MutexLock lock(&observers_mutex_);
   for (CommitObserver* observer : observers_) {
@@ -362,15 +368,18 @@ bool Engine::DoIdleWork() {
 }
 
 void Engine::Fail(const Status& status) {
-  log::Error("store", "the store failed and takes no more requests; the process has to be started again",
+  log::Error("store",
+             "the store failed and takes no more requests; the process has to be started again",
              {{"error", status.message()}});
   {
     absl::MutexLock lock(&mutex_);
     failure_ = status;
-    for (Stream* stream : streams_) stream->Wakeup();
+    for (Stream* stream : streams_)
+      stream->Wakeup();
   }
   absl::MutexLock lock(&observers_mutex_);
-  for (CommitObserver* observer : observers_) observer->OnFailure(status);
+  for (CommitObserver* observer : observers_)
+    observer->OnFailure(status);
 }
 
 Task<Result<std::optional<Record>>> Engine::Get(std::string key, int64_t revision) {
@@ -379,7 +388,8 @@ Task<Result<std::optional<Record>>> Engine::Get(std::string key, int64_t revisio
   co_return history_.Get(key, revision);
 }
 
-Task<Result<ListPage>> Engine::List(std::string prefix, std::string after, int64_t limit, int64_t revision) {
+Task<Result<ListPage>> Engine::List(std::string prefix, std::string after, int64_t limit,
+                                    int64_t revision) {
   absl::ReaderMutexLock lock(&mutex_);
   if (!failure_.ok()) co_return failure_;
   co_return history_.List(prefix, after, limit, revision);
@@ -430,7 +440,8 @@ Task<> Engine::Stop() {
   }
   absl::MutexLock lock(&mutex_);
   ended_ = true;
-  for (Stream* stream : streams_) stream->Wakeup();
+  for (Stream* stream : streams_)
+    stream->Wakeup();
 }
 
 }  // namespace gantry::store

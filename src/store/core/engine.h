@@ -17,20 +17,22 @@
 
 namespace gantry::store {
 
-// The store of one process: everything in memory (History), durable through a CommitLog where there is one.
-// One committer takes the whole queue, checks
-// preconditions, appends to the log in one step, publishes, tells observers, answers everyone. With a log the committer is a thread of its own; without one it is whoever comes first.
-// Threading: any thread.
+// The store of one process: everything in memory (History), durable through a CommitLog where there
+// is one. One committer takes the whole queue, checks preconditions, appends to the log in one
+// step, publishes, tells observers, answers everyone. With a log the committer is a thread of its
+// own; without one it is whoever comes first. Threading: any thread.
 class Engine final : public Store {
  public:
-  // `log` may be null. `garbage`: rows of the log that `history` does not need. `env` and `failpoints` (may be null) outlive it.
+  // `log` may be null. `garbage`: rows of the log that `history` does not need. `env` and
+  // `failpoints` (may be null) outlive it.
   Engine(Env& env, std::unique_ptr<CommitLog> log, History history, int64_t last_row,
          std::vector<int64_t> garbage, Failpoints* failpoints);
   ~Engine() override;
 
   Task<Result<CommitResult>> Commit(std::vector<Write> writes) override;
   Task<Result<std::optional<Record>>> Get(std::string key, int64_t revision) override;
-  Task<Result<ListPage>> List(std::string prefix, std::string after, int64_t limit, int64_t revision) override;
+  Task<Result<ListPage>> List(std::string prefix, std::string after, int64_t limit,
+                              int64_t revision) override;
   Result<std::unique_ptr<WatchStream>> Watch(std::string prefix, int64_t after_revision) override;
   int64_t AddObserver(CommitObserver* observer) override;
   void RemoveObserver(CommitObserver* observer) override;

@@ -5,8 +5,8 @@
 namespace gantry::store {
 
 // Told of the places inside a commit where a crash would hurt most, so that tests can crash there:
-// "commit.begin", "commit.checked", "log.begin", "log.row", "log.garbage", "log.before_commit", "log.after_commit", "commit.durable",
-// "commit.published", "commit.answered", "log.checkpoint".
+// "commit.begin", "commit.checked", "log.begin", "log.row", "log.garbage", "log.before_commit",
+// "log.after_commit", "commit.durable", "commit.published", "commit.answered", "log.checkpoint".
 class Failpoints {
  public:
   virtual ~Failpoints() = default;

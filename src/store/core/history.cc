@@ -31,7 +31,8 @@ const Event& History::Put(int64_t revision, Change change) {
   if (chain.newest.revision != 0) {
     const Version& before = chain.newest;
     if (before.value) {
-      event.previous = MakeRecord(change.key, before.value, before.create_revision, before.revision);
+      event.previous =
+          MakeRecord(change.key, before.value, before.create_revision, before.revision);
     }
     chain.older.push_back(std::move(chain.newest));
   }
@@ -47,7 +48,8 @@ std::vector<Event> History::Apply(int64_t revision, std::vector<Change> changes)
   revision_ = revision;
   std::vector<Event> events;
   events.reserve(changes.size());
-  for (Change& change : changes) events.push_back(Put(revision, std::move(change)));
+  for (Change& change : changes)
+    events.push_back(Put(revision, std::move(change)));
   return events;
 }
 
@@ -74,7 +76,8 @@ void History::SetCompacted(int64_t compacted_revision) {
 
 Status History::CheckReadable(int64_t revision) const {
   if (revision > revision_) {
-    return Status(Code::kInvalid, "revision " + std::to_string(revision) + " is in the future; the last one is " +
+    return Status(Code::kInvalid, "revision " + std::to_string(revision) +
+                                      " is in the future; the last one is " +
                                       std::to_string(revision_));
   }
   if (revision < compacted_revision_) {
@@ -90,8 +93,9 @@ const History::Version* History::At(const Chain& chain, int64_t revision) {
   if (chain.newest.revision <= revision) {
     found = &chain.newest;
   } else {
-    auto behind = std::upper_bound(chain.older.begin(), chain.older.end(), revision,
-                                   [](int64_t at, const Version& version) { return at < version.revision; });
+    auto behind =
+        std::upper_bound(chain.older.begin(), chain.older.end(), revision,
+                         [](int64_t at, const Version& version) { return at < version.revision; });
     if (behind != chain.older.begin()) found = &*std::prev(behind);
   }
   return found && found->value ? found : nullptr;
@@ -133,8 +137,9 @@ Result<ListPage> History::List(std::string_view prefix, std::string_view after, 
 Result<int64_t> History::EventsAfter(std::string_view prefix, int64_t after_revision, size_t limit,
                                      std::vector<Event>* out) const {
   if (after_revision < compacted_revision_) return CheckReadable(after_revision);
-  auto it = std::upper_bound(events_.begin(), events_.end(), after_revision,
-                             [](int64_t at, const Event& event) { return at < event.record.revision; });
+  auto it =
+      std::upper_bound(events_.begin(), events_.end(), after_revision,
+                       [](int64_t at, const Event& event) { return at < event.record.revision; });
   for (; it != events_.end(); ++it) {
     // A revision is never split.
     if (out->size() >= limit && it->record.revision != std::prev(it)->record.revision) {
@@ -152,7 +157,8 @@ std::vector<int64_t> History::Compact(int64_t revision) {
   while (!events_.empty() && events_.front().record.revision <= revision) {
     if (auto it = keys_.find(events_.front().record.key); it != keys_.end()) {
       Chain& chain = it->second;
-      // Of the versions at or below `revision`, only the last can still be seen, and a deletion needs no trace.
+      // Of the versions at or below `revision`, only the last can still be seen, and a deletion
+      // needs no trace.
       size_t drop = 0;
       while (drop < chain.older.size()) {
         const int64_t next =

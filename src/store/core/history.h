@@ -14,11 +14,11 @@
 
 namespace gantry::store {
 
-// Every key with its versions since the last compaction, and all changes since then in order: what a store knows, in
-// memory. Values are shared with whoever else holds them.
-// Invariants: revisions only grow; a key's versions are ordered by revision; a version at or below the compacted
-// revision is there only while it is its key's newest, and then it is not a deletion.
-// Threading: not synchronised; the store's lock guards it.
+// Every key with its versions since the last compaction, and all changes since then in order: what
+// a store knows, in memory. Values are shared with whoever else holds them. Invariants: revisions
+// only grow; a key's versions are ordered by revision; a version at or below the compacted revision
+// is there only while it is its key's newest, and then it is not a deletion. Threading: not
+// synchronised; the store's lock guards it.
 class History {
  public:
   // A change that is durable. `row` is where the log keeps it (0: nowhere).
@@ -45,21 +45,23 @@ class History {
   // Makes `changes` the content of `revision`, which is above all before, and returns the events.
   std::vector<Event> Apply(int64_t revision, std::vector<Change> changes);
 
-  // Loading: first the floor that the log remembers (the counter is at least that), then its rows in order.
-  // Appends rows that turn out to be useless to `garbage`, of each key the older ones first.
+  // Loading: first the floor that the log remembers (the counter is at least that), then its rows
+  // in order. Appends rows that turn out to be useless to `garbage`, of each key the older ones
+  // first.
   void SetCompacted(int64_t compacted_revision);
   void Restore(int64_t revision, Change change, std::vector<int64_t>* garbage);
 
   Result<std::optional<Record>> Get(std::string_view key, int64_t revision) const;
-  Result<ListPage> List(std::string_view prefix, std::string_view after, int64_t limit, int64_t revision) const;
+  Result<ListPage> List(std::string_view prefix, std::string_view after, int64_t limit,
+                        int64_t revision) const;
 
-  // Appends events above `after_revision` of keys with `prefix`, whole revisions, about `limit` of them; returns up to which revision
-  // everything is in. kExpired when compacted.
+  // Appends events above `after_revision` of keys with `prefix`, whole revisions, about `limit` of
+  // them; returns up to which revision everything is in. kExpired when compacted.
   Result<int64_t> EventsAfter(std::string_view prefix, int64_t after_revision, size_t limit,
                               std::vector<Event>* out) const;
 
-  // Forgets what only readers below `revision` could see; returns the log rows that nobody needs any more. They are to be
-  // removed in this order: a deletion stays until what it deleted is gone.
+  // Forgets what only readers below `revision` could see; returns the log rows that nobody needs
+  // any more. They are to be removed in this order: a deletion stays until what it deleted is gone.
   std::vector<int64_t> Compact(int64_t revision);
 
   // Changes that are kept for watchers.

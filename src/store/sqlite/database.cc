@@ -7,7 +7,8 @@
 namespace gantry::store {
 
 Statement::Statement(Statement&& other) noexcept
-    : database_(std::exchange(other.database_, nullptr)), statement_(std::exchange(other.statement_, nullptr)) {}
+    : database_(std::exchange(other.database_, nullptr)),
+      statement_(std::exchange(other.statement_, nullptr)) {}
 
 Statement& Statement::operator=(Statement&& other) noexcept {
   std::swap(database_, other.database_);
@@ -25,7 +26,8 @@ void Statement::BindText(int index, std::string_view value) {
 
 void Statement::BindBlob(int index, std::string_view value) {
   // A null pointer would bind NULL rather than an empty blob.
-  sqlite3_bind_blob64(statement_, index, value.empty() ? "" : value.data(), value.size(), SQLITE_STATIC);
+  sqlite3_bind_blob64(statement_, index, value.empty() ? "" : value.data(), value.size(),
+                      SQLITE_STATIC);
 }
 
 void Statement::BindNull(int index) { sqlite3_bind_null(statement_, index); }
@@ -55,10 +57,13 @@ int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement
 std::string_view Statement::Bytes(int column) const {
   const void* data = sqlite3_column_blob(statement_, column);
   const int size = sqlite3_column_bytes(statement_, column);
-  return data ? std::string_view(static_cast<const char*>(data), static_cast<size_t>(size)) : std::string_view();
+  return data ? std::string_view(static_cast<const char*>(data), static_cast<size_t>(size))
+              : std::string_view();
 }
 
-bool Statement::IsNull(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+bool Statement::IsNull(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
 
 Status Database::ToStatus(sqlite3* handle, int code) {
   const std::string text = handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
@@ -84,7 +89,8 @@ Status Database::ToStatus(sqlite3* handle, int code) {
 Result<Database> Database::Open(const std::string& path, const std::string& vfs) {
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, vfs.empty() ? nullptr : vfs.c_str());
+  const int code =
+      sqlite3_open_v2(path.c_str(), &handle, flags, vfs.empty() ? nullptr : vfs.c_str());
   Database database(handle);  // also when it failed, to close it
   if (code != SQLITE_OK) return ToStatus(handle, code);
   sqlite3_busy_timeout(handle, 10'000);
@@ -108,8 +114,8 @@ Status Database::Execute(const std::string& sql) {
 Result<Statement> Database::Prepare(const std::string& sql) {
   Statement statement;
   statement.database_ = handle_;
-  const int code = sqlite3_prepare_v3(handle_, sql.c_str(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
-                                      &statement.statement_, nullptr);
+  const int code = sqlite3_prepare_v3(handle_, sql.c_str(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &statement.statement_, nullptr);
   if (code != SQLITE_OK) return ToStatus(handle_, code);
   return statement;
 }

@@ -9,7 +9,8 @@
 namespace gantry::store {
 namespace {
 
-// A restored store goes on this far above the snapshot, so that no revision that anybody saw before is given twice.
+// A restored store goes on this far above the snapshot, so that no revision that anybody saw before
+// is given twice.
 constexpr int64_t kRevisionLeap = 1'000'000'000;
 
 // A store's database, made sure of being one.
@@ -32,7 +33,8 @@ Status CopyInto(Database& database, const std::string& file) {
 }  // namespace
 
 Status SaveSqliteSnapshot(const std::string& path, const std::string& file) {
-  if (access(file.c_str(), F_OK) == 0) return Status(Code::kAlreadyExists, file + " exists already");
+  if (access(file.c_str(), F_OK) == 0)
+    return Status(Code::kAlreadyExists, file + " exists already");
   GANTRY_ASSIGN(Database database, OpenExisting(path));
   const std::string partial = file + ".partial";
   unlink(partial.c_str());
@@ -56,19 +58,24 @@ Status RestoreSqliteSnapshot(const std::string& file, const std::string& path) {
   {
     GANTRY_ASSIGN(Database database, OpenExisting(fresh));
     // One file with everything in it, to be renamed.
-    GANTRY_TRY(database.Execute("PRAGMA journal_mode=DELETE; UPDATE meta SET value = max(value, (SELECT coalesce(max(revision), 1) FROM log)) + " +
-                                std::to_string(kRevisionLeap) + " WHERE name = 'compacted_revision'"));
+    GANTRY_TRY(
+        database.Execute("PRAGMA journal_mode=DELETE; UPDATE meta SET value = max(value, (SELECT "
+                         "coalesce(max(revision), 1) FROM log)) + " +
+                         std::to_string(kRevisionLeap) + " WHERE name = 'compacted_revision'"));
   }
   if (access(path.c_str(), F_OK) == 0) {
-    // The write-ahead log belongs to the old file only: it is folded into it, or kept with it where that fails.
+    // The write-ahead log belongs to the old file only: it is folded into it, or kept with it where
+    // that fails.
     if (Result<Database> old = OpenExisting(path); old.ok()) {
       Status folded = old->Execute("PRAGMA wal_checkpoint(TRUNCATE)");
       if (!folded.ok()) return folded.WithContext("restore the snapshot " + file);
     }
-    for (const char* suffix : {"", "-wal", "-shm"}) unlink((before + suffix).c_str());
+    for (const char* suffix : {"", "-wal", "-shm"})
+      unlink((before + suffix).c_str());
     rename((path + "-wal").c_str(), (before + "-wal").c_str());
     unlink((path + "-shm").c_str());
-    if (link(path.c_str(), before.c_str()) != 0) return FromErrno(errno, "keep the old store as " + before);
+    if (link(path.c_str(), before.c_str()) != 0)
+      return FromErrno(errno, "keep the old store as " + before);
   }
   return RenameDurably(fresh, path);
 }

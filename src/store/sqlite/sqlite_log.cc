@@ -28,14 +28,16 @@ CREATE VIEW current AS
   WHERE id IN (SELECT max(id) FROM log GROUP BY key) AND value IS NOT NULL;
 )";
 
-// A file below this size is checked through at every start; a larger one by reading all of its rows.
+// A file below this size is checked through at every start; a larger one by reading all of its
+// rows.
 constexpr int64_t kQuickCheckBytes = 4 << 20;
 
 Status Describe(Status status, const std::string& path) {
   if (status.ok()) return status;
   if (status.code() == Code::kDataLoss) {
-    return DataLoss("the store " + path + " is damaged: " + status.message() +
-                    "; restore a snapshot (gantry snapshot restore FILE), or move it away to begin anew");
+    return DataLoss(
+        "the store " + path + " is damaged: " + status.message() +
+        "; restore a snapshot (gantry snapshot restore FILE), or move it away to begin anew");
   }
   return status.WithContext("open the store " + path);
 }
@@ -47,15 +49,18 @@ int RememberWalPages(void* pages, sqlite3*, const char*, int count) {
 
 }  // namespace
 
-// A file of its own: closing a descriptor of the database file would drop the locks that SQLite has on it.
+// A file of its own: closing a descriptor of the database file would drop the locks that SQLite has
+// on it.
 Result<FileLock> FileLock::Take(const std::string& path) {
   FileLock lock(open((path + "-lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (lock.fd_ < 0) return FromErrno(errno, "open the store " + path);
   if (flock(lock.fd_, LOCK_EX | LOCK_NB) == 0) return lock;
   if (errno == EWOULDBLOCK) {
-    return Status(Code::kConflict, "the store " + path +
-                                       " is in use by another gantry server; stop that one first, or give this one a "
-                                       "data directory of its own (--data-dir)");
+    return Status(
+        Code::kConflict,
+        "the store " + path +
+            " is in use by another gantry server; stop that one first, or give this one a "
+            "data directory of its own (--data-dir)");
   }
   return FromErrno(errno, "lock the store " + path);
 }
@@ -79,7 +84,7 @@ SqliteLog::~SqliteLog() = default;
 
 Result<SqliteLog::Opened> SqliteLog::Open(const SqliteOptions& options) {
   GANTRY_ASSIGN(FileLock lock, FileLock::Take(options.path));
-  struct stat info {};
+  struct stat info{};
   if (stat(options.path.c_str(), &info) != 0 || (S_ISREG(info.st_mode) && info.st_size == 0)) {
     GANTRY_TRY(Describe(Create(options.path), options.path));
   }
@@ -91,7 +96,8 @@ Result<SqliteLog::Opened> SqliteLog::Open(const SqliteOptions& options) {
   auto open = [&]() -> Status {
     GANTRY_TRY(log.Prepare());
     if (options.max_bytes > 0) {
-      GANTRY_TRY(log.database_.Execute("PRAGMA max_page_count=" + std::to_string(options.max_bytes / 4096)));
+      GANTRY_TRY(log.database_.Execute("PRAGMA max_page_count=" +
+                                       std::to_string(options.max_bytes / 4096)));
     }
     return log.Load(&opened);
   };
@@ -104,8 +110,9 @@ Status CheckFormat(Database& database) {
   GANTRY_ASSIGN(int64_t version, database.QueryInt("PRAGMA user_version"));
   if (application != kApplicationId) return DataLoss("this SQLite file was not made by gantry");
   if (version > kFormatVersion) {
-    return Status(Code::kInvalid, "it was written by a newer gantry (format " + std::to_string(version) +
-                                      "; this one reads up to " + std::to_string(kFormatVersion) +
+    return Status(Code::kInvalid, "it was written by a newer gantry (format " +
+                                      std::to_string(version) + "; this one reads up to " +
+                                      std::to_string(kFormatVersion) +
                                       "); start that version, or a newer one");
   }
   return Status::Ok();
@@ -120,25 +127,28 @@ Status SyncPath(const std::string& path) {
 }
 
 Status RenameDurably(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) != 0) return FromErrno(errno, "rename " + from + " to " + to);
+  if (rename(from.c_str(), to.c_str()) != 0)
+    return FromErrno(errno, "rename " + from + " to " + to);
   const std::string folder = std::filesystem::path(to).parent_path().string();
   return SyncPath(folder.empty() ? "." : folder);
 }
 
-// Makes an empty store beside its place, without an fsync for each step, syncs it as a whole and puts it there: a crash
-// leaves all or nothing of it.
+// Makes an empty store beside its place, without an fsync for each step, syncs it as a whole and
+// puts it there: a crash leaves all or nothing of it.
 Status SqliteLog::Create(const std::string& path) {
   const std::string fresh = path + ".new";
-  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) unlink((fresh + suffix).c_str());
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"})
+    unlink((fresh + suffix).c_str());
   // Secrets will be in it: for its owner only. SQLite gives its other files the same mode.
   const int fd = open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return FromErrno(errno, "make " + fresh);
   close(fd);
   {
     GANTRY_ASSIGN(Database database, Database::Open(fresh, ""));
-    GANTRY_TRY(database.Execute("PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY; BEGIN;" + std::string(kSchema) +
-                                "PRAGMA application_id=" + std::to_string(kApplicationId) + "; PRAGMA user_version=" +
-                                std::to_string(kFormatVersion) + "; COMMIT; PRAGMA journal_mode=WAL"));
+    GANTRY_TRY(database.Execute(
+        "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY; BEGIN;" + std::string(kSchema) +
+        "PRAGMA application_id=" + std::to_string(kApplicationId) + "; PRAGMA user_version=" +
+        std::to_string(kFormatVersion) + "; COMMIT; PRAGMA journal_mode=WAL"));
   }
   GANTRY_TRY(SyncPath(fresh));
   return RenameDurably(fresh, path);
@@ -146,7 +156,8 @@ Status SqliteLog::Create(const std::string& path) {
 
 Status SqliteLog::Prepare() {
   GANTRY_TRY(CheckFormat(database_));
-  GANTRY_TRY(database_.Execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY"));
+  GANTRY_TRY(database_.Execute(
+      "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY"));
   // After the pragma, which removes any hook.
   sqlite3_wal_hook(database_.handle(), RememberWalPages, &wal_pages_);
   GANTRY_ASSIGN(int64_t pages, database_.QueryInt("PRAGMA page_count"));
@@ -157,8 +168,9 @@ Status SqliteLog::Prepare() {
   GANTRY_TRY(database_.Execute("PRAGMA synchronous=FULL"));
   GANTRY_ASSIGN(begin_, database_.Prepare("BEGIN IMMEDIATE"));
   GANTRY_ASSIGN(commit_, database_.Prepare("COMMIT"));
-  GANTRY_ASSIGN(insert_, database_.Prepare("INSERT INTO log (id, revision, create_revision, key, value) "
-                                           "VALUES (?1, ?2, ?3, ?4, ?5)"));
+  GANTRY_ASSIGN(insert_,
+                database_.Prepare("INSERT INTO log (id, revision, create_revision, key, value) "
+                                  "VALUES (?1, ?2, ?3, ?4, ?5)"));
   GANTRY_ASSIGN(remove_, database_.Prepare("DELETE FROM log WHERE id = ?1"));
   GANTRY_ASSIGN(set_compacted_,
                 database_.Prepare("UPDATE meta SET value = ?1 WHERE name = 'compacted_revision'"));
@@ -166,17 +178,20 @@ Status SqliteLog::Prepare() {
 }
 
 Status SqliteLog::Load(Opened* opened) {
-  GANTRY_ASSIGN(compacted_, database_.QueryInt("SELECT value FROM meta WHERE name = 'compacted_revision'"));
+  GANTRY_ASSIGN(compacted_,
+                database_.QueryInt("SELECT value FROM meta WHERE name = 'compacted_revision'"));
   opened->history.SetCompacted(compacted_);
-  GANTRY_ASSIGN(Statement rows,
-                database_.Prepare("SELECT id, revision, create_revision, key, value FROM log ORDER BY id"));
+  GANTRY_ASSIGN(
+      Statement rows,
+      database_.Prepare("SELECT id, revision, create_revision, key, value FROM log ORDER BY id"));
   int64_t last_revision = 0;
   while (true) {
     GANTRY_ASSIGN(bool row, rows.Step());
     if (!row) return Status::Ok();
     opened->last_row = rows.Int(0);
     const int64_t revision = rows.Int(1);
-    if (revision < last_revision || revision < 1) return DataLoss("the revisions in it are out of order");
+    if (revision < last_revision || revision < 1)
+      return DataLoss("the revisions in it are out of order");
     last_revision = revision;
     History::Change change;
     change.row = opened->last_row;
@@ -235,11 +250,12 @@ Status SqliteLog::RemoveRows(std::span<const int64_t> rows) {
 Status SqliteLog::Maintain(bool idle) {
   if (wal_pages_ < (idle ? checkpoint_pages_ / 8 : checkpoint_pages_)) return Status::Ok();
   Reached("log.checkpoint");
-  const int code =
-      sqlite3_wal_checkpoint_v2(database_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  const int code = sqlite3_wal_checkpoint_v2(database_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
+                                             nullptr, nullptr);
   wal_pages_ = 0;
   // Busy: somebody reads the file just now; another time.
-  if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return Status::Ok();
+  if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED)
+    return Status::Ok();
   return Database::ToStatus(database_.handle(), code).WithContext("checkpoint the store");
 }
 

@@ -26,7 +26,8 @@ Status SyncPath(const std::string& path);
 // The name in the folder is durable, too. The file has been synced before.
 Status RenameDurably(const std::string& from, const std::string& to);
 
-// Holds an advisory lock on a store for as long as it lives; the kernel lets go of it when the process dies.
+// Holds an advisory lock on a store for as long as it lives; the kernel lets go of it when the
+// process dies.
 class FileLock {
  public:
   static Result<FileLock> Take(const std::string& path);
@@ -39,7 +40,8 @@ class FileLock {
   int fd_ = -1;
 };
 
-// The changes as rows of a table, in the order in which they were made. Threading: one thread at a time.
+// The changes as rows of a table, in the order in which they were made. Threading: one thread at a
+// time.
 class SqliteLog final : public CommitLog {
  public:
   struct Opened {
@@ -51,7 +53,8 @@ class SqliteLog final : public CommitLog {
   static Result<Opened> Open(const SqliteOptions& options);
   ~SqliteLog() override;
 
-  Status Append(std::span<const LogRow> rows, std::span<const int64_t> garbage, int64_t compacted_revision) override;
+  Status Append(std::span<const LogRow> rows, std::span<const int64_t> garbage,
+                int64_t compacted_revision) override;
   Status Maintain(bool idle) override;
 
  private:
@@ -60,7 +63,8 @@ class SqliteLog final : public CommitLog {
   static Status Create(const std::string& path);
   Status Prepare();
   Status Load(Opened* opened);
-  Status Write(std::span<const LogRow> rows, std::span<const int64_t> garbage, int64_t compacted_revision);
+  Status Write(std::span<const LogRow> rows, std::span<const int64_t> garbage,
+               int64_t compacted_revision);
   Status RemoveRows(std::span<const int64_t> rows);
   void Reached(std::string_view place) {
     if (failpoints_) failpoints_->Reached(place);

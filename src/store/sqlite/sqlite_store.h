@@ -13,26 +13,29 @@ struct SqliteOptions {
   SqliteOptions() = default;
   explicit SqliteOptions(std::string path) : path(std::move(path)) {}
 
-  std::string path;         // of the database file; its folder exists
-  int64_t max_bytes = 0;    // the file grows no further; 0: as far as the disk goes
-  // The write-ahead log is folded into the file when it has so many pages (4 KiB), or an eighth of that while nobody waits.
+  std::string path;       // of the database file; its folder exists
+  int64_t max_bytes = 0;  // the file grows no further; 0: as far as the disk goes
+  // The write-ahead log is folded into the file when it has so many pages (4 KiB), or an eighth of
+  // that while nobody waits.
   int checkpoint_pages = 8000;
-  std::string vfs;          // SQLite's file layer; empty: the usual one
+  std::string vfs;                   // SQLite's file layer; empty: the usual one
   Failpoints* failpoints = nullptr;  // outlives the store; null: none
 };
 
-// Opens a store in one SQLite file (made when it is not there), in WAL mode with an fsync per transaction. The format is
-// described in README.md; everything that is live or can still be watched is also held in memory.
-// Blocks for as long as reading the file takes. Errors, each worded so that a user knows what to do: kConflict when
-// another process has it open, kDataLoss when it is damaged or not ours, kInvalid when a newer gantry wrote it,
-// kUnavailable or errno's code for what the file system says.
+// Opens a store in one SQLite file (made when it is not there), in WAL mode with an fsync per
+// transaction. The format is described in README.md; everything that is live or can still be
+// watched is also held in memory. Blocks for as long as reading the file takes. Errors, each worded
+// so that a user knows what to do: kConflict when another process has it open, kDataLoss when it is
+// damaged or not ours, kInvalid when a newer gantry wrote it, kUnavailable or errno's code for what
+// the file system says.
 Result<std::unique_ptr<Store>> OpenSqliteStore(Env& env, SqliteOptions options);
 
-// Writes a consistent copy of the store at `path` to `file`, which must not exist. Works while a server has the store open.
+// Writes a consistent copy of the store at `path` to `file`, which must not exist. Works while a
+// server has the store open.
 Status SaveSqliteSnapshot(const std::string& path, const std::string& file);
 
-// Checks `file` thoroughly and puts it in the place of the store at `path`, which must not be open. What stood there before is
-// kept beside it as `path`.before-restore.
+// Checks `file` thoroughly and puts it in the place of the store at `path`, which must not be open.
+// What stood there before is kept beside it as `path`.before-restore.
 Status RestoreSqliteSnapshot(const std::string& file, const std::string& path);
 
 }  // namespace gantry::store

@@ -46,7 +46,8 @@ struct SqliteTest : ::testing::Test {
   }
   Result<CommitResult> Commit(Store& store, std::vector<Write> writes) {
     Result<CommitResult> result = InternalError("not run");
-    auto body = [](Store& store, std::vector<Write> writes, Result<CommitResult>& result) -> Task<> {
+    auto body = [](Store& store, std::vector<Write> writes,
+                   Result<CommitResult>& result) -> Task<> {
       result = co_await store.Commit(std::move(writes));
     };
     env.RunToEnd(body(store, std::move(writes), result));
@@ -118,7 +119,8 @@ TEST_F(SqliteTest, EverythingIsThereAfterARestart) {
 
 TEST_F(SqliteTest, CompactionShrinksTheFileAndKeepsTheRevision) {
   std::unique_ptr<Store> store = *Open();
-  for (int i = 0; i < 500; ++i) Put(*store, "/a", std::to_string(i));
+  for (int i = 0; i < 500; ++i)
+    Put(*store, "/a", std::to_string(i));
   ASSERT_TRUE(Commit(*store, {MakeWrite("/a", std::nullopt)}).ok());
   const int64_t last = store->revision();
   Compact(*store, last);
@@ -173,14 +175,16 @@ TEST_F(SqliteTest, DamagedForeignAndNewerFilesAreRefusedUntouched) {
       {"torn pages",
        [this](const std::string& path) {
          std::unique_ptr<Store> store = *OpenSqliteStore(env, SqliteOptions(path));
-         for (int i = 0; i < 200; ++i) Put(*store, "/key/" + std::to_string(i), std::string(500, 'v'));
+         for (int i = 0; i < 200; ++i)
+           Put(*store, "/key/" + std::to_string(i), std::string(500, 'v'));
          Close(store);
          std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
          file.seekp(4096 * 5);
          file << std::string(4096 * 3, '\x7f');
        },
        Code::kDataLoss, "gantry snapshot restore"},
-      {"a folder", [](const std::string& path) { std::filesystem::create_directory(path); }, Code::kUnavailable, ""},
+      {"a folder", [](const std::string& path) { std::filesystem::create_directory(path); },
+       Code::kUnavailable, ""},
   };
   for (size_t i = 0; i < std::size(rows); ++i) {
     SCOPED_TRACE(rows[i].why);
@@ -189,12 +193,14 @@ TEST_F(SqliteTest, DamagedForeignAndNewerFilesAreRefusedUntouched) {
     const auto size = std::filesystem::is_directory(path) ? 0 : std::filesystem::file_size(path);
     const Status status = OpenSqliteStore(env, SqliteOptions(path)).status();
     EXPECT_FALSE(status.ok());
-    if (rows[i].code != Code::kUnavailable) EXPECT_EQ(status.code(), rows[i].code) << status.ToString();
+    if (rows[i].code != Code::kUnavailable)
+      EXPECT_EQ(status.code(), rows[i].code) << status.ToString();
     EXPECT_THAT(status.message(), HasSubstr(rows[i].message));
     EXPECT_THAT(status.message(), HasSubstr(path));
     if (size > 0) EXPECT_EQ(std::filesystem::file_size(path), size);
   }
-  const Status missing = OpenSqliteStore(env, SqliteOptions(folder / "no/such/folder/state.db")).status();
+  const Status missing =
+      OpenSqliteStore(env, SqliteOptions(folder / "no/such/folder/state.db")).status();
   EXPECT_EQ(missing.code(), Code::kNotFound) << missing.ToString();
 }
 
@@ -205,7 +211,8 @@ TEST_F(SqliteTest, AFullDiskIsFinalAndLosesNothingThatWasAcknowledged) {
   int64_t acknowledged = 0;
   Status failure;
   for (int i = 0; i < 1000 && failure.ok(); ++i) {
-    Result<CommitResult> result = Commit(*store, {MakeWrite("/" + std::to_string(i), std::string(2000, 'x'))});
+    Result<CommitResult> result =
+        Commit(*store, {MakeWrite("/" + std::to_string(i), std::string(2000, 'x'))});
     if (result.ok()) acknowledged = result->revision;
     failure = result.status();
   }
@@ -243,7 +250,8 @@ TEST_F(SqliteTest, ASnapshotOfARunningStoreCanBeRestored) {
   EXPECT_EQ(store->Watch("/", seen).code(), Code::kExpired);
   EXPECT_GT(Put(*store, "/c", "1"), seen);
   Close(store);
-  std::unique_ptr<Store> before = *OpenSqliteStore(env, SqliteOptions(options.path + ".before-restore"));
+  std::unique_ptr<Store> before =
+      *OpenSqliteStore(env, SqliteOptions(options.path + ".before-restore"));
   EXPECT_EQ(Content(*before), "/a=2@4 /b=1@3 ");
   Close(before);
 
@@ -261,7 +269,8 @@ TEST_F(SqliteTest, TheFileCanBeReadWithOrdinaryTools) {
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(options.path.c_str(), &database), SQLITE_OK);
   sqlite3_stmt* query = nullptr;
-  ASSERT_EQ(sqlite3_prepare_v2(database, "SELECT key, revision FROM current", -1, &query, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_prepare_v2(database, "SELECT key, revision FROM current", -1, &query, nullptr),
+            SQLITE_OK);
   ASSERT_EQ(sqlite3_step(query), SQLITE_ROW);
   EXPECT_EQ(sqlite3_column_int64(query, 1), 3);
   EXPECT_EQ(sqlite3_step(query), SQLITE_DONE);

@@ -27,7 +27,9 @@ namespace {
 template <class T>
 T Block(RealEnv& env, Task<T> call) {
   std::optional<T> result;
-  auto body = [](Task<T> call, std::optional<T>& result) -> Task<> { result.emplace(co_await std::move(call)); };
+  auto body = [](Task<T> call, std::optional<T>& result) -> Task<> {
+    result.emplace(co_await std::move(call));
+  };
   env.RunToEnd(body(std::move(call), result));
   return std::move(*result);
 }
@@ -40,7 +42,8 @@ std::vector<std::string> Describe(const std::vector<Event>& events) {
     line += event.record.key;
     if (event.record.value) line += "=" + *event.record.value;
     line += "@" + std::to_string(event.record.revision);
-    if (event.previous) line += " was " + *event.previous->value + "@" + std::to_string(event.previous->revision);
+    if (event.previous)
+      line += " was " + *event.previous->value + "@" + std::to_string(event.previous->revision);
     lines.push_back(line);
   }
   return lines;
@@ -72,8 +75,8 @@ int64_t StoreContract::Remove(const std::string& key, int64_t expected) {
 Result<std::optional<Record>> StoreContract::Get(const std::string& key, int64_t revision) {
   return Block(env_, store_->Get(key, revision));
 }
-Result<ListPage> StoreContract::List(const std::string& prefix, const std::string& after, int64_t limit,
-                                     int64_t revision) {
+Result<ListPage> StoreContract::List(const std::string& prefix, const std::string& after,
+                                     int64_t limit, int64_t revision) {
   return Block(env_, store_->List(prefix, after, limit, revision));
 }
 Result<std::vector<Event>> StoreContract::Next(WatchStream& stream) {
@@ -120,8 +123,16 @@ TEST_P(StoreContract, PreconditionsHoldOrNothingIsWritten) {
       {"newer revision", {MakeWrite("/a", "x", a + 1)}, false, 0, true},
       {"revision of what is absent", {MakeWrite("/b", "x", a)}, false, 0, false},
       {"delete of what is absent", {MakeWrite("/b", std::nullopt, a)}, false, 0, false},
-      {"the second one fails", {MakeWrite("/b", "x"), MakeWrite("/a", "x", kAbsent)}, false, 1, true},
-      {"absent, and so it is", {MakeWrite("/b", "x", kAbsent), MakeWrite("/a", "2", a)}, true, 0, false},
+      {"the second one fails",
+       {MakeWrite("/b", "x"), MakeWrite("/a", "x", kAbsent)},
+       false,
+       1,
+       true},
+      {"absent, and so it is",
+       {MakeWrite("/b", "x", kAbsent), MakeWrite("/a", "2", a)},
+       true,
+       0,
+       false},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.why);
@@ -172,8 +183,10 @@ TEST_P(StoreContract, KeysAndValuesMayHoldAnyBytes) {
 }
 
 TEST_P(StoreContract, ListIsOrderedByKeyAndPaged) {
-  for (const char* key : {"/p/b/2", "/p/a/1", "/q/z", "/p/b/1", "/p/a", "/p-x/1"}) Put(key, "v");
-  EXPECT_THAT(Describe(*List("/p/")), ElementsAre("/p/a=v@6", "/p/a/1=v@3", "/p/b/1=v@5", "/p/b/2=v@2"));
+  for (const char* key : {"/p/b/2", "/p/a/1", "/q/z", "/p/b/1", "/p/a", "/p-x/1"})
+    Put(key, "v");
+  EXPECT_THAT(Describe(*List("/p/")),
+              ElementsAre("/p/a=v@6", "/p/a/1=v@3", "/p/b/1=v@5", "/p/b/2=v@2"));
   ListPage first = *List("/p/", "", 3);
   EXPECT_EQ(first.records.size(), 3u);
   EXPECT_TRUE(first.more);
@@ -187,11 +200,11 @@ TEST_P(StoreContract, ListIsOrderedByKeyAndPaged) {
 }
 
 TEST_P(StoreContract, OldRevisionsStayReadableUntilCompacted) {
-  Put("/a", "1");   // 2
-  Put("/a", "2");   // 3
-  Put("/b", "1");   // 4
-  Remove("/a");     // 5
-  Put("/a", "3");   // 6
+  Put("/a", "1");  // 2
+  Put("/a", "2");  // 3
+  Put("/b", "1");  // 4
+  Remove("/a");    // 5
+  Put("/a", "3");  // 6
   EXPECT_FALSE(Get("/a", 1)->has_value());
   EXPECT_EQ(*(*Get("/a", 2))->value, "1");
   EXPECT_EQ(*(*Get("/a", 4))->value, "2");
@@ -220,10 +233,13 @@ TEST_P(StoreContract, AWatchShowsEveryChangeInOrder) {
   EXPECT_THAT(Describe(*Next(*stream)), ElementsAre("put /p/a=1@2"));
   EXPECT_EQ(stream->revision(), 3);
   Put("/p/a", "2");  // 4
-  ASSERT_TRUE(Commit({MakeWrite("/p/b", "1"), MakeWrite("/q/b", "1"), MakeWrite("/p/a", std::nullopt)}).ok());  // 5
+  ASSERT_TRUE(
+      Commit({MakeWrite("/p/b", "1"), MakeWrite("/q/b", "1"), MakeWrite("/p/a", std::nullopt)})
+          .ok());  // 5
   std::vector<std::string> lines;
   while (stream->revision() < 5) {
-    for (std::string& line : Describe(*Next(*stream))) lines.push_back(line);
+    for (std::string& line : Describe(*Next(*stream)))
+      lines.push_back(line);
   }
   EXPECT_THAT(lines, ElementsAre("put /p/a=2@4 was 1@2", "put /p/b=1@5", "delete /p/a@5 was 2@4"));
 }
@@ -252,9 +268,8 @@ TEST_P(StoreContract, AWaitingWatchWakesUpOrIsCancelled) {
   std::unique_ptr<WatchStream> stream = *store_->Watch("/", 1);
   Result<std::vector<Event>> got = InternalError("nothing yet");
   Gate gate;
-  auto wait = [](WatchStream& stream, CancelToken cancel, Result<std::vector<Event>>& got) -> Task<> {
-    got = co_await stream.Next(cancel);
-  };
+  auto wait = [](WatchStream& stream, CancelToken cancel,
+                 Result<std::vector<Event>>& got) -> Task<> { got = co_await stream.Next(cancel); };
   Spawn(env_.executor(), gate, "watch", wait(*stream, CancelToken(), got));
   Put("/a", "1");
   env_.RunToEnd(gate.Close(env_));
@@ -271,7 +286,8 @@ TEST_P(StoreContract, AWaitingWatchWakesUpOrIsCancelled) {
 class Recorder : public CommitObserver {
  public:
   void OnCommit(const std::vector<Event>& events) override {
-    for (const Event& event : events) last_revision = event.record.revision;
+    for (const Event& event : events)
+      last_revision = event.record.revision;
     count += events.size();
   }
   void OnCompact(int64_t revision) override { compacted = revision; }
@@ -303,8 +319,8 @@ Task<> Increment(Store& store, std::string key, int times, std::atomic<int>& con
     Result<std::optional<Record>> current = co_await store.Get(key);
     const int value = current->has_value() ? std::stoi(*(*current)->value) : 0;
     std::vector<Write> writes;
-    writes.push_back(
-        MakeWrite(key, std::to_string(value + 1), current->has_value() ? (*current)->revision : kAbsent));
+    writes.push_back(MakeWrite(key, std::to_string(value + 1),
+                               current->has_value() ? (*current)->revision : kAbsent));
     Result<CommitResult> result = co_await store.Commit(std::move(writes));
     if (!result.ok()) co_return;
     result->committed() ? void(++done) : void(++conflicts);
@@ -317,7 +333,8 @@ TEST_P(StoreContract, ConcurrentWritersLoseNoUpdate) {
   std::atomic<int> conflicts = 0;
   for (int i = 0; i < 8; ++i) {
     Spawn(env_.MakeStrand(), gate, "shared", Increment(*store_, "/shared", 50, conflicts));
-    Spawn(env_.MakeStrand(), gate, "own", Increment(*store_, "/own/" + std::to_string(i), 50, conflicts));
+    Spawn(env_.MakeStrand(), gate, "own",
+          Increment(*store_, "/own/" + std::to_string(i), 50, conflicts));
   }
   env_.RunToEnd(gate.Close(env_));
   EXPECT_EQ(*(*Get("/shared"))->value, "400");
@@ -325,7 +342,8 @@ TEST_P(StoreContract, ConcurrentWritersLoseNoUpdate) {
   int64_t expected = 2;
   while (stream->revision() < store_->revision()) {
     const std::vector<Event> events = *Next(*stream);
-    for (const Event& event : events) EXPECT_EQ(event.record.revision, expected++);
+    for (const Event& event : events)
+      EXPECT_EQ(event.record.revision, expected++);
   }
   EXPECT_EQ(expected, 802);
 }
@@ -387,7 +405,8 @@ TEST_P(StoreContract, BehavesAsAMapWithAPast) {
         if (holds && changes) states[++revision] = state;
         ASSERT_EQ(store_->revision(), revision);
       } else if (dice < 80) {
-        const int64_t at = compacted + static_cast<int64_t>(below(static_cast<uint64_t>(revision - compacted) + 1));
+        const int64_t at = compacted + static_cast<int64_t>(
+                                           below(static_cast<uint64_t>(revision - compacted) + 1));
         if (at == 0) continue;
         Result<ListPage> page = List("/", "", 0, at);
         ASSERT_EQ(page.ok(), true) << page.status().ToString();
@@ -412,7 +431,8 @@ TEST_P(StoreContract, BehavesAsAMapWithAPast) {
         }
         ASSERT_EQ(watched, states[revision]);
       } else if (dice < 93 && stream->revision() > compacted) {
-        compacted += static_cast<int64_t>(below(static_cast<uint64_t>(stream->revision() - compacted) + 1));
+        compacted +=
+            static_cast<int64_t>(below(static_cast<uint64_t>(stream->revision() - compacted) + 1));
         ASSERT_TRUE(Compact(compacted).ok());
       }
     }

@@ -1,10 +1,12 @@
-// A process that writes to a store until it is killed. The parent (crash_test.cc) knows what was acknowledged: each
-// writer reports on standard output, in one write(2) of 24 bytes, {writer, sequence, revision} after Commit returned.
+// A process that writes to a store until it is killed. The parent (crash_test.cc) knows what was
+// acknowledged: each writer reports on standard output, in one write(2) of 24 bytes, {writer,
+// sequence, revision} after Commit returned.
 //
 //   crash_child DATABASE FIRST_SEQUENCE FAILPOINT HITS
 //
-// Dies by its own SIGKILL when FAILPOINT has been reached HITS times ("none": waits to be killed). A place that begins
-// with "vfs." is inside SQLite's file layer: the write that it names is done by half first.
+// Dies by its own SIGKILL when FAILPOINT has been reached HITS times ("none": waits to be killed).
+// A place that begins with "vfs." is inside SQLite's file layer: the write that it names is done by
+// half first.
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -27,7 +29,8 @@ namespace {
 
 [[noreturn]] void Die() {
   kill(getpid(), SIGKILL);
-  while (true) pause();
+  while (true)
+    pause();
 }
 
 class DeadlyPlace : public Failpoints {
@@ -71,21 +74,27 @@ int ShimSync(sqlite3_file* file, int flags) {
 const sqlite3_io_methods kShimMethods = {
     .iVersion = 2,
     .xClose = [](sqlite3_file* f) { return Below(f)->pMethods->xClose(Below(f)); },
-    .xRead = [](sqlite3_file* f, void* d, int n, sqlite3_int64 o) { return Below(f)->pMethods->xRead(Below(f), d, n, o); },
+    .xRead = [](sqlite3_file* f, void* d, int n,
+                sqlite3_int64 o) { return Below(f)->pMethods->xRead(Below(f), d, n, o); },
     .xWrite = ShimWrite,
-    .xTruncate = [](sqlite3_file* f, sqlite3_int64 n) { return Below(f)->pMethods->xTruncate(Below(f), n); },
+    .xTruncate = [](sqlite3_file* f,
+                    sqlite3_int64 n) { return Below(f)->pMethods->xTruncate(Below(f), n); },
     .xSync = ShimSync,
-    .xFileSize = [](sqlite3_file* f, sqlite3_int64* n) { return Below(f)->pMethods->xFileSize(Below(f), n); },
+    .xFileSize = [](sqlite3_file* f,
+                    sqlite3_int64* n) { return Below(f)->pMethods->xFileSize(Below(f), n); },
     .xLock = [](sqlite3_file* f, int l) { return Below(f)->pMethods->xLock(Below(f), l); },
     .xUnlock = [](sqlite3_file* f, int l) { return Below(f)->pMethods->xUnlock(Below(f), l); },
-    .xCheckReservedLock = [](sqlite3_file* f, int* r) { return Below(f)->pMethods->xCheckReservedLock(Below(f), r); },
-    .xFileControl = [](sqlite3_file* f, int op, void* a) { return Below(f)->pMethods->xFileControl(Below(f), op, a); },
+    .xCheckReservedLock =
+        [](sqlite3_file* f, int* r) { return Below(f)->pMethods->xCheckReservedLock(Below(f), r); },
+    .xFileControl = [](sqlite3_file* f, int op,
+                       void* a) { return Below(f)->pMethods->xFileControl(Below(f), op, a); },
     .xSectorSize = [](sqlite3_file* f) { return Below(f)->pMethods->xSectorSize(Below(f)); },
-    .xDeviceCharacteristics = [](sqlite3_file* f) { return Below(f)->pMethods->xDeviceCharacteristics(Below(f)); },
-    .xShmMap = [](sqlite3_file* f, int p, int n, int e, void volatile** d) {
-      return Below(f)->pMethods->xShmMap(Below(f), p, n, e, d);
-    },
-    .xShmLock = [](sqlite3_file* f, int o, int n, int l) { return Below(f)->pMethods->xShmLock(Below(f), o, n, l); },
+    .xDeviceCharacteristics =
+        [](sqlite3_file* f) { return Below(f)->pMethods->xDeviceCharacteristics(Below(f)); },
+    .xShmMap = [](sqlite3_file* f, int p, int n, int e,
+                  void volatile** d) { return Below(f)->pMethods->xShmMap(Below(f), p, n, e, d); },
+    .xShmLock = [](sqlite3_file* f, int o, int n,
+                   int l) { return Below(f)->pMethods->xShmLock(Below(f), o, n, l); },
     .xShmBarrier = [](sqlite3_file* f) { Below(f)->pMethods->xShmBarrier(Below(f)); },
     .xShmUnmap = [](sqlite3_file* f, int d) { return Below(f)->pMethods->xShmUnmap(Below(f), d); },
 };
@@ -108,7 +117,8 @@ void InstallShim() {
 }
 
 void Acknowledge(const Acknowledgement& acknowledgement) {
-  if (write(STDOUT_FILENO, &acknowledgement, sizeof acknowledgement) != sizeof acknowledgement) _exit(3);
+  if (write(STDOUT_FILENO, &acknowledgement, sizeof acknowledgement) != sizeof acknowledgement)
+    _exit(3);
 }
 
 // Each batch writes the same sequence number to both keys of the writer, or deletes both.
@@ -117,7 +127,8 @@ Task<> WriteForever(Store& store, int64_t writer, int64_t sequence) {
     std::vector<Write> writes(2);
     for (int half = 0; half < 2; ++half) {
       writes[half].key = CrashKey(writer, half);
-      if (sequence % 8 != 0) writes[half].value = std::make_shared<const std::string>(CrashValue(writer, sequence));
+      if (sequence % 8 != 0)
+        writes[half].value = std::make_shared<const std::string>(CrashValue(writer, sequence));
     }
     Result<CommitResult> result = co_await store.Commit(std::move(writes));
     if (!result.ok()) {
@@ -159,7 +170,8 @@ int Main(char** argv) {
     Spawn(env.MakeStrand(), gate, "writer", WriteForever(**store, writer, atoll(argv[2])));
   }
   Spawn(env.MakeStrand(), gate, "compactor", CompactForever(**store));
-  while (true) pause();
+  while (true)
+    pause();
 }
 
 }  // namespace

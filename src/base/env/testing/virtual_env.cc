@@ -104,7 +104,8 @@ void VirtualEnv::RunUntilIdle() {
 void VirtualEnv::Advance(Duration duration) {
   const SteadyTime end = state_->now + duration;
   RunUntilIdle();
-  while (state_->FireNext(end)) RunUntilIdle();
+  while (state_->FireNext(end))
+    RunUntilIdle();
   state_->now = end;
 }
 
@@ -116,7 +117,8 @@ void VirtualEnv::RunToEnd(Task<> task) {
   });
   RunUntilIdle();
   while (!done) {
-    GANTRY_CHECK(state_->FireNext(SteadyTime::max()), "the task waits for something that never happens");
+    GANTRY_CHECK(state_->FireNext(SteadyTime::max()),
+                 "the task waits for something that never happens");
     RunUntilIdle();
   }
 }

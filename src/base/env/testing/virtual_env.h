@@ -6,9 +6,9 @@
 
 namespace gantry {
 
-// Time and chance for tests: one thread (the caller's), a clock that only moves when told to, and random bytes from
-// a seed. The same calls give the same run. Blocking calls run on the same thread.
-// Threading: one thread; nothing runs outside RunUntilIdle, Advance and RunToEnd.
+// Time and chance for tests: one thread (the caller's), a clock that only moves when told to, and
+// random bytes from a seed. The same calls give the same run. Blocking calls run on the same
+// thread. Threading: one thread; nothing runs outside RunUntilIdle, Advance and RunToEnd.
 class VirtualEnv : public Env {
  public:
   // Wall time begins at 2026-01-01T00:00:00Z.
@@ -28,8 +28,8 @@ class VirtualEnv : public Env {
   void RunUntilIdle();
   // Moves the clock on, stopping at each timer on the way to run what it sets off.
   void Advance(Duration duration);
-  // Runs `task` to its end; the clock jumps from timer to timer while nothing else can run. A task that waits for what
-  // nothing will ever do is a bug.
+  // Runs `task` to its end; the clock jumps from timer to timer while nothing else can run. A task
+  // that waits for what nothing will ever do is a bug.
   void RunToEnd(Task<> task);
 
  private:

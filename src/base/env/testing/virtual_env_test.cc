@@ -22,7 +22,8 @@ TEST(VirtualEnv, TimePassesOnlyWhenToldAndInOrder) {
   Gate gate;
   std::vector<int> order;
   const WallTime start = env.Now();
-  for (int wait : {3, 1, 2}) Spawn(env.executor(), gate, "sleeper", Note(env, wait, order));
+  for (int wait : {3, 1, 2})
+    Spawn(env.executor(), gate, "sleeper", Note(env, wait, order));
   env.RunUntilIdle();
   EXPECT_TRUE(order.empty());
   env.Advance(seconds(2));

@@ -44,7 +44,8 @@ constexpr std::array<Unit, 8> kUnits = {{
 // "1.5" with trailing zeros cut: value / 10^digits.
 std::string Fraction(uint64_t value, int digits) {
   uint64_t power = 1;
-  for (int i = 0; i < digits; ++i) power *= 10;
+  for (int i = 0; i < digits; ++i)
+    power *= 10;
   std::string text = std::to_string(value / power);
   std::string rest = std::to_string(value % power);
   rest.insert(0, static_cast<size_t>(digits) - rest.size(), '0');
@@ -58,13 +59,15 @@ std::string FormatUtc(WallTime time, int fraction_digits) {
   std::chrono::year_month_day date(day);
   std::chrono::hh_mm_ss clock(floor<microseconds>(time - day));
   char buffer[64];
-  int length = std::snprintf(buffer, sizeof buffer, "%04d-%02u-%02uT%02d:%02d:%02d",
-                             static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                             static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-                             static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
+  int length = std::snprintf(
+      buffer, sizeof buffer, "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()),
+      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+      static_cast<int>(clock.seconds().count()));
   std::string text(buffer, static_cast<size_t>(length));
   if (fraction_digits == 6) {
-    length = std::snprintf(buffer, sizeof buffer, ".%06d", static_cast<int>(clock.subseconds().count()));
+    length =
+        std::snprintf(buffer, sizeof buffer, ".%06d", static_cast<int>(clock.subseconds().count()));
     text.append(buffer, static_cast<size_t>(length));
   }
   return text + "Z";
@@ -183,7 +186,8 @@ Result<Duration> ParseGoDuration(std::string_view text) {
     }
     if (!digits) return invalid();
     size_t length = 0;
-    while (length < rest.size() && rest[length] != '.' && !IsDigit(rest[length])) ++length;
+    while (length < rest.size() && rest[length] != '.' && !IsDigit(rest[length]))
+      ++length;
     if (length == 0) return BadRequest("time: missing unit in duration " + GoQuote(text));
     std::string_view name = rest.substr(0, length);
     rest.remove_prefix(length);
@@ -196,7 +200,8 @@ Result<Duration> ParseGoDuration(std::string_view text) {
     }
     if (value > kLimit / unit->nanos) return invalid();
     value *= unit->nanos;
-    value += static_cast<uint64_t>(static_cast<double>(fraction) * (static_cast<double>(unit->nanos) / scale));
+    value += static_cast<uint64_t>(static_cast<double>(fraction) *
+                                   (static_cast<double>(unit->nanos) / scale));
     if (value > kLimit || total + value > kLimit) return invalid();
     total += value;
   }
@@ -228,20 +233,23 @@ Result<WallTime> ParseTime(std::string_view text) {
   int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
   int64_t nanos = 0;
   minutes offset(0);
-  bool read = reader.Number(4, 0, 9999, &year) && reader.Literal('-') && reader.Number(2, 1, 12, &month) &&
-              reader.Literal('-') && reader.Number(2, 1, 31, &day) && reader.Literal('T') &&
-              reader.Number(2, 0, 23, &hour) && reader.Literal(':') && reader.Number(2, 0, 59, &minute) &&
-              reader.Literal(':') && reader.Number(2, 0, 59, &second) && reader.FractionOfSecond(&nanos) &&
-              reader.Offset(&offset);
-  std::chrono::year_month_day date(std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+  bool read =
+      reader.Number(4, 0, 9999, &year) && reader.Literal('-') && reader.Number(2, 1, 12, &month) &&
+      reader.Literal('-') && reader.Number(2, 1, 31, &day) && reader.Literal('T') &&
+      reader.Number(2, 0, 23, &hour) && reader.Literal(':') && reader.Number(2, 0, 59, &minute) &&
+      reader.Literal(':') && reader.Number(2, 0, 59, &second) && reader.FractionOfSecond(&nanos) &&
+      reader.Offset(&offset);
+  std::chrono::year_month_day date(std::chrono::year(year),
+                                   std::chrono::month(static_cast<unsigned>(month)),
                                    std::chrono::day(static_cast<unsigned>(day)));
   if (!read || !date.ok()) {
     return BadRequest("parsing time " + GoQuote(text) +
-                      " as \"2006-01-02T15:04:05Z07:00\": cannot parse " + GoQuote(text) + " as \"2006\"");
+                      " as \"2006-01-02T15:04:05Z07:00\": cannot parse " + GoQuote(text) +
+                      " as \"2006\"");
   }
   // The range of WallTime is 1678 to 2262; what lies outside is held at its ends.
-  int64_t epoch_seconds = std::chrono::sys_days(date).time_since_epoch() / seconds(1) + hour * 3600 + minute * 60 +
-                          second - offset / seconds(1);
+  int64_t epoch_seconds = std::chrono::sys_days(date).time_since_epoch() / seconds(1) +
+                          hour * 3600 + minute * 60 + second - offset / seconds(1);
   constexpr int64_t kMaxSeconds = std::numeric_limits<int64_t>::max() / 1'000'000'000 - 1;
   if (epoch_seconds > kMaxSeconds) return WallTime(seconds(kMaxSeconds));
   if (epoch_seconds < -kMaxSeconds) return WallTime(seconds(-kMaxSeconds));

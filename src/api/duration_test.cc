@@ -16,12 +16,28 @@ TEST(Duration, AgesReadAsInTables) {
     Duration duration;
     const char* text;
   } rows[] = {
-      {-5s, "<invalid>"}, {-1s, "0s"},        {0s, "0s"},           {119s, "119s"},       {120s, "2m"},
-      {183s, "3m3s"},     {600s, "10m"},      {179min, "179m"},     {180min, "3h"},       {181min, "3h1m"},
-      {8h, "8h"},         {47h, "47h"},       {48h, "2d"},          {49h, "2d1h"},        {24h * 8, "8d"},
-      {24h * 365, "365d"}, {24h * 365 * 2, "2y"}, {24h * 800, "2y70d"}, {24h * 365 * 9, "9y"},
+      {-5s, "<invalid>"},
+      {-1s, "0s"},
+      {0s, "0s"},
+      {119s, "119s"},
+      {120s, "2m"},
+      {183s, "3m3s"},
+      {600s, "10m"},
+      {179min, "179m"},
+      {180min, "3h"},
+      {181min, "3h1m"},
+      {8h, "8h"},
+      {47h, "47h"},
+      {48h, "2d"},
+      {49h, "2d1h"},
+      {24h * 8, "8d"},
+      {24h * 365, "365d"},
+      {24h * 365 * 2, "2y"},
+      {24h * 800, "2y70d"},
+      {24h * 365 * 9, "9y"},
   };
-  for (const auto& row : rows) EXPECT_EQ(HumanDuration(row.duration), row.text);
+  for (const auto& row : rows)
+    EXPECT_EQ(HumanDuration(row.duration), row.text);
 }
 
 TEST(Duration, GoForm) {
@@ -49,7 +65,8 @@ TEST(Duration, GoForm) {
   }
   EXPECT_EQ(ParseGoDuration("").status().message(), "time: invalid duration \"\"");
   EXPECT_EQ(ParseGoDuration("1").status().message(), "time: missing unit in duration \"1\"");
-  EXPECT_EQ(ParseGoDuration("1d").status().message(), "time: unknown unit \"d\" in duration \"1d\"");
+  EXPECT_EQ(ParseGoDuration("1d").status().message(),
+            "time: unknown unit \"d\" in duration \"1d\"");
   EXPECT_EQ(ParseGoDuration(".s").status().message(), "time: invalid duration \".s\"");
   EXPECT_FALSE(ParseGoDuration("9999999999h").ok());
 }
@@ -57,7 +74,8 @@ TEST(Duration, GoForm) {
 TEST(Duration, TimesRoundTrip) {
   std::mt19937_64 random(5);
   for (int i = 0; i < 5000; ++i) {
-    WallTime time(std::chrono::microseconds(static_cast<int64_t>(random() % 4'000'000'000'000'000)));
+    WallTime time(
+        std::chrono::microseconds(static_cast<int64_t>(random() % 4'000'000'000'000'000)));
     EXPECT_EQ(*ParseTime(FormatMicroTime(time)), time);
     EXPECT_EQ(*ParseTime(FormatTime(time)), std::chrono::floor<std::chrono::seconds>(time));
     meta::v1::MicroTime message;
@@ -65,9 +83,11 @@ TEST(Duration, TimesRoundTrip) {
     EXPECT_EQ(ToWallTime(message), time);
   }
   EXPECT_EQ(FormatTime(WallTime(0s)), "1970-01-01T00:00:00Z");
-  EXPECT_EQ(FormatMicroTime(*ParseTime("2024-02-29T23:59:59.123456789+02:00")), "2024-02-29T21:59:59.123456Z");
-  for (const char* bad : {"", "2024", "2024-02-30T00:00:00Z", "2024-01-01 00:00:00Z", "2024-01-01T24:00:00Z",
-                          "2024-01-01T00:00:00", "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00Zx"}) {
+  EXPECT_EQ(FormatMicroTime(*ParseTime("2024-02-29T23:59:59.123456789+02:00")),
+            "2024-02-29T21:59:59.123456Z");
+  for (const char* bad :
+       {"", "2024", "2024-02-30T00:00:00Z", "2024-01-01 00:00:00Z", "2024-01-01T24:00:00Z",
+        "2024-01-01T00:00:00", "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00Zx"}) {
     EXPECT_FALSE(ParseTime(bad).ok()) << bad;
   }
 }

@@ -41,7 +41,8 @@ std::string JoinErrors(const FieldErrors& errors) {
   std::vector<std::string> texts;
   for (const FieldError& error : errors) {
     std::string text = error.field + ": " + error.message;
-    if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(std::move(text));
+    if (std::find(texts.begin(), texts.end(), text) == texts.end())
+      texts.push_back(std::move(text));
   }
   if (texts.size() == 1) return texts[0];
   std::string joined = "[";

@@ -37,7 +37,8 @@ std::string_view CauseReasonOf(FieldError::Type type);
 // "Required value": how the message of such an error begins.
 std::string_view TextOf(FieldError::Type type);
 
-// kInvalid with one cause per error: `Deployment.apps "web" is invalid: spec.x: Invalid value: ...`, or
+// kInvalid with one cause per error: `Deployment.apps "web" is invalid: spec.x: Invalid value:
+// ...`, or
 // `... is invalid: [a, b]` where there are several. Equal errors are named once in the message.
 Status InvalidObject(const KindInfo& kind, std::string_view name, const FieldErrors& errors);
 Status InvalidObject(std::string_view group, std::string_view kind, std::string_view name,

@@ -12,21 +12,27 @@ constexpr size_t kLabelLength = 63;
 constexpr size_t kSubdomainLength = 253;
 
 constexpr char kDns1123LabelError[] =
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
+    "must start and end "
     "with an alphanumeric character";
 constexpr char kDns1123LabelPattern[] = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 constexpr char kDns1123SubdomainError[] =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+    "'.', and must start "
     "and end with an alphanumeric character";
-constexpr char kDns1123SubdomainPattern[] = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+constexpr char kDns1123SubdomainPattern[] =
+    "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 constexpr char kDns1035LabelError[] =
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
+    "alphabetic character, "
     "and end with an alphanumeric character";
 constexpr char kQualifiedNameError[] =
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    "alphanumeric character";
 constexpr char kQualifiedNamePattern[] = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 constexpr char kLabelValueError[] =
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+    "and must start and "
     "end with an alphanumeric character";
 
 bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
@@ -35,7 +41,8 @@ bool IsAlpha(char c) { return IsLower(c) || (c >= 'A' && c <= 'Z'); }
 bool IsLowerAlnum(char c) { return IsLower(c) || IsDigit(c); }
 bool IsAlnum(char c) { return IsAlpha(c) || IsDigit(c); }
 
-// "... (e.g. 'a',  or 'b', regex used for validation is 'x')", with the double blank that is upstream's own.
+// "... (e.g. 'a',  or 'b', regex used for validation is 'x')", with the double blank that is
+// upstream's own.
 std::string RegexError(std::string_view message, std::string_view pattern,
                        std::initializer_list<std::string_view> examples) {
   std::string out(message);
@@ -54,7 +61,8 @@ constexpr char kEmptyError[] = "must be non-empty";
 
 template <class Inner>
 bool Framed(std::string_view value, bool (*edge)(char), Inner inner) {
-  return !value.empty() && edge(value.front()) && edge(value.back()) && std::all_of(value.begin(), value.end(), inner);
+  return !value.empty() && edge(value.front()) && edge(value.back()) &&
+         std::all_of(value.begin(), value.end(), inner);
 }
 
 bool MatchesLabel(std::string_view value) {
@@ -74,11 +82,14 @@ bool MatchesDotted(std::string_view value, Label label) {
 bool MatchesSubdomain(std::string_view value) { return MatchesDotted(value, MatchesLabel); }
 
 bool MatchesQualified(std::string_view value) {
-  return Framed(value, IsAlnum, [](char c) { return IsAlnum(c) || c == '-' || c == '_' || c == '.'; });
+  return Framed(value, IsAlnum,
+                [](char c) { return IsAlnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 bool MatchesIdentifier(std::string_view value, std::string_view more) {
-  auto first = [more](char c) { return IsAlpha(c) || c == '_' || more.find(c) != std::string_view::npos; };
+  auto first = [more](char c) {
+    return IsAlpha(c) || c == '_' || more.find(c) != std::string_view::npos;
+  };
   return !value.empty() && first(value[0]) &&
          std::all_of(value.begin(), value.end(), [&](char c) { return first(c) || IsDigit(c); });
 }
@@ -95,7 +106,9 @@ void AddChdirComplaints(std::string_view value, Complaints* complaints) {
 
 }  // namespace
 
-std::string MaxLengthError(size_t length) { return "must be no more than " + std::to_string(length) + " bytes"; }
+std::string MaxLengthError(size_t length) {
+  return "must be no more than " + std::to_string(length) + " bytes";
+}
 
 std::string InclusiveRangeError(int64_t low, int64_t high) {
   return "must be between " + std::to_string(low) + " and " + std::to_string(high) + ", inclusive";
@@ -129,11 +142,13 @@ Complaints IsDns1123SubdomainWithUnderscore(std::string_view value) {
   if (value.size() > kSubdomainLength) out.push_back(MaxLengthError(kSubdomainLength));
   bool matches = MatchesDotted(value, [](std::string_view label) {
     if (label.starts_with('_')) label.remove_prefix(1);
-    return Framed(label, IsLowerAlnum, [](char c) { return IsLowerAlnum(c) || c == '-' || c == '_'; });
+    return Framed(label, IsLowerAlnum,
+                  [](char c) { return IsLowerAlnum(c) || c == '-' || c == '_'; });
   });
   if (!matches) {
     out.push_back(RegexError(
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must "
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', "
+        "'-' or '.', and must "
         "start and end with an alphanumeric character",
         "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*", {"example.com"}));
   }
@@ -144,7 +159,8 @@ Complaints IsDns1035Label(std::string_view value) {
   Complaints out;
   if (value.size() > kLabelLength) out.push_back(MaxLengthError(kLabelLength));
   if (!MatchesLabel(value) || !IsLower(value[0])) {
-    out.push_back(RegexError(kDns1035LabelError, "[a-z]([-a-z0-9]*[a-z0-9])?", {"my-name", "abc-123"}));
+    out.push_back(
+        RegexError(kDns1035LabelError, "[a-z]([-a-z0-9]*[a-z0-9])?", {"my-name", "abc-123"}));
   }
   return out;
 }
@@ -154,7 +170,8 @@ Complaints IsWildcardDns1123Subdomain(std::string_view value) {
   if (value.size() > kSubdomainLength) out.push_back(MaxLengthError(kSubdomainLength));
   if (!value.starts_with("*.") || !MatchesSubdomain(value.substr(2))) {
     out.push_back(RegexError(
-        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, "
+        "which must consist of "
         "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
         std::string("\\*\\.") + kDns1123SubdomainPattern, {"*.example.com"}));
   }
@@ -166,9 +183,10 @@ Complaints IsQualifiedName(std::string_view value) {
   std::string_view name = value;
   size_t slash = value.find('/');
   if (slash != std::string_view::npos && value.find('/', slash + 1) != std::string_view::npos) {
-    out.push_back("a valid label key " +
-                  RegexError(kQualifiedNameError, kQualifiedNamePattern, {"MyName", "my.name", "123-abc"}) +
-                  " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')");
+    out.push_back(
+        "a valid label key " +
+        RegexError(kQualifiedNameError, kQualifiedNamePattern, {"MyName", "my.name", "123-abc"}) +
+        " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')");
     return out;
   }
   if (slash != std::string_view::npos) {
@@ -177,7 +195,8 @@ Complaints IsQualifiedName(std::string_view value) {
     if (prefix.empty()) {
       out.push_back(std::string("prefix part ") + kEmptyError);
     } else {
-      for (const std::string& complaint : IsDns1123Subdomain(prefix)) out.push_back("prefix part " + complaint);
+      for (const std::string& complaint : IsDns1123Subdomain(prefix))
+        out.push_back("prefix part " + complaint);
     }
   }
   if (name.empty()) {
@@ -186,8 +205,8 @@ Complaints IsQualifiedName(std::string_view value) {
     out.push_back("name part " + MaxLengthError(kLabelLength));
   }
   if (!MatchesQualified(name)) {
-    out.push_back("name part " +
-                  RegexError(kQualifiedNameError, kQualifiedNamePattern, {"MyName", "my.name", "123-abc"}));
+    out.push_back("name part " + RegexError(kQualifiedNameError, kQualifiedNamePattern,
+                                            {"MyName", "my.name", "123-abc"}));
   }
   return out;
 }
@@ -204,17 +223,19 @@ Complaints IsLabelValue(std::string_view value) {
 
 Complaints IsCIdentifier(std::string_view value) {
   if (MatchesIdentifier(value, "")) return {};
-  return {RegexError("a valid C identifier must start with alphabetic character or '_', followed by a string of "
-                     "alphanumeric characters or '_'",
-                     "[A-Za-z_][A-Za-z0-9_]*", {"my_name", "MY_NAME", "MyName"})};
+  return {RegexError(
+      "a valid C identifier must start with alphabetic character or '_', followed by a string of "
+      "alphanumeric characters or '_'",
+      "[A-Za-z_][A-Za-z0-9_]*", {"my_name", "MY_NAME", "MyName"})};
 }
 
 Complaints IsEnvVarName(std::string_view value) {
   Complaints out;
   if (!MatchesIdentifier(value, "-.")) {
-    out.push_back(RegexError("a valid environment variable name must consist of alphabetic characters, digits, '_', "
-                             "'-', or '.', and must not start with a digit",
-                             "[-._a-zA-Z][-._a-zA-Z0-9]*", {"my.env-name", "MY_ENV.NAME", "MyEnvName1"}));
+    out.push_back(RegexError(
+        "a valid environment variable name must consist of alphabetic characters, digits, '_', "
+        "'-', or '.', and must not start with a digit",
+        "[-._a-zA-Z][-._a-zA-Z0-9]*", {"my.env-name", "MY_ENV.NAME", "MyEnvName1"}));
   }
   AddChdirComplaints(value, &out);
   return out;
@@ -225,7 +246,9 @@ Complaints IsRelaxedEnvVarName(std::string_view value) {
   if (value.empty()) out.push_back("environment variable name " + std::string(kEmptyError));
   for (char c : value) {
     if (c < 32 || c > 126 || c == '=') {
-      out.push_back("a valid environment variable name must consist only of printable ASCII characters other than '='");
+      out.push_back(
+          "a valid environment variable name must consist only of printable ASCII characters other "
+          "than '='");
       break;
     }
   }
@@ -239,29 +262,34 @@ Complaints IsConfigMapKey(std::string_view value) {
     return IsAlnum(c) || c == '-' || c == '_' || c == '.';
   });
   if (!fine) {
-    out.push_back(RegexError("a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-                             "[-._a-zA-Z0-9]+", {"key.name", "KEY_NAME", "key-name"}));
+    out.push_back(
+        RegexError("a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+                   "[-._a-zA-Z0-9]+", {"key.name", "KEY_NAME", "key-name"}));
   }
   AddChdirComplaints(value, &out);
   return out;
 }
 
 Complaints IsHttpHeaderName(std::string_view value) {
-  bool fine = !value.empty() &&
-              std::all_of(value.begin(), value.end(), [](char c) { return IsAlnum(c) || c == '-'; });
+  bool fine = !value.empty() && std::all_of(value.begin(), value.end(),
+                                            [](char c) { return IsAlnum(c) || c == '-'; });
   if (fine) return {};
-  return {RegexError("a valid HTTP header must consist of alphanumeric characters or '-'", "[-A-Za-z0-9]+",
-                     {"X-Header-Name"})};
+  return {RegexError("a valid HTTP header must consist of alphanumeric characters or '-'",
+                     "[-A-Za-z0-9]+", {"X-Header-Name"})};
 }
 
 Complaints IsPortName(std::string_view value) {
   Complaints out;
   if (value.size() > 15) out.push_back(MaxLengthError(15));
-  if (!std::all_of(value.begin(), value.end(), [](char c) { return IsLowerAlnum(c) || c == '-'; }) || value.empty()) {
+  if (!std::all_of(value.begin(), value.end(),
+                   [](char c) { return IsLowerAlnum(c) || c == '-'; }) ||
+      value.empty()) {
     out.push_back("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
   }
-  if (std::none_of(value.begin(), value.end(), IsLower)) out.push_back("must contain at least one letter (a-z)");
-  if (value.find("--") != std::string_view::npos) out.push_back("must not contain consecutive hyphens");
+  if (std::none_of(value.begin(), value.end(), IsLower))
+    out.push_back("must contain at least one letter (a-z)");
+  if (value.find("--") != std::string_view::npos)
+    out.push_back("must not contain consecutive hyphens");
   if (!value.empty() && (value.front() == '-' || value.back() == '-')) {
     out.push_back("must not begin or end with a hyphen");
   }
@@ -276,10 +304,11 @@ Complaints IsInRange(int64_t value, int64_t low, int64_t high) {
 }
 
 Complaints IsPercent(std::string_view value) {
-  bool fine = value.size() >= 2 && value.back() == '%' && std::all_of(value.begin(), value.end() - 1, IsDigit);
+  bool fine = value.size() >= 2 && value.back() == '%' &&
+              std::all_of(value.begin(), value.end() - 1, IsDigit);
   if (fine) return {};
-  return {RegexError("a valid percent string must be a numeric string followed by an ending '%'", "[0-9]+%",
-                     {"1%", "93%"})};
+  return {RegexError("a valid percent string must be a numeric string followed by an ending '%'",
+                     "[0-9]+%", {"1%", "93%"})};
 }
 
 Complaints IsPathSegmentName(std::string_view value) {
@@ -291,7 +320,8 @@ Complaints IsPathSegmentName(std::string_view value) {
 Complaints IsPathSegmentPrefix(std::string_view value) {
   Complaints out;
   for (char c : {'/', '%'}) {
-    if (value.find(c) != std::string_view::npos) out.push_back("may not contain '" + std::string(1, c) + "'");
+    if (value.find(c) != std::string_view::npos)
+      out.push_back("may not contain '" + std::string(1, c) + "'");
   }
   return out;
 }
@@ -315,7 +345,8 @@ bool IsCidr(std::string_view value) {
   if (slash == std::string_view::npos) return false;
   std::string_view address = value.substr(0, slash);
   std::string_view length = value.substr(slash + 1);
-  if (length.empty() || length.size() > 3 || !std::all_of(length.begin(), length.end(), IsDigit)) return false;
+  if (length.empty() || length.size() > 3 || !std::all_of(length.begin(), length.end(), IsDigit))
+    return false;
   if (length.size() > 1 && length[0] == '0') return false;
   int bits = 0;
   std::from_chars(length.data(), length.data() + length.size(), bits);

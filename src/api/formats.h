@@ -42,7 +42,8 @@ inline bool IsIp(std::string_view value) { return IsIpV4(value) || IsIpV6(value)
 bool IsCidr(std::string_view value);
 inline bool IsIpV6Cidr(std::string_view value) { return value.find(':') != std::string_view::npos; }
 
-// Without the trailing dashes that a generated name may have before its suffix: what the checks above take.
+// Without the trailing dashes that a generated name may have before its suffix: what the checks
+// above take.
 std::string MaskTrailingDash(std::string_view prefix);
 
 }  // namespace gantry::api

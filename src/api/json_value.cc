@@ -41,7 +41,8 @@ void DropDuplicates(JsonValue::Object* object) {
   object->resize(kept);
 }
 
-// A recursive descent over the text; its depth is bounded. Errors are worded as Go's decoder words them.
+// A recursive descent over the text; its depth is bounded. Errors are worded as Go's decoder words
+// them.
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {}
@@ -62,7 +63,8 @@ class Parser {
   char Peek() const { return text_[pos_]; }
 
   void SkipSpace() {
-    while (!AtEnd() && (Peek() == ' ' || Peek() == '\n' || Peek() == '\t' || Peek() == '\r')) ++pos_;
+    while (!AtEnd() && (Peek() == ' ' || Peek() == '\n' || Peek() == '\t' || Peek() == '\r'))
+      ++pos_;
   }
 
   bool Unexpected(std::string_view context) {
@@ -86,18 +88,27 @@ class Parser {
     SkipSpace();
     if (AtEnd()) return Unexpected("");
     switch (Peek()) {
-      case '{': return Object(out, depth);
-      case '[': return Array(out, depth);
+      case '{':
+        return Object(out, depth);
+      case '[':
+        return Array(out, depth);
       case '"': {
         std::string text;
         if (!String(&text)) return false;
         *out = std::move(text);
         return true;
       }
-      case 't': *out = true; return Literal("true");
-      case 'f': *out = false; return Literal("false");
-      case 'n': *out = nullptr; return Literal("null");
-      default: return Number(out);
+      case 't':
+        *out = true;
+        return Literal("true");
+      case 'f':
+        *out = false;
+        return Literal("false");
+      case 'n':
+        *out = nullptr;
+        return Literal("null");
+      default:
+        return Number(out);
     }
   }
 
@@ -206,7 +217,8 @@ class Parser {
       // A number too small for a double is zero; one too large is an error.
       number = std::strtod(std::string(begin, end).c_str(), nullptr);
       if (number > 1 || number < -1) {
-        error_ = "json: cannot unmarshal number " + std::string(begin, end) + " into Go value of type float64";
+        error_ = "json: cannot unmarshal number " + std::string(begin, end) +
+                 " into Go value of type float64";
         return false;
       }
     }
@@ -215,14 +227,16 @@ class Parser {
   }
 
   void SkipDigits() {
-    while (!AtEnd() && IsDigit(Peek())) ++pos_;
+    while (!AtEnd() && IsDigit(Peek()))
+      ++pos_;
   }
 
   bool String(std::string* out) {
     ++pos_;
     while (true) {
       size_t start = pos_;
-      while (!AtEnd() && Peek() != '"' && Peek() != '\\' && static_cast<unsigned char>(Peek()) >= 0x20 &&
+      while (!AtEnd() && Peek() != '"' && Peek() != '\\' &&
+             static_cast<unsigned char>(Peek()) >= 0x20 &&
              static_cast<unsigned char>(Peek()) < 0x80) {
         ++pos_;
       }
@@ -252,14 +266,26 @@ class Parser {
     ++pos_;
     if (AtEnd()) return Unexpected("");
     switch (Peek()) {
-      case 'b': out->push_back('\b'); break;
-      case 'f': out->push_back('\f'); break;
-      case 'n': out->push_back('\n'); break;
-      case 'r': out->push_back('\r'); break;
-      case 't': out->push_back('\t'); break;
+      case 'b':
+        out->push_back('\b');
+        break;
+      case 'f':
+        out->push_back('\f');
+        break;
+      case 'n':
+        out->push_back('\n');
+        break;
+      case 'r':
+        out->push_back('\r');
+        break;
+      case 't':
+        out->push_back('\t');
+        break;
       case '"':
       case '\\':
-      case '/': out->push_back(Peek()); break;
+      case '/':
+        out->push_back(Peek());
+        break;
       case 'u': {
         ++pos_;
         char32_t rune = 0;
@@ -278,7 +304,8 @@ class Parser {
         AppendUtf8(rune >= 0xd800 && rune < 0xe000 ? 0xfffd : rune, out);
         return true;
       }
-      default: return Unexpected("in string escape code");
+      default:
+        return Unexpected("in string escape code");
     }
     ++pos_;
     return true;
@@ -288,7 +315,10 @@ class Parser {
     *rune = 0;
     for (int i = 0; i < 4; ++i, ++pos_) {
       char c = AtEnd() ? '\0' : Peek();
-      int digit = IsDigit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+      int digit = IsDigit(c)             ? c - '0'
+                  : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                  : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                         : -1;
       if (digit < 0) return Unexpected("in \\u hexadecimal character escape");
       *rune = *rune * 16 + static_cast<char32_t>(digit);
     }
@@ -303,8 +333,10 @@ class Parser {
 std::vector<const JsonValue::Member*> SortedMembers(const JsonValue::Object& object) {
   std::vector<const JsonValue::Member*> sorted;
   sorted.reserve(object.size());
-  for (const JsonValue::Member& member : object) sorted.push_back(&member);
-  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
+  for (const JsonValue::Member& member : object)
+    sorted.push_back(&member);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return a->first < b->first; });
   return sorted;
 }
 
@@ -373,7 +405,8 @@ JsonValue& JsonValue::operator[](std::string_view key) {
 
 bool JsonValue::Erase(std::string_view key) {
   if (!is_object()) return false;
-  return std::erase_if(as_object(), [key](const Member& member) { return member.first == key; }) > 0;
+  return std::erase_if(as_object(), [key](const Member& member) { return member.first == key; }) >
+         0;
 }
 
 bool operator==(const JsonValue& a, const JsonValue& b) {
@@ -385,8 +418,9 @@ bool operator==(const JsonValue& a, const JsonValue& b) {
   if (a.as_object().size() != b.as_object().size()) return false;
   auto left = SortedMembers(a.as_object());
   auto right = SortedMembers(b.as_object());
-  return std::equal(left.begin(), left.end(), right.begin(),
-                    [](const auto* x, const auto* y) { return x->first == y->first && x->second == y->second; });
+  return std::equal(left.begin(), left.end(), right.begin(), [](const auto* x, const auto* y) {
+    return x->first == y->first && x->second == y->second;
+  });
 }
 
 }  // namespace gantry::api

@@ -12,30 +12,30 @@
 
 namespace gantry::api {
 
-// A JSON document that can be changed: what patches, server-side apply and custom resources work on.
-// Objects keep the order in which members were added. Threading: a value.
+// A JSON document that can be changed: what patches, server-side apply and custom resources work
+// on. Objects keep the order in which members were added. Threading: a value.
 class JsonValue {
  public:
   using Array = std::vector<JsonValue>;
   using Member = std::pair<std::string, JsonValue>;
   using Object = std::vector<Member>;
 
-  JsonValue() = default;  // null
-  JsonValue(std::nullptr_t) {}                                             // NOLINT: implicit on purpose
-  JsonValue(bool value) : value_(value) {}                                 // NOLINT
-  JsonValue(int value) : value_(int64_t{value}) {}                         // NOLINT
-  JsonValue(int64_t value) : value_(value) {}                              // NOLINT
-  JsonValue(double value) : value_(value) {}                               // NOLINT
-  JsonValue(const char* value) : value_(std::string(value)) {}             // NOLINT
-  JsonValue(std::string_view value) : value_(std::string(value)) {}        // NOLINT
-  JsonValue(std::string value) : value_(std::move(value)) {}               // NOLINT
-  JsonValue(Array value) : value_(std::move(value)) {}                     // NOLINT
-  JsonValue(Object value) : value_(std::move(value)) {}                    // NOLINT
+  JsonValue() = default;                                             // null
+  JsonValue(std::nullptr_t) {}                                       // NOLINT: implicit on purpose
+  JsonValue(bool value) : value_(value) {}                           // NOLINT
+  JsonValue(int value) : value_(int64_t{value}) {}                   // NOLINT
+  JsonValue(int64_t value) : value_(value) {}                        // NOLINT
+  JsonValue(double value) : value_(value) {}                         // NOLINT
+  JsonValue(const char* value) : value_(std::string(value)) {}       // NOLINT
+  JsonValue(std::string_view value) : value_(std::string(value)) {}  // NOLINT
+  JsonValue(std::string value) : value_(std::move(value)) {}         // NOLINT
+  JsonValue(Array value) : value_(std::move(value)) {}               // NOLINT
+  JsonValue(Object value) : value_(std::move(value)) {}              // NOLINT
   static JsonValue MakeObject() { return JsonValue(Object()); }
   static JsonValue MakeArray() { return JsonValue(Array()); }
 
-  // kBadRequest, worded as Go's decoder words it, for malformed text, too much depth (> 1000) or text behind the value.
-  // Of members with the same name the last one counts.
+  // kBadRequest, worded as Go's decoder words it, for malformed text, too much depth (> 1000) or
+  // text behind the value. Of members with the same name the last one counts.
   static Result<JsonValue> Parse(std::string_view text);
   void AppendTo(std::string* out) const;
   std::string ToString() const;
@@ -52,7 +52,9 @@ class JsonValue {
   // The caller has checked the type.
   bool as_bool() const { return std::get<bool>(value_); }
   int64_t as_int() const { return std::get<int64_t>(value_); }
-  double as_double() const { return is_int() ? static_cast<double>(as_int()) : std::get<double>(value_); }
+  double as_double() const {
+    return is_int() ? static_cast<double>(as_int()) : std::get<double>(value_);
+  }
   const std::string& as_string() const { return std::get<std::string>(value_); }
   std::string& as_string() { return std::get<std::string>(value_); }
   const Array& as_array() const { return std::get<Array>(value_); }

@@ -77,7 +77,8 @@ TEST(JsonValue, BoundsDepth) {
 
 TEST(JsonValue, ReadsManyMembersInLinearTime) {
   std::string text = "{";
-  for (int i = 0; i < 200'000; ++i) text += "\"k" + std::to_string(i % 100'000) + "\":" + std::to_string(i) + ",";
+  for (int i = 0; i < 200'000; ++i)
+    text += "\"k" + std::to_string(i % 100'000) + "\":" + std::to_string(i) + ",";
   text.back() = '}';
   Result<JsonValue> value = JsonValue::Parse(text);
   ASSERT_TRUE(value.ok());

@@ -80,10 +80,12 @@ void AppendInt(Int value, std::string* out) {
     digits[n++] = static_cast<char>('0' + static_cast<int>(value % 10));
     value /= 10;
   } while (value != 0);
-  while (n > 0) out->push_back(digits[--n]);
+  while (n > 0)
+    out->push_back(digits[--n]);
 }
 
-// A magnitude while it is being read: digits times 10^exponent, with what no longer fits counted in the exponent.
+// A magnitude while it is being read: digits times 10^exponent, with what no longer fits counted in
+// the exponent.
 struct Magnitude {
   Int digits = 0;
   int64_t exponent = 0;
@@ -104,7 +106,8 @@ struct Magnitude {
     if (digits == 0) return 0;
     int64_t scale = exponent + more_exponent + 9;
     Int value = digits;
-    for (; scale > 0 && value != kIntMax; --scale) value = Multiply(value, 10);
+    for (; scale > 0 && value != kIntMax; --scale)
+      value = Multiply(value, 10);
     bool rest = lost;
     for (; scale < 0 && value != 0; ++scale) {
       rest |= value % 10 != 0;
@@ -137,15 +140,18 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
   if (text[0] == '-' || text[0] == '+') ++pos;
 
   Magnitude magnitude;
-  for (; pos < text.size() && IsDigit(text[pos]); ++pos) magnitude.Push(text[pos], false);
+  for (; pos < text.size() && IsDigit(text[pos]); ++pos)
+    magnitude.Push(text[pos], false);
   if (pos < text.size() && text[pos] == '.') {
-    for (++pos; pos < text.size() && IsDigit(text[pos]); ++pos) magnitude.Push(text[pos], true);
+    for (++pos; pos < text.size() && IsDigit(text[pos]); ++pos)
+      magnitude.Push(text[pos], true);
   }
 
   size_t suffix_start = pos;
   pos = std::min(text.find_first_not_of("eEinumkKMGTP", pos), text.size());
   if (pos < text.size() && (text[pos] == '-' || text[pos] == '+')) ++pos;
-  while (pos < text.size() && IsDigit(text[pos])) ++pos;
+  while (pos < text.size() && IsDigit(text[pos]))
+    ++pos;
   if (pos != text.size()) return BadRequest(kFormatWrong);
   std::string_view suffix = text.substr(suffix_start);
 
@@ -156,7 +162,8 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
   }
   if (known != nullptr && known->base == 2) {
     quantity.format_ = Format::kBinarySI;
-    // The multiplication comes first, so that a fraction of it that is finer than nano is rounded once.
+    // The multiplication comes first, so that a fraction of it that is finer than nano is rounded
+    // once.
     Magnitude scaled = magnitude;
     scaled.digits = Multiply(scaled.digits, static_cast<Int>(1) << known->exponent);
     quantity.nano_ = std::min(scaled.Nanos(0), static_cast<Int>(kMax64) * kNanosPerUnit);
@@ -164,7 +171,8 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
   } else if (known != nullptr) {
     quantity.nano_ = magnitude.Nanos(known->exponent);
   } else {
-    if (suffix.size() < 2 || (suffix[0] != 'e' && suffix[0] != 'E')) return BadRequest(kSuffixWrong);
+    if (suffix.size() < 2 || (suffix[0] != 'e' && suffix[0] != 'E'))
+      return BadRequest(kSuffixWrong);
     std::string_view digits = suffix.substr(1);
     if (digits[0] == '+') digits.remove_prefix(1);
     int64_t exponent = 0;
@@ -192,7 +200,8 @@ std::string Quantity::ToString() const {
   if (format_ == Format::kBinarySI && !small && !HasFraction()) {
     Int value = nano_ / kNanosPerUnit;
     size_t power = 0;
-    for (; value % 1024 == 0; ++power) value /= 1024;
+    for (; value % 1024 == 0; ++power)
+      value /= 1024;
     AppendInt(value, &out);
     if (power > 0) out += kSuffixes[9 + power].text;
     return out;

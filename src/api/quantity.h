@@ -9,9 +9,9 @@
 
 namespace gantry::api {
 
-// An amount of a resource: "100m", "1.5Gi", "2e3". Exact decimal arithmetic down to nano units, no floating point; what
-// is finer is rounded up (away from zero), what is larger than 2^63-1 is held at that bound, as Kubernetes does.
-// Threading: a value.
+// An amount of a resource: "100m", "1.5Gi", "2e3". Exact decimal arithmetic down to nano units, no
+// floating point; what is finer is rounded up (away from zero), what is larger than 2^63-1 is held
+// at that bound, as Kubernetes does. Threading: a value.
 class Quantity {
  public:
   enum class Format : uint8_t { kDecimalExponent, kBinarySI, kDecimalSI };
@@ -25,7 +25,8 @@ class Quantity {
   // The value of text that is known to be good; anything else counts as zero.
   static Quantity ParseOrZero(std::string_view text);
 
-  // The canonical form: the same value always prints the same in one format ("0.5" -> "500m", "1024Mi" -> "1Gi").
+  // The canonical form: the same value always prints the same in one format ("0.5" -> "500m",
+  // "1024Mi" -> "1Gi").
   std::string ToString() const;
   Format format() const { return format_; }
 

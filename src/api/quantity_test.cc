@@ -76,10 +76,11 @@ TEST(Quantity, RefusesWhatIsNone) {
       "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
   constexpr char kSuffix[] = "unable to parse quantity's suffix";
   const Row rows[] = {
-      {"", kFormat},     {"abc", kFormat},  {"1 ", kFormat},   {" 1", kFormat}, {"1.2.3", kFormat}, {"--1", kSuffix},
-      {"1Gib", kFormat}, {"1KB", kFormat},  {"1K", kSuffix},   {"1mi", kSuffix}, {"1ki", kSuffix},  {"1e", kSuffix},
-      {"1i", kSuffix},   {"1E1E", kFormat}, {"1m1", kSuffix},  {"1e99999999999", kSuffix}, {"0x1", kFormat},
-      {"1,5", kFormat},  {"1e-", kSuffix},  {"\xff", kFormat},
+      {"", kFormat},      {"abc", kFormat},  {"1 ", kFormat},   {" 1", kFormat},
+      {"1.2.3", kFormat}, {"--1", kSuffix},  {"1Gib", kFormat}, {"1KB", kFormat},
+      {"1K", kSuffix},    {"1mi", kSuffix},  {"1ki", kSuffix},  {"1e", kSuffix},
+      {"1i", kSuffix},    {"1E1E", kFormat}, {"1m1", kSuffix},  {"1e99999999999", kSuffix},
+      {"0x1", kFormat},   {"1,5", kFormat},  {"1e-", kSuffix},  {"\xff", kFormat},
   };
   for (const Row& row : rows) {
     Result<Quantity> quantity = Quantity::Parse(row.in);
@@ -130,7 +131,8 @@ TEST(Quantity, AddsAndKeepsTheFormat) {
 
 TEST(Quantity, CanonicalFormIsAFixedPoint) {
   std::mt19937_64 random(7);
-  const char* suffixes[] = {"", "n", "u", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi", "e3", "e-3", "E2"};
+  const char* suffixes[] = {"",   "n",  "u",  "m",  "k",  "M",  "G",   "T", "P",
+                            "Ki", "Mi", "Gi", "Ti", "Pi", "e3", "e-3", "E2"};
   for (int i = 0; i < 20000; ++i) {
     std::string text = std::to_string(random() % (i % 2 == 0 ? 10'000 : 10'000'000'000'000));
     if (random() % 2 == 0) text += "." + std::to_string(random() % 100'000);

@@ -9,13 +9,16 @@ namespace {
 constexpr char kHex[] = "0123456789abcdef";
 
 void AppendHex(char32_t value, int digits, std::string* out) {
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) out->push_back(kHex[(value >> shift) & 15]);
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4)
+    out->push_back(kHex[(value >> shift) & 15]);
 }
 
-// What Go calls printable, as far as names and messages need it: not controls, separators, surrogates or private use.
+// What Go calls printable, as far as names and messages need it: not controls, separators,
+// surrogates or private use.
 bool IsPrintable(char32_t rune) {
   if (rune < 0xa0) return rune >= 0x20 && rune < 0x7f;
-  if (rune == 0xa0 || rune == 0xad || rune == 0x1680 || rune == 0x3000 || rune == 0xfeff) return false;
+  if (rune == 0xa0 || rune == 0xad || rune == 0x1680 || rune == 0x3000 || rune == 0xfeff)
+    return false;
   if (rune >= 0x2000 && rune <= 0x200f) return false;
   if (rune >= 0x2028 && rune <= 0x202f) return false;
   if (rune >= 0x205f && rune <= 0x206f) return false;
@@ -36,12 +39,13 @@ Utf8Rune DecodeUtf8(std::string_view text) {
     return {2, static_cast<char32_t>((first & 0x1f) << 6 | (byte(1) & 0x3f))};
   }
   if (first >= 0xe0 && first < 0xf0 && continues(1) && continues(2)) {
-    auto rune = static_cast<char32_t>((first & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f));
+    auto rune =
+        static_cast<char32_t>((first & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f));
     if (rune >= 0x800 && (rune < 0xd800 || rune > 0xdfff)) return {3, rune};
   }
   if (first >= 0xf0 && first < 0xf5 && continues(1) && continues(2) && continues(3)) {
-    auto rune = static_cast<char32_t>((first & 0x07) << 18 | (byte(1) & 0x3f) << 12 | (byte(2) & 0x3f) << 6 |
-                                      (byte(3) & 0x3f));
+    auto rune = static_cast<char32_t>((first & 0x07) << 18 | (byte(1) & 0x3f) << 12 |
+                                      (byte(2) & 0x3f) << 6 | (byte(3) & 0x3f));
     if (rune >= 0x10000 && rune <= 0x10ffff) return {4, rune};
   }
   return {};
@@ -79,15 +83,33 @@ std::string GoQuote(std::string_view text) {
     std::string_view bytes = text.substr(0, static_cast<size_t>(decoded.length));
     text.remove_prefix(bytes.size());
     switch (decoded.rune) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\a': out += "\\a"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\v': out += "\\v"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\a':
+        out += "\\a";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\v':
+        out += "\\v";
+        break;
       default:
         if (IsPrintable(decoded.rune)) {
           out += bytes;
@@ -115,7 +137,8 @@ void AppendJsonDouble(double value, std::string* out) {
   char* end = std::to_chars(buffer, buffer + sizeof buffer, value, format).ptr;
   std::string_view text(buffer, static_cast<size_t>(end - buffer));
   // e-07 is written as e-7.
-  if (exponent && text.size() >= 4 && text[text.size() - 4] == 'e' && text[text.size() - 2] == '0') {
+  if (exponent && text.size() >= 4 && text[text.size() - 4] == 'e' &&
+      text[text.size() - 2] == '0') {
     out->append(text, 0, text.size() - 2);
     out->push_back(text.back());
   } else {

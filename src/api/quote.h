@@ -13,7 +13,8 @@ std::string GoQuote(std::string_view text);
 // Appends a number as Go's JSON encoder writes a float64.
 void AppendJsonDouble(double value, std::string* out);
 
-// The length of the UTF-8 sequence at the beginning of `text` and its code point; length 0 where it is not valid.
+// The length of the UTF-8 sequence at the beginning of `text` and its code point; length 0 where it
+// is not valid.
 struct Utf8Rune {
   int length = 0;
   char32_t rune = 0;

@@ -55,7 +55,8 @@ Result<Requirement> MakeRequirement(std::string_view key, Op op, std::vector<std
   auto wrong_count = [&](std::string_view detail) {
     invalid("values", "Invalid value: " + JsonList(values) + ": " + std::string(detail));
   };
-  if (Complaints complaints = IsQualifiedName(key); !complaints.empty()) invalid("key", InvalidText(key, complaints));
+  if (Complaints complaints = IsQualifiedName(key); !complaints.empty())
+    invalid("key", InvalidText(key, complaints));
   switch (op) {
     case Op::kIn:
     case Op::kNotIn:
@@ -71,17 +72,20 @@ Result<Requirement> MakeRequirement(std::string_view key, Op op, std::vector<std
       break;
     case Op::kGreaterThan:
     case Op::kLessThan:
-      if (values.size() != 1) wrong_count("for 'Gt', 'Lt' operators, exactly one value is required");
+      if (values.size() != 1)
+        wrong_count("for 'Gt', 'Lt' operators, exactly one value is required");
       for (size_t i = 0; i < values.size(); ++i) {
         if (ParseInt(values[i])) continue;
         invalid("values[" + std::to_string(i) + "]",
-                "Invalid value: " + GoQuote(values[i]) + ": for 'Gt', 'Lt' operators, the value must be an integer");
+                "Invalid value: " + GoQuote(values[i]) +
+                    ": for 'Gt', 'Lt' operators, the value must be an integer");
       }
       break;
   }
   for (size_t i = 0; i < values.size(); ++i) {
     if (Complaints complaints = IsLabelValue(values[i]); !complaints.empty()) {
-      invalid("values[" + std::to_string(i) + "][" + std::string(key) + "]", InvalidText(values[i], complaints));
+      invalid("values[" + std::to_string(i) + "][" + std::string(key) + "]",
+              InvalidText(values[i], complaints));
     }
   }
   if (!errors.empty()) return BadRequest(JoinErrors(errors));
@@ -152,17 +156,21 @@ std::vector<Item> Scan(std::string_view text) {
   // A NUL ends the text.
   text = text.substr(0, text.find('\0'));
   while (true) {
-    while (pos < text.size() && IsSpace(text[pos])) ++pos;
+    while (pos < text.size() && IsSpace(text[pos]))
+      ++pos;
     if (pos == text.size()) break;
     size_t start = pos;
     if (!IsSymbol(text[pos])) {
-      while (pos < text.size() && !IsSymbol(text[pos]) && !IsSpace(text[pos])) ++pos;
+      while (pos < text.size() && !IsSymbol(text[pos]) && !IsSpace(text[pos]))
+        ++pos;
       std::string_view word = text.substr(start, pos - start);
       items.push_back({TokenOf(word), std::string(word)});
       continue;
     }
-    // The longest run of symbols that is a token; no token is longer than two and each symbol alone is one.
-    size_t length = pos + 1 < text.size() && TokenOf(text.substr(pos, 2)) != Token::kIdentifier ? 2 : 1;
+    // The longest run of symbols that is a token; no token is longer than two and each symbol alone
+    // is one.
+    size_t length =
+        pos + 1 < text.size() && TokenOf(text.substr(pos, 2)) != Token::kIdentifier ? 2 : 1;
     std::string_view symbol = text.substr(start, length);
     items.push_back({TokenOf(symbol), std::string(symbol)});
     pos += length;
@@ -190,8 +198,10 @@ class SelectorParser {
       requirements.push_back(*std::move(requirement));
       const Item& separator = Take();
       if (Is(separator, Token::kEnd)) return requirements;
-      if (!Is(separator, Token::kComma)) return Found(separator, ", expected: ',' or 'end of string'");
-      if (!IsWord(Peek()) && !Is(Peek(), Token::kNot)) return Found(Peek(), ", expected: identifier after ','");
+      if (!Is(separator, Token::kComma))
+        return Found(separator, ", expected: ',' or 'end of string'");
+      if (!IsWord(Peek()) && !Is(Peek(), Token::kNot))
+        return Found(Peek(), ", expected: identifier after ','");
     }
   }
 
@@ -199,7 +209,8 @@ class SelectorParser {
   static bool Is(const Item& item, Token token) { return item.token == token; }
   // "in" and "notin" may be keys and values.
   static bool IsWord(const Item& item) {
-    return item.token == Token::kIdentifier || item.token == Token::kIn || item.token == Token::kNotIn;
+    return item.token == Token::kIdentifier || item.token == Token::kIn ||
+           item.token == Token::kNotIn;
   }
   static Status Found(const Item& item, std::string_view expected) {
     return BadRequest("found '" + item.literal + "'" + std::string(expected));
@@ -221,17 +232,25 @@ class SelectorParser {
       return BadRequest("<nil>: " + InvalidText(key.literal, complaints));
     }
     if (negated) return MakeRequirement(key.literal, Op::kDoesNotExist, {});
-    if (Is(Peek(), Token::kEnd) || Is(Peek(), Token::kComma)) return MakeRequirement(key.literal, Op::kExists, {});
+    if (Is(Peek(), Token::kEnd) || Is(Peek(), Token::kComma))
+      return MakeRequirement(key.literal, Op::kExists, {});
     const Item& op = Take();
     switch (op.token) {
-      case Token::kIn: return WithValues(key.literal, Op::kIn);
-      case Token::kNotIn: return WithValues(key.literal, Op::kNotIn);
+      case Token::kIn:
+        return WithValues(key.literal, Op::kIn);
+      case Token::kNotIn:
+        return WithValues(key.literal, Op::kNotIn);
       case Token::kEquals:
-      case Token::kDoubleEquals: return WithValue(key.literal, Op::kEquals);
-      case Token::kNotEquals: return WithValue(key.literal, Op::kNotEquals);
-      case Token::kGreater: return WithValue(key.literal, Op::kGreaterThan);
-      case Token::kLess: return WithValue(key.literal, Op::kLessThan);
-      default: return Found(op, ", expected: in, notin, =, ==, !=, gt, lt");
+      case Token::kDoubleEquals:
+        return WithValue(key.literal, Op::kEquals);
+      case Token::kNotEquals:
+        return WithValue(key.literal, Op::kNotEquals);
+      case Token::kGreater:
+        return WithValue(key.literal, Op::kGreaterThan);
+      case Token::kLess:
+        return WithValue(key.literal, Op::kLessThan);
+      default:
+        return Found(op, ", expected: in, notin, =, ==, !=, gt, lt");
     }
   }
 
@@ -291,14 +310,27 @@ void AppendRequirement(const Requirement& requirement, std::string* out) {
   if (requirement.op == Op::kDoesNotExist) out->push_back('!');
   *out += requirement.key;
   switch (requirement.op) {
-    case Op::kIn: *out += " in (" + Join(requirement.values, ",") + ")"; break;
-    case Op::kNotIn: *out += " notin (" + Join(requirement.values, ",") + ")"; break;
-    case Op::kEquals: *out += "=" + requirement.values[0]; break;
-    case Op::kNotEquals: *out += "!=" + requirement.values[0]; break;
-    case Op::kGreaterThan: *out += ">" + requirement.values[0]; break;
-    case Op::kLessThan: *out += "<" + requirement.values[0]; break;
+    case Op::kIn:
+      *out += " in (" + Join(requirement.values, ",") + ")";
+      break;
+    case Op::kNotIn:
+      *out += " notin (" + Join(requirement.values, ",") + ")";
+      break;
+    case Op::kEquals:
+      *out += "=" + requirement.values[0];
+      break;
+    case Op::kNotEquals:
+      *out += "!=" + requirement.values[0];
+      break;
+    case Op::kGreaterThan:
+      *out += ">" + requirement.values[0];
+      break;
+    case Op::kLessThan:
+      *out += "<" + requirement.values[0];
+      break;
     case Op::kExists:
-    case Op::kDoesNotExist: break;
+    case Op::kDoesNotExist:
+      break;
   }
 }
 
@@ -306,7 +338,8 @@ Result<std::string> Unescape(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == ',' || text[i] == '=') {
-      return BadRequest("invalid field selector: unescaped character in value: " + std::string(1, text[i]));
+      return BadRequest("invalid field selector: unescaped character in value: " +
+                        std::string(1, text[i]));
     }
     if (text[i] != '\\') {
       out.push_back(text[i]);
@@ -315,7 +348,8 @@ Result<std::string> Unescape(std::string_view text) {
     ++i;
     if (i == text.size()) return BadRequest("invalid field selector: invalid escape sequence: \\");
     if (text[i] != '\\' && text[i] != ',' && text[i] != '=') {
-      return BadRequest("invalid field selector: invalid escape sequence: \\" + std::string(1, text[i]));
+      return BadRequest("invalid field selector: invalid escape sequence: \\" +
+                        std::string(1, text[i]));
     }
     out.push_back(text[i]);
   }
@@ -353,12 +387,16 @@ bool Selector::Requirement::Matches(const LabelMap& labels) const {
   auto label = labels.find(key);
   bool has = label != labels.end();
   switch (op) {
-    case Op::kExists: return has;
-    case Op::kDoesNotExist: return !has;
+    case Op::kExists:
+      return has;
+    case Op::kDoesNotExist:
+      return !has;
     case Op::kEquals:
-    case Op::kIn: return has && std::find(values.begin(), values.end(), label->second) != values.end();
+    case Op::kIn:
+      return has && std::find(values.begin(), values.end(), label->second) != values.end();
     case Op::kNotEquals:
-    case Op::kNotIn: return !has || std::find(values.begin(), values.end(), label->second) == values.end();
+    case Op::kNotIn:
+      return !has || std::find(values.begin(), values.end(), label->second) == values.end();
     case Op::kGreaterThan:
     case Op::kLessThan: {
       if (!has || values.size() != 1) return false;
@@ -399,10 +437,12 @@ Result<Selector> Selector::From(const meta::v1::LabelSelector& from) {
     } else if (expression.operator_() == "DoesNotExist") {
       op = Op::kDoesNotExist;
     } else if (expression.operator_() != "In") {
-      return BadRequest(GoQuote(expression.operator_()) + " is not a valid label selector operator");
+      return BadRequest(GoQuote(expression.operator_()) +
+                        " is not a valid label selector operator");
     }
     std::vector<std::string> values(expression.values().begin(), expression.values().end());
-    GANTRY_ASSIGN(Requirement requirement, MakeRequirement(expression.key(), op, std::move(values)));
+    GANTRY_ASSIGN(Requirement requirement,
+                  MakeRequirement(expression.key(), op, std::move(values)));
     selector.requirements_.push_back(std::move(requirement));
   }
   SortByKey(&selector.requirements_);
@@ -411,7 +451,8 @@ Result<Selector> Selector::From(const meta::v1::LabelSelector& from) {
 
 Selector Selector::FromMap(const LabelMap& labels) {
   Selector selector;
-  for (const auto& [key, value] : labels) selector.requirements_.push_back({key, Op::kEquals, {value}});
+  for (const auto& [key, value] : labels)
+    selector.requirements_.push_back({key, Op::kEquals, {value}});
   SortByKey(&selector.requirements_);
   return selector;
 }
@@ -434,7 +475,8 @@ std::string Selector::ToString() const {
 const std::string* Selector::RequiredValue(std::string_view key) const {
   for (const Requirement& requirement : requirements_) {
     bool exact = requirement.op == Op::kEquals || requirement.op == Op::kIn;
-    if (requirement.key == key && exact && requirement.values.size() == 1) return &requirement.values[0];
+    if (requirement.key == key && exact && requirement.values.size() == 1)
+      return &requirement.values[0];
   }
   return nullptr;
 }
@@ -444,9 +486,11 @@ Result<FieldSelector> FieldSelector::Parse(std::string_view text) {
   for (std::string_view term : SplitTerms(text)) {
     if (term.empty()) continue;
     size_t at = 0;
-    while (at < term.size() && term[at] != '=' && term.substr(at, 2) != "!=") ++at;
+    while (at < term.size() && term[at] != '=' && term.substr(at, 2) != "!=")
+      ++at;
     if (at == term.size()) {
-      return BadRequest("invalid selector: '" + std::string(text) + "'; can't understand '" + std::string(term) + "'");
+      return BadRequest("invalid selector: '" + std::string(text) + "'; can't understand '" +
+                        std::string(term) + "'");
     }
     Op op = term[at] == '!' ? Op::kNotEquals : Op::kEquals;
     size_t length = term[at] == '!' || term.substr(at, 2) == "==" ? 2 : 1;
@@ -456,17 +500,21 @@ Result<FieldSelector> FieldSelector::Parse(std::string_view text) {
   return selector;
 }
 
-bool FieldSelector::Matches(const std::function<std::string(std::string_view field)>& value_of) const {
-  return std::all_of(requirements_.begin(), requirements_.end(), [&](const Requirement& requirement) {
-    return (value_of(requirement.field) == requirement.value) == (requirement.op == Op::kEquals);
-  });
+bool FieldSelector::Matches(
+    const std::function<std::string(std::string_view field)>& value_of) const {
+  return std::all_of(requirements_.begin(), requirements_.end(),
+                     [&](const Requirement& requirement) {
+                       return (value_of(requirement.field) == requirement.value) ==
+                              (requirement.op == Op::kEquals);
+                     });
 }
 
 std::string FieldSelector::ToString() const {
   std::string out;
   for (const Requirement& requirement : requirements_) {
     if (!out.empty()) out.push_back(',');
-    out += requirement.field + (requirement.op == Op::kEquals ? "=" : "!=") + Escape(requirement.value);
+    out += requirement.field + (requirement.op == Op::kEquals ? "=" : "!=") +
+           Escape(requirement.value);
   }
   return out;
 }

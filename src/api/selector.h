@@ -19,7 +19,8 @@ namespace gantry::api {
 
 using LabelMap = google::protobuf::Map<std::string, std::string>;
 
-// A condition on labels. All requirements must hold; none means that everything matches. Threading: a value.
+// A condition on labels. All requirements must hold; none means that everything matches. Threading:
+// a value.
 class Selector {
  public:
   enum class Op : uint8_t {
@@ -35,7 +36,8 @@ class Selector {
   struct Requirement {
     std::string key;
     Op op = Op::kExists;
-    std::vector<std::string> values;  // sorted; one for kEquals, kNotEquals, kGreaterThan, kLessThan
+    std::vector<std::string>
+        values;  // sorted; one for kEquals, kNotEquals, kGreaterThan, kLessThan
 
     bool Matches(const LabelMap& labels) const;
     friend bool operator==(const Requirement&, const Requirement&) = default;
@@ -45,7 +47,8 @@ class Selector {
   static Selector Nothing();
   // The query syntax: "app=web,tier in (a,b),!canary". kBadRequest worded as labels.Parse does.
   static Result<Selector> Parse(std::string_view text);
-  // The structured form. Empty matches everything. kBadRequest worded as metav1.LabelSelectorAsSelector does.
+  // The structured form. Empty matches everything. kBadRequest worded as
+  // metav1.LabelSelectorAsSelector does.
   static Result<Selector> From(const meta::v1::LabelSelector& selector);
   // Equality with each of the labels; they need not be valid.
   static Selector FromMap(const LabelMap& labels);
@@ -56,7 +59,8 @@ class Selector {
   // Sorted by key. Parse(ToString()) gives an equal selector.
   std::string ToString() const;
   std::span<const Requirement> requirements() const { return requirements_; }
-  // The value that a label must have for any object to match; null where there is no such single value. For index use.
+  // The value that a label must have for any object to match; null where there is no such single
+  // value. For index use.
   const std::string* RequiredValue(std::string_view key) const;
 
   friend bool operator==(const Selector&, const Selector&) = default;
@@ -66,8 +70,8 @@ class Selector {
   bool nothing_ = false;
 };
 
-// A condition on fields: "spec.nodeName=a,status.phase!=Running". Which fields a kind has is for the caller to check.
-// Threading: a value.
+// A condition on fields: "spec.nodeName=a,status.phase!=Running". Which fields a kind has is for
+// the caller to check. Threading: a value.
 class FieldSelector {
  public:
   enum class Op : uint8_t { kEquals, kNotEquals };

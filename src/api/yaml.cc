@@ -33,7 +33,8 @@ struct Wording {
   int line_offset;  // 0 is what the user counts from 1
 };
 constexpr std::array<Wording, 9> kWordings = {{
-    {"invalid nested block mapping on the same line", "mapping values are not allowed in this context", 0},
+    {"invalid nested block mapping on the same line",
+     "mapping values are not allowed in this context", 0},
     {"invalid multiline plain key", "mapping values are not allowed in this context", 1},
     {"tab character", "found character that cannot start any token", 0},
     {"plain scalar cannot start with", "found character that cannot start any token", 0},
@@ -61,7 +62,8 @@ int LineOf(fy_token* token) {
   return mark != nullptr ? mark->line + 1 : 1;
 }
 
-// The text of a single-quoted scalar as it stands in the input: doubled quotes are one, line breaks are folded.
+// The text of a single-quoted scalar as it stands in the input: doubled quotes are one, line breaks
+// are folded.
 std::string UnquoteSingle(std::string_view raw) {
   std::string out;
   for (size_t i = 0; i < raw.size();) {
@@ -71,7 +73,9 @@ std::string UnquoteSingle(std::string_view raw) {
     } else if (raw[i] == '\n' || raw[i] == '\r') {
       out.erase(out.find_last_not_of(" \t") + 1);
       size_t breaks = 0;
-      for (; i < raw.size() && (raw[i] == ' ' || raw[i] == '\t' || raw[i] == '\n' || raw[i] == '\r'); ++i) {
+      for (;
+           i < raw.size() && (raw[i] == ' ' || raw[i] == '\t' || raw[i] == '\n' || raw[i] == '\r');
+           ++i) {
         breaks += raw[i] == '\n' ? 1 : 0;
       }
       out += breaks > 1 ? std::string(breaks - 1, '\n') : " ";
@@ -86,10 +90,12 @@ size_t SizeOf(const JsonValue& value) {
   size_t size = kBytesPerNode;
   if (value.is_string()) size += value.as_string().size();
   if (value.is_array()) {
-    for (const JsonValue& item : value.as_array()) size += SizeOf(item);
+    for (const JsonValue& item : value.as_array())
+      size += SizeOf(item);
   }
   if (value.is_object()) {
-    for (const auto& [name, member] : value.as_object()) size += name.size() + SizeOf(member);
+    for (const auto& [name, member] : value.as_object())
+      size += name.size() + SizeOf(member);
   }
   return size;
 }
@@ -105,9 +111,9 @@ class Reader {
     diag_.reset(fy_diag_create(&diag_config));
     fy_diag_set_collect_errors(diag_.get(), true);
     fy_parse_cfg config{};
-    config.flags = static_cast<fy_parse_cfg_flags>(FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DISABLE_DEPTH_LIMIT |
-                                                   FYPCF_DEFAULT_VERSION_1_1 | FYPCF_SLOPPY_FLOW_INDENTATION |
-                                                   FYPCF_JSON_NONE);
+    config.flags = static_cast<fy_parse_cfg_flags>(
+        FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DISABLE_DEPTH_LIMIT | FYPCF_DEFAULT_VERSION_1_1 |
+        FYPCF_SLOPPY_FLOW_INDENTATION | FYPCF_JSON_NONE);
     config.diag = diag_.get();
     parser_.reset(fy_parser_create(&config));
     if (parser_ == nullptr || fy_parser_set_string(parser_.get(), text.data(), text.size()) != 0) {
@@ -150,13 +156,24 @@ class Reader {
 
   void Handle(const fy_event& event) {
     switch (event.type) {
-      case FYET_SCALAR: Scalar(event.scalar); break;
-      case FYET_ALIAS: Alias(event.alias.anchor); break;
-      case FYET_SEQUENCE_START: Open(false, event.sequence_start.anchor, event.sequence_start.sequence_start); break;
-      case FYET_MAPPING_START: Open(true, event.mapping_start.anchor, event.mapping_start.mapping_start); break;
+      case FYET_SCALAR:
+        Scalar(event.scalar);
+        break;
+      case FYET_ALIAS:
+        Alias(event.alias.anchor);
+        break;
+      case FYET_SEQUENCE_START:
+        Open(false, event.sequence_start.anchor, event.sequence_start.sequence_start);
+        break;
+      case FYET_MAPPING_START:
+        Open(true, event.mapping_start.anchor, event.mapping_start.mapping_start);
+        break;
       case FYET_SEQUENCE_END:
-      case FYET_MAPPING_END: Close(); break;
-      default: break;
+      case FYET_MAPPING_END:
+        Close();
+        break;
+      default:
+        break;
     }
   }
 
@@ -165,7 +182,8 @@ class Reader {
   }
 
   void Scalar(const fy_event_scalar_data& scalar) {
-    fy_scalar_style style = scalar.value == nullptr ? FYSS_PLAIN : fy_token_scalar_style(scalar.value);
+    fy_scalar_style style =
+        scalar.value == nullptr ? FYSS_PLAIN : fy_token_scalar_style(scalar.value);
     bool plain = style == FYSS_PLAIN;
     std::string unquoted;
     std::string_view text = TextOf(scalar.value);
@@ -186,14 +204,17 @@ class Reader {
                     : tag == "bool"  ? value.is_bool()
                                      : value.is_null();
         if (!fits) {
-          Fail(line, "cannot decode !!str `" + std::string(text.substr(0, 10)) + "` as a !!" + std::string(tag));
+          Fail(line, "cannot decode !!str `" + std::string(text.substr(0, 10)) + "` as a !!" +
+                         std::string(tag));
         }
         if (tag == "float" && value.is_int()) value = value.as_double();
       }
     }
     if (value.is_double() && !std::isfinite(value.as_double())) {
       error_ = std::string("error converting YAML to JSON: json: unsupported value: ") +
-               (std::isnan(value.as_double()) ? "NaN" : value.as_double() > 0 ? "+Inf" : "-Inf");
+               (std::isnan(value.as_double()) ? "NaN"
+                : value.as_double() > 0       ? "+Inf"
+                                              : "-Inf");
       return;
     }
     Add(std::string(TextOf(scalar.anchor)), std::move(value));
@@ -203,11 +224,13 @@ class Reader {
   bool RereadSingleQuoted(fy_token* token, std::string* out) const {
     const fy_mark* start = fy_token_start_mark(token);
     const fy_mark* end = fy_token_end_mark(token);
-    if (start == nullptr || end == nullptr || end->input_pos > input_.size() || start->input_pos > end->input_pos) {
+    if (start == nullptr || end == nullptr || end->input_pos > input_.size() ||
+        start->input_pos > end->input_pos) {
       return false;
     }
     std::string_view raw = input_.substr(start->input_pos, end->input_pos - start->input_pos);
-    if (raw.size() >= 2 && raw.front() == '\'' && raw.back() == '\'') raw = raw.substr(1, raw.size() - 2);
+    if (raw.size() >= 2 && raw.front() == '\'' && raw.back() == '\'')
+      raw = raw.substr(1, raw.size() - 2);
     if (raw.find("''''") == std::string_view::npos) return false;
     *out = UnquoteSingle(raw);
     return true;
@@ -228,8 +251,8 @@ class Reader {
       if (!resolved.is_string()) frame.key = resolved.ToString();
     }
     if (!frame.names.insert(frame.key).second) {
-      error_ = "error converting YAML to JSON: yaml: unmarshal errors:\n  line " + std::to_string(line) + ": key " +
-               GoQuote(frame.key) + " already set in map";
+      error_ = "error converting YAML to JSON: yaml: unmarshal errors:\n  line " +
+               std::to_string(line) + ": key " + GoQuote(frame.key) + " already set in map";
     }
   }
 
@@ -237,9 +260,11 @@ class Reader {
     std::string name(TextOf(token));
     auto anchor = anchors_.find(name);
     if (anchor == anchors_.end()) {
-      bool open = std::any_of(frames_.begin(), frames_.end(), [&](const Frame& frame) { return frame.anchor == name; });
+      bool open = std::any_of(frames_.begin(), frames_.end(),
+                              [&](const Frame& frame) { return frame.anchor == name; });
       error_ = "error converting YAML to JSON: yaml: " +
-               (open ? "anchor '" + name + "' value contains itself" : "unknown anchor '" + name + "' referenced");
+               (open ? "anchor '" + name + "' value contains itself"
+                     : "unknown anchor '" + name + "' referenced");
       return;
     }
     const auto& [value, size] = anchor->second;
@@ -316,7 +341,9 @@ class Reader {
     }
     for (JsonValue& source : sources) {
       if (!source.is_object()) {
-        error_ = "error converting YAML to JSON: yaml: map merge requires map or sequence of maps as the value";
+        error_ =
+            "error converting YAML to JSON: yaml: map merge requires map or sequence of maps as "
+            "the value";
         return;
       }
       frame.merged.push_back(std::move(source));
@@ -350,6 +377,8 @@ class Reader {
 
 }  // namespace
 
-Result<std::vector<std::string>> YamlToJson(std::string_view yaml) { return Reader(yaml).Documents(); }
+Result<std::vector<std::string>> YamlToJson(std::string_view yaml) {
+  return Reader(yaml).Documents();
+}
 
 }  // namespace gantry::api

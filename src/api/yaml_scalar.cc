@@ -15,7 +15,8 @@ constexpr std::array<std::string_view, 11> kFalse = {"n",     "N",     "no",  "N
                                                      "False", "FALSE", "off", "Off", "OFF"};
 constexpr std::array<std::string_view, 5> kNull = {"", "~", "null", "Null", "NULL"};
 constexpr std::array<std::string_view, 3> kNan = {".nan", ".NaN", ".NAN"};
-constexpr std::array<std::string_view, 6> kInfinity = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"};
+constexpr std::array<std::string_view, 6> kInfinity = {".inf",  ".Inf",  ".INF",
+                                                       "+.inf", "+.Inf", "+.INF"};
 constexpr std::array<std::string_view, 3> kMinusInfinity = {"-.inf", "-.Inf", "-.INF"};
 
 template <size_t N>
@@ -26,7 +27,8 @@ bool IsOneOf(std::string_view text, const std::array<std::string_view, N>& words
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 size_t SkipDigits(std::string_view text, size_t pos) {
-  while (pos < text.size() && IsDigit(text[pos])) ++pos;
+  while (pos < text.size() && IsDigit(text[pos]))
+    ++pos;
   return pos;
 }
 
@@ -61,12 +63,19 @@ bool ReadInteger(std::string_view text, JsonValue* out) {
   if (text.size() > 1 && text[0] == '0') {
     switch (text[1]) {
       case 'x':
-      case 'X': base = 16; break;
+      case 'X':
+        base = 16;
+        break;
       case 'o':
-      case 'O': base = 8; break;
+      case 'O':
+        base = 8;
+        break;
       case 'b':
-      case 'B': base = 2; break;
-      default: break;
+      case 'B':
+        base = 2;
+        break;
+      default:
+        break;
     }
     if (base == 10) {
       base = 8;
@@ -92,7 +101,8 @@ bool ReadFloat(std::string_view text, JsonValue* out) {
   if (!LooksLikeFloat(text)) return false;
   if (text[0] == '+') text.remove_prefix(1);
   double value = 0;
-  if (std::from_chars(text.data(), text.data() + text.size(), value).ec != std::errc()) return false;
+  if (std::from_chars(text.data(), text.data() + text.size(), value).ec != std::errc())
+    return false;
   *out = value;
   return true;
 }
@@ -102,7 +112,8 @@ bool LooksLikeBase60(std::string_view text) {
   if (text.find(':') == std::string_view::npos) return false;
   if (text[0] == '-' || text[0] == '+') text.remove_prefix(1);
   size_t pos = 0;
-  while (pos < text.size() && (IsDigit(text[pos]) || (pos > 0 && text[pos] == '_'))) ++pos;
+  while (pos < text.size() && (IsDigit(text[pos]) || (pos > 0 && text[pos] == '_')))
+    ++pos;
   if (pos == 0) return false;
   bool parts = false;
   while (pos < text.size() && text[pos] == ':') {
@@ -114,7 +125,8 @@ bool LooksLikeBase60(std::string_view text) {
   }
   if (pos < text.size() && text[pos] == '.') {
     ++pos;
-    while (pos < text.size() && (IsDigit(text[pos]) || text[pos] == '_')) ++pos;
+    while (pos < text.size() && (IsDigit(text[pos]) || text[pos] == '_'))
+      ++pos;
   }
   return parts && pos == text.size();
 }
@@ -130,8 +142,9 @@ bool LooksLikeTimestamp(std::string_view text) {
   if (text[day] != 'T' && text[day] != 't' && text[day] != ' ') return false;
   std::string_view time = text.substr(day + 1);
   if (SkipDigits(time, 0) == 0 || SkipDigits(time, 0) > 2) return false;
-  return std::all_of(time.begin(), time.end(),
-                     [](char c) { return IsDigit(c) || std::string_view(":.Z+-").find(c) != std::string_view::npos; });
+  return std::all_of(time.begin(), time.end(), [](char c) {
+    return IsDigit(c) || std::string_view(":.Z+-").find(c) != std::string_view::npos;
+  });
 }
 
 }  // namespace
@@ -147,7 +160,8 @@ JsonValue ResolvePlainYaml(std::string_view text) {
   if (IsDigit(text[0]) || text[0] == '-' || text[0] == '+') {
     std::string plain(text);
     std::erase(plain, '_');
-    if (plain.size() > 0 && (ReadInteger(plain, &number) || ReadFloat(plain, &number))) return number;
+    if (plain.size() > 0 && (ReadInteger(plain, &number) || ReadFloat(plain, &number)))
+      return number;
   } else if (text[0] == '.' && ReadFloat(text, &number)) {
     return number;
   }
@@ -155,7 +169,8 @@ JsonValue ResolvePlainYaml(std::string_view text) {
 }
 
 bool ResolvesToString(std::string_view text) {
-  return ResolvePlainYaml(text).is_string() && text != "<<" && !LooksLikeBase60(text) && !LooksLikeTimestamp(text);
+  return ResolvePlainYaml(text).is_string() && text != "<<" && !LooksLikeBase60(text) &&
+         !LooksLikeTimestamp(text);
 }
 
 }  // namespace gantry::api

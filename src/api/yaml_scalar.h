@@ -6,8 +6,8 @@
 
 namespace gantry::api {
 
-// What a plain YAML scalar stands for, as kubectl's YAML library resolves it: null, a boolean (yes/no/on/off too), a
-// number (0644 is octal) or else a string.
+// What a plain YAML scalar stands for, as kubectl's YAML library resolves it: null, a boolean
+// (yes/no/on/off too), a number (0644 is octal) or else a string.
 JsonValue ResolvePlainYaml(std::string_view text);
 
 // True where the text, written without quotes, would come back as the same string.

@@ -12,7 +12,8 @@ namespace {
 std::string One(std::string_view yaml) {
   Result<std::vector<std::string>> documents = YamlToJson(yaml);
   if (!documents.ok()) return documents.status().message();
-  return documents->size() == 1 ? (*documents)[0] : std::to_string(documents->size()) + " documents";
+  return documents->size() == 1 ? (*documents)[0]
+                                : std::to_string(documents->size()) + " documents";
 }
 
 TEST(Yaml, ResolvesScalars) {
@@ -20,12 +21,33 @@ TEST(Yaml, ResolvesScalars) {
     const char* in;
     const char* out;
   } rows[] = {
-      {"a", R"("a")"},         {"yes", "true"},      {"Off", "false"},   {"y", "true"},       {"0644", "420"},
-      {"0x1F", "31"},          {"0o17", "15"},       {"0b11", "3"},      {"08", "8"},         {"1_000", "1000"},
-      {"1.5", "1.5"},          {"1e3", "1000"},      {".5", "0.5"},      {"+12", "12"},       {"-3", "-3"},
-      {"2001-01-01", R"("2001-01-01")"},             {"\"yes\"", R"("yes")"},                 {"'12'", R"("12")"},
-      {"!!str 12", R"("12")"}, {"!!int \"12\"", "12"}, {"1.2.3", R"("1.2.3")"},               {"-", "1 documents"},
-      {"12:30", R"("12:30")"}, {"0777x", R"("0777x")"}, {"[]", "[]"},    {"{}", "{}"},        {"1.0", "1"},
+      {"a", R"("a")"},
+      {"yes", "true"},
+      {"Off", "false"},
+      {"y", "true"},
+      {"0644", "420"},
+      {"0x1F", "31"},
+      {"0o17", "15"},
+      {"0b11", "3"},
+      {"08", "8"},
+      {"1_000", "1000"},
+      {"1.5", "1.5"},
+      {"1e3", "1000"},
+      {".5", "0.5"},
+      {"+12", "12"},
+      {"-3", "-3"},
+      {"2001-01-01", R"("2001-01-01")"},
+      {"\"yes\"", R"("yes")"},
+      {"'12'", R"("12")"},
+      {"!!str 12", R"("12")"},
+      {"!!int \"12\"", "12"},
+      {"1.2.3", R"("1.2.3")"},
+      {"-", "1 documents"},
+      {"12:30", R"("12:30")"},
+      {"0777x", R"("0777x")"},
+      {"[]", "[]"},
+      {"{}", "{}"},
+      {"1.0", "1"},
       {"9223372036854775808", "9223372036854775808"},
   };
   for (const auto& row : rows) {
@@ -40,7 +62,8 @@ TEST(Yaml, ReadsDocuments) {
             R"({"a":[{"b":1,"c":["x","y"]},"l1\nl2\n","f1 f2"]})");
   EXPECT_EQ(One(R"({"a": {"b": "\u0041\/"}})"), R"({"a":{"b":"A/"}})");
   EXPECT_EQ(One("1: a\ntrue: b\n1.5: c\n"), R"({"1":"a","true":"b","1.5":"c"})");
-  Result<std::vector<std::string>> several = YamlToJson("# nothing\n---\n---\na: 1\n...\n---\nb: 2\n---\n");
+  Result<std::vector<std::string>> several =
+      YamlToJson("# nothing\n---\n---\na: 1\n...\n---\nb: 2\n---\n");
   ASSERT_TRUE(several.ok()) << several.status().message();
   EXPECT_EQ(*several, (std::vector<std::string>{R"({"a":1})", R"({"b":2})"}));
   EXPECT_EQ(YamlToJson("")->size(), 0U);
@@ -48,16 +71,19 @@ TEST(Yaml, ReadsDocuments) {
 
 TEST(Yaml, FollowsAliasesAndMerges) {
   EXPECT_EQ(One("a: &x {k: 1}\nb: *x\n"), R"({"a":{"k":1},"b":{"k":1}})");
-  EXPECT_EQ(One("a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  k: 3\n"), R"({"a":{"k":1,"l":2},"b":{"k":3,"l":2}})");
+  EXPECT_EQ(One("a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  k: 3\n"),
+            R"({"a":{"k":1,"l":2},"b":{"k":3,"l":2}})");
   EXPECT_EQ(One("b:\n  <<: [{k: 1}, {k: 2, l: 2}]\n"), R"({"b":{"k":1,"l":2}})");
   EXPECT_EQ(One("a: *x\n"), "error converting YAML to JSON: yaml: unknown anchor 'x' referenced");
-  EXPECT_EQ(One("a: &x [*x]\n"), "error converting YAML to JSON: yaml: anchor 'x' value contains itself");
+  EXPECT_EQ(One("a: &x [*x]\n"),
+            "error converting YAML to JSON: yaml: anchor 'x' value contains itself");
   std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 10; ++i) {
     std::string name = "a" + std::to_string(i);
     std::string below = "*a" + std::to_string(i - 1);
     bomb += name + ": &" + name + " [" + below;
-    for (int j = 0; j < 8; ++j) bomb += "," + below;
+    for (int j = 0; j < 8; ++j)
+      bomb += "," + below;
     bomb += "]\n";
   }
   EXPECT_EQ(One(bomb), "error converting YAML to JSON: yaml: document contains excessive aliasing");
@@ -78,7 +104,8 @@ TEST(Yaml, SaysWhatIsWrong) {
       {"<<: 1\n", "map merge requires map or sequence of maps as the value"},
   };
   for (const auto& row : rows) {
-    EXPECT_EQ(One(row.in), std::string("error converting YAML to JSON: yaml: ") + row.problem) << row.in;
+    EXPECT_EQ(One(row.in), std::string("error converting YAML to JSON: yaml: ") + row.problem)
+        << row.in;
   }
   EXPECT_EQ(One("a: .nan\n"), "error converting YAML to JSON: json: unsupported value: NaN");
   EXPECT_FALSE(YamlToJson("? [a]\n: b\n").ok());
@@ -145,7 +172,8 @@ TEST(Yaml, WhatItWritesItReads) {
   for (int i = 0; i < 20000; ++i) {
     std::string text;
     size_t length = random() % (i % 10 == 0 ? 200 : 10);
-    for (; length > 0; --length) text += kAlphabet[random() % kAlphabet.size()];
+    for (; length > 0; --length)
+      text += kAlphabet[random() % kAlphabet.size()];
     JsonValue value;
     value["k"] = JsonValue::Array{text, JsonValue(JsonValue::Object{{text, text}})};
     std::string yaml = JsonToYaml(value);

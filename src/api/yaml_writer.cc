@@ -22,11 +22,13 @@ bool IsLetter(char c) {
 // Letters after all others, runs of digits by their value: the order in which go-yaml writes keys.
 bool KeyLess(std::string_view a, std::string_view b) {
   size_t i = 0;
-  while (i < a.size() && i < b.size() && a[i] == b[i]) ++i;
+  while (i < a.size() && i < b.size() && a[i] == b[i])
+    ++i;
   if (i == a.size() || i == b.size()) return a.size() < b.size();
   bool a_letter = IsLetter(a[i]);
   bool b_letter = IsLetter(b[i]);
-  if (a_letter && b_letter) return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]);
+  if (a_letter && b_letter)
+    return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]);
   if (a_letter || b_letter) return b_letter;
   int64_t a_number = 0;
   int64_t b_number = 0;
@@ -40,7 +42,8 @@ bool KeyLess(std::string_view a, std::string_view b) {
   auto number = [i](std::string_view text, int64_t* value) {
     size_t end = i;
     for (; end < text.size() && IsDigit(text[end]); ++end) {
-      *value = static_cast<int64_t>(static_cast<uint64_t>(*value) * 10 + static_cast<uint64_t>(text[end] - '0'));
+      *value = static_cast<int64_t>(static_cast<uint64_t>(*value) * 10 +
+                                    static_cast<uint64_t>(text[end] - '0'));
     }
     return end;
   };
@@ -91,12 +94,35 @@ Styles AllowedStyles(std::string_view text) {
     bool before_blank = next == ' ' || next == '\t' || next == '\n' || next == '\r';
     char32_t rune = decoded.rune;
     switch (rune) {
-      case '#': indicators |= after_blank; break;
-      case ',': case '[': case ']': case '{': case '}': case '&': case '*': case '!': case '|': case '>':
-      case '\'': case '"': case '%': case '@': case '`': indicators |= first; break;
-      case '?': case '-': indicators |= first && before_blank; break;
-      case ':': indicators |= before_blank; break;
-      default: break;
+      case '#':
+        indicators |= after_blank;
+        break;
+      case ',':
+      case '[':
+      case ']':
+      case '{':
+      case '}':
+      case '&':
+      case '*':
+      case '!':
+      case '|':
+      case '>':
+      case '\'':
+      case '"':
+      case '%':
+      case '@':
+      case '`':
+        indicators |= first;
+        break;
+      case '?':
+      case '-':
+        indicators |= first && before_blank;
+        break;
+      case ':':
+        indicators |= before_blank;
+        break;
+      default:
+        break;
     }
     special |= decoded.length == 0 || !IsPrintable(rune);
     if (rune == ' ') {
@@ -135,14 +161,16 @@ class Writer {
   void Put(std::string_view text) {
     out_ += text;
     size_t line_break = text.rfind('\n');
-    column_ = line_break == std::string_view::npos ? column_ + text.size() : text.size() - line_break - 1;
+    column_ =
+        line_break == std::string_view::npos ? column_ + text.size() : text.size() - line_break - 1;
   }
   void NewLine(size_t indent) {
     if (!out_.empty() && !out_.ends_with('\n')) Put("\n");
     Put(std::string(indent, ' '));
   }
 
-  // `here`: a collection may begin on the line on which we are, for it is the root or an item of a sequence.
+  // `here`: a collection may begin on the line on which we are, for it is the root or an item of a
+  // sequence.
   void Value(const JsonValue& value, size_t indent, bool here) {
     if (value.is_array() && !value.as_array().empty()) {
       bool first = true;
@@ -154,8 +182,10 @@ class Writer {
       }
     } else if (value.is_object() && !value.as_object().empty()) {
       std::vector<const JsonValue::Member*> members;
-      for (const auto& member : value.as_object()) members.push_back(&member);
-      std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) { return KeyLess(a->first, b->first); });
+      for (const auto& member : value.as_object())
+        members.push_back(&member);
+      std::sort(members.begin(), members.end(),
+                [](const auto* a, const auto* b) { return KeyLess(a->first, b->first); });
       bool first = true;
       for (const JsonValue::Member* member : members) {
         if (!first || !here) NewLine(indent);
@@ -203,7 +233,8 @@ class Writer {
   // Go's %g with the shortest digits.
   void Double(double value) {
     char buffer[64];
-    char* end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+    char* end =
+        std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
     std::string_view text(buffer, static_cast<size_t>(end - buffer));
     int exponent = std::atoi(std::string(text.substr(text.find('e') + 1)).c_str());
     if (exponent >= -4 && exponent < 6) {
@@ -234,8 +265,8 @@ class Writer {
 
   // A blank between words at which a line that became too long may be broken.
   bool BreakHere(std::string_view text, size_t i, bool key) const {
-    return !key && column_ > kWidth && text[i] == ' ' && (i == 0 || text[i - 1] != ' ') && i + 1 < text.size() &&
-           text[i + 1] != ' ';
+    return !key && column_ > kWidth && text[i] == ' ' && (i == 0 || text[i - 1] != ' ') &&
+           i + 1 < text.size() && text[i + 1] != ' ';
   }
 
   void Plain(std::string_view text, size_t indent, bool key) {
@@ -289,22 +320,53 @@ class Writer {
 
   void Escape(char32_t rune) {
     switch (rune) {
-      case 0: Put("\\0"); return;
-      case 7: Put("\\a"); return;
-      case 8: Put("\\b"); return;
-      case 9: Put("\\t"); return;
-      case 10: Put("\\n"); return;
-      case 11: Put("\\v"); return;
-      case 12: Put("\\f"); return;
-      case 13: Put("\\r"); return;
-      case 27: Put("\\e"); return;
-      case '"': Put("\\\""); return;
-      case '\\': Put("\\\\"); return;
-      case 0x85: Put("\\N"); return;
-      case 0xa0: Put("\\_"); return;
-      case 0x2028: Put("\\L"); return;
-      case 0x2029: Put("\\P"); return;
-      default: break;
+      case 0:
+        Put("\\0");
+        return;
+      case 7:
+        Put("\\a");
+        return;
+      case 8:
+        Put("\\b");
+        return;
+      case 9:
+        Put("\\t");
+        return;
+      case 10:
+        Put("\\n");
+        return;
+      case 11:
+        Put("\\v");
+        return;
+      case 12:
+        Put("\\f");
+        return;
+      case 13:
+        Put("\\r");
+        return;
+      case 27:
+        Put("\\e");
+        return;
+      case '"':
+        Put("\\\"");
+        return;
+      case '\\':
+        Put("\\\\");
+        return;
+      case 0x85:
+        Put("\\N");
+        return;
+      case 0xa0:
+        Put("\\_");
+        return;
+      case 0x2028:
+        Put("\\L");
+        return;
+      case 0x2029:
+        Put("\\P");
+        return;
+      default:
+        break;
     }
     char buffer[16];
     const char* format = rune <= 0xff ? "\\x%02X" : rune <= 0xffff ? "\\u%04X" : "\\U%08X";

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int32_t kHttpsPort = 443;
 
-void DefaultRules(google::protobuf::RepeatedPtrField<admissionregistration::v1::RuleWithOperations>* rules) {
+void DefaultRules(
+    google::protobuf::RepeatedPtrField<admissionregistration::v1::RuleWithOperations>* rules) {
   for (auto& rule : *rules) {
     if (!rule.rule().has_scope()) rule.mutable_rule()->set_scope("*");
   }
@@ -31,7 +32,8 @@ void DefaultWebhook(Webhook* webhook) {
 }
 
 void DefaultValidating(admissionregistration::v1::ValidatingWebhookConfiguration* configuration) {
-  for (auto& webhook : *configuration->mutable_webhooks()) DefaultWebhook(&webhook);
+  for (auto& webhook : *configuration->mutable_webhooks())
+    DefaultWebhook(&webhook);
 }
 
 void DefaultMutating(admissionregistration::v1::MutatingWebhookConfiguration* configuration) {
@@ -62,7 +64,8 @@ void DefaultPolicy(Policy* policy) {
 
 template <class Binding>
 void DefaultPolicyBinding(Binding* binding) {
-  if (binding->spec().has_match_resources()) DefaultMatch(binding->mutable_spec()->mutable_match_resources());
+  if (binding->spec().has_match_resources())
+    DefaultMatch(binding->mutable_spec()->mutable_match_resources());
 }
 
 void DefaultDefinition(apiextensions::v1::CustomResourceDefinition* definition) {
@@ -70,15 +73,21 @@ void DefaultDefinition(apiextensions::v1::CustomResourceDefinition* definition) 
   auto* names = spec->mutable_names();
   if (names->singular().empty()) {
     std::string singular = names->kind();
-    std::transform(singular.begin(), singular.end(), singular.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    std::transform(singular.begin(), singular.end(), singular.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
     names->set_singular(singular);
   }
-  if (names->list_kind().empty() && !names->kind().empty()) names->set_list_kind(names->kind() + "List");
+  if (names->list_kind().empty() && !names->kind().empty())
+    names->set_list_kind(names->kind() + "List");
   if (!spec->has_conversion()) spec->mutable_conversion()->set_strategy("None");
   if (spec->conversion().webhook().client_config().has_service() &&
       !spec->conversion().webhook().client_config().service().has_port()) {
-    spec->mutable_conversion()->mutable_webhook()->mutable_client_config()->mutable_service()->set_port(kHttpsPort);
+    spec->mutable_conversion()
+        ->mutable_webhook()
+        ->mutable_client_config()
+        ->mutable_service()
+        ->set_port(kHttpsPort);
   }
   if (!definition->status().stored_versions().empty()) return;
   for (const auto& version : spec->versions()) {
@@ -102,7 +111,8 @@ std::vector<RuleRow> AdmissionRules() {
       Row<MutatingAdmissionPolicyBinding, DefaultPolicyBinding<MutatingAdmissionPolicyBinding>>(),
       Row<MutatingWebhookConfiguration, DefaultMutating>(),
       Row<ValidatingAdmissionPolicy, DefaultPolicy<ValidatingAdmissionPolicy>>(),
-      Row<ValidatingAdmissionPolicyBinding, DefaultPolicyBinding<ValidatingAdmissionPolicyBinding>>(),
+      Row<ValidatingAdmissionPolicyBinding,
+          DefaultPolicyBinding<ValidatingAdmissionPolicyBinding>>(),
       Row<ValidatingWebhookConfiguration, DefaultValidating>(),
   };
 }

@@ -54,7 +54,8 @@ void DefaultStatefulSet(apps::v1::StatefulSet* set) {
   if (retention->when_scaled().empty()) retention->set_when_scaled("Retain");
   if (!spec->has_replicas()) spec->set_replicas(1);
   if (!spec->has_revision_history_limit()) spec->set_revision_history_limit(kRevisionHistory);
-  for (auto& claim : *spec->mutable_volume_claim_templates()) Claim(&claim);
+  for (auto& claim : *spec->mutable_volume_claim_templates())
+    Claim(&claim);
   Template(spec->mutable_template_());
 }
 

@@ -27,14 +27,17 @@ void DefaultJob(batch::v1::Job* job) {
   }
   if (!spec->has_parallelism()) spec->set_parallelism(1);
   if (!spec->has_backoff_limit()) {
-    spec->set_backoff_limit(spec->has_backoff_limit_per_index() ? std::numeric_limits<int32_t>::max() : 6);
+    spec->set_backoff_limit(
+        spec->has_backoff_limit_per_index() ? std::numeric_limits<int32_t>::max() : 6);
   }
   const auto& labels = spec->template_().metadata().labels();
-  if (!labels.empty() && job->metadata().labels().empty()) *job->mutable_metadata()->mutable_labels() = labels;
+  if (!labels.empty() && job->metadata().labels().empty())
+    *job->mutable_metadata()->mutable_labels() = labels;
   if (!spec->has_completion_mode()) spec->set_completion_mode("NonIndexed");
   if (!spec->has_suspend()) spec->set_suspend(false);
   if (!spec->has_pod_replacement_policy()) {
-    spec->set_pod_replacement_policy(spec->has_pod_failure_policy() ? "Failed" : "TerminatingOrFailed");
+    spec->set_pod_replacement_policy(spec->has_pod_failure_policy() ? "Failed"
+                                                                    : "TerminatingOrFailed");
   }
   if (!spec->has_manual_selector()) spec->set_manual_selector(false);
   DefaultJobSpec(spec);

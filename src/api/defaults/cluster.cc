@@ -15,7 +15,8 @@ constexpr char kRbacGroup[] = "rbac.authorization.k8s.io";
 
 template <class Binding>
 void DefaultBinding(Binding* binding) {
-  if (binding->role_ref().api_group().empty()) binding->mutable_role_ref()->set_api_group(kRbacGroup);
+  if (binding->role_ref().api_group().empty())
+    binding->mutable_role_ref()->set_api_group(kRbacGroup);
   for (auto& subject : *binding->mutable_subjects()) {
     bool person = subject.kind() == "User" || subject.kind() == "Group";
     if (person && subject.api_group().empty()) subject.set_api_group(kRbacGroup);
@@ -24,7 +25,8 @@ void DefaultBinding(Binding* binding) {
 
 void DefaultStorageClass(storage::v1::StorageClass* storage_class) {
   if (!storage_class->has_reclaim_policy()) storage_class->set_reclaim_policy("Delete");
-  if (!storage_class->has_volume_binding_mode()) storage_class->set_volume_binding_mode("Immediate");
+  if (!storage_class->has_volume_binding_mode())
+    storage_class->set_volume_binding_mode("Immediate");
 }
 
 void DefaultCsiDriver(storage::v1::CSIDriver* driver) {
@@ -44,15 +46,18 @@ void DefaultAttachment(storage::v1::VolumeAttachment* attachment) {
 }
 
 void DefaultPriorityClass(scheduling::v1::PriorityClass* priority_class) {
-  if (!priority_class->has_preemption_policy()) priority_class->set_preemption_policy("PreemptLowerPriority");
+  if (!priority_class->has_preemption_policy())
+    priority_class->set_preemption_policy("PreemptLowerPriority");
 }
 
 void DefaultTokenRequest(authentication::v1::TokenRequest* request) {
-  if (!request->spec().has_expiration_seconds()) request->mutable_spec()->set_expiration_seconds(3600);
+  if (!request->spec().has_expiration_seconds())
+    request->mutable_spec()->set_expiration_seconds(3600);
 }
 
 void DefaultFlowSchema(flowcontrol::v1::FlowSchema* schema) {
-  if (schema->spec().matching_precedence() == 0) schema->mutable_spec()->set_matching_precedence(1000);
+  if (schema->spec().matching_precedence() == 0)
+    schema->mutable_spec()->set_matching_precedence(1000);
 }
 
 void DefaultPriorityLevel(flowcontrol::v1::PriorityLevelConfiguration* level) {

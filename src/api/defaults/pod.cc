@@ -61,7 +61,8 @@ void DefaultContainer(T* container) {
   if (container->termination_message_path().empty()) {
     container->set_termination_message_path("/dev/termination-log");
   }
-  if (container->termination_message_policy().empty()) container->set_termination_message_policy("File");
+  if (container->termination_message_policy().empty())
+    container->set_termination_message_policy("File");
   for (auto& port : *container->mutable_ports()) {
     if (port.protocol().empty()) port.set_protocol("TCP");
   }
@@ -99,8 +100,10 @@ void DefaultDownwardItems(Items* items) {
 }
 
 void DefaultProjection(VolumeProjection* projection) {
-  if (projection->has_downward_api()) DefaultDownwardItems(projection->mutable_downward_api()->mutable_items());
-  if (projection->has_service_account_token() && !projection->service_account_token().has_expiration_seconds()) {
+  if (projection->has_downward_api())
+    DefaultDownwardItems(projection->mutable_downward_api()->mutable_items());
+  if (projection->has_service_account_token() &&
+      !projection->service_account_token().has_expiration_seconds()) {
     projection->mutable_service_account_token()->set_expiration_seconds(3600);
   }
 }
@@ -151,7 +154,8 @@ void DefaultVolume(Volume* volume) {
   if (source->has_projected()) {
     auto* projected = source->mutable_projected();
     if (!projected->has_default_mode()) projected->set_default_mode(kFileMode);
-    for (VolumeProjection& projection : *projected->mutable_sources()) DefaultProjection(&projection);
+    for (VolumeProjection& projection : *projected->mutable_sources())
+      DefaultProjection(&projection);
   }
   if (source->has_host_path()) DefaultHostPath(source->mutable_host_path());
   if (source->has_iscsi() && source->iscsi().iscsi_interface().empty()) {
@@ -164,7 +168,8 @@ void DefaultVolume(Volume* volume) {
     ClaimSpec(source->mutable_ephemeral()->mutable_volume_claim_template()->mutable_spec());
   }
   if (source->has_image() && source->image().pull_policy().empty()) {
-    source->mutable_image()->set_pull_policy(std::string(PullPolicyOf(source->image().reference())));
+    source->mutable_image()->set_pull_policy(
+        std::string(PullPolicyOf(source->image().reference())));
   }
 }
 
@@ -180,19 +185,21 @@ bool IsPodLevelResource(std::string_view name) {
 
 bool IsSidecar(const Container& container) { return container.restart_policy() == "Always"; }
 
-// What the containers together need of one resource: the regular ones and sidecars side by side, ordinary init
-// containers one after another. False where none of them says.
+// What the containers together need of one resource: the regular ones and sidecars side by side,
+// ordinary init containers one after another. False where none of them says.
 bool Aggregate(const PodSpec& spec, const std::string& name, bool limits, Quantity* total) {
   bool found = false;
   auto amount = [&](const Container& container) {
-    const ResourceList& list = limits ? container.resources().limits() : container.resources().requests();
+    const ResourceList& list =
+        limits ? container.resources().limits() : container.resources().requests();
     auto entry = list.find(name);
     if (entry == list.end()) return Quantity();
     found = true;
     return Quantity::ParseOrZero(entry->second.string());
   };
   Quantity sum;
-  for (const Container& container : spec.containers()) sum += amount(container);
+  for (const Container& container : spec.containers())
+    sum += amount(container);
   Quantity sidecars;
   Quantity peak;
   for (const Container& container : spec.init_containers()) {
@@ -219,11 +226,14 @@ void DefaultPodResources(PodSpec* spec) {
         continue;
       }
       Quantity total;
-      if (Aggregate(*spec, name, true, &total)) (*resources->mutable_limits())[name].set_string(total.ToString());
+      if (Aggregate(*spec, name, true, &total))
+        (*resources->mutable_limits())[name].set_string(total.ToString());
     }
   };
-  for (const Container& container : spec->containers()) add_hugepages(container);
-  for (const Container& container : spec->init_containers()) add_hugepages(container);
+  for (const Container& container : spec->containers())
+    add_hugepages(container);
+  for (const Container& container : spec->init_containers())
+    add_hugepages(container);
   if (resources->limits().empty()) return;
   for (const char* name : {"cpu", "memory"}) {
     Quantity total;
@@ -247,11 +257,13 @@ void SetHostPorts(Container* container) {
 void DefaultPod(Pod* pod) {
   PodSpec* spec = pod->mutable_spec();
   for (Container& container : *spec->mutable_containers()) {
-    if (!container.resources().limits().empty()) CopyLimitsToRequests(container.mutable_resources());
+    if (!container.resources().limits().empty())
+      CopyLimitsToRequests(container.mutable_resources());
     if (spec->host_network()) SetHostPorts(&container);
   }
   for (Container& container : *spec->mutable_init_containers()) {
-    if (!container.resources().limits().empty()) CopyLimitsToRequests(container.mutable_resources());
+    if (!container.resources().limits().empty())
+      CopyLimitsToRequests(container.mutable_resources());
     if (spec->host_network()) SetHostPorts(&container);
   }
   if (spec->has_resources()) DefaultPodResources(spec);
@@ -268,7 +280,9 @@ void DefaultPod(Pod* pod) {
   }
 }
 
-void DefaultPodTemplate(core::v1::PodTemplate* pod_template) { Template(pod_template->mutable_template_()); }
+void DefaultPodTemplate(core::v1::PodTemplate* pod_template) {
+  Template(pod_template->mutable_template_());
+}
 
 }  // namespace
 
@@ -297,7 +311,8 @@ void Claim(core::v1::PersistentVolumeClaim* claim) {
 }
 
 void VolumeSpec(core::v1::PersistentVolumeSpec* spec) {
-  if (spec->persistent_volume_reclaim_policy().empty()) spec->set_persistent_volume_reclaim_policy("Retain");
+  if (spec->persistent_volume_reclaim_policy().empty())
+    spec->set_persistent_volume_reclaim_policy("Retain");
   if (!spec->has_volume_mode()) spec->set_volume_mode("Filesystem");
   RoundUp(spec->mutable_capacity());
   if (!spec->has_persistent_volume_source()) return;
@@ -320,10 +335,14 @@ void Spec(PodSpec* spec) {
   if (spec->service_account_name().empty() && !spec->service_account().empty()) {
     spec->set_service_account_name(spec->service_account());
   }
-  if (!spec->service_account_name().empty()) spec->set_service_account(spec->service_account_name());
-  for (Volume& volume : *spec->mutable_volumes()) DefaultVolume(&volume);
-  for (Container& container : *spec->mutable_containers()) DefaultContainer(&container);
-  for (Container& container : *spec->mutable_init_containers()) DefaultContainer(&container);
+  if (!spec->service_account_name().empty())
+    spec->set_service_account(spec->service_account_name());
+  for (Volume& volume : *spec->mutable_volumes())
+    DefaultVolume(&volume);
+  for (Container& container : *spec->mutable_containers())
+    DefaultContainer(&container);
+  for (Container& container : *spec->mutable_init_containers())
+    DefaultContainer(&container);
   for (auto& container : *spec->mutable_ephemeral_containers()) {
     DefaultContainer(container.mutable_ephemeral_container_common());
   }
@@ -336,6 +355,8 @@ void Spec(PodSpec* spec) {
 
 void Template(core::v1::PodTemplateSpec* pod_template) { Spec(pod_template->mutable_spec()); }
 
-std::vector<RuleRow> PodRules() { return {Row<Pod, DefaultPod>(), Row<core::v1::PodTemplate, DefaultPodTemplate>()}; }
+std::vector<RuleRow> PodRules() {
+  return {Row<Pod, DefaultPod>(), Row<core::v1::PodTemplate, DefaultPodTemplate>()};
+}
 
 }  // namespace gantry::api::defaults

@@ -42,7 +42,8 @@ struct RuleRow {
 };
 template <class T, void (*Apply)(T*)>
 RuleRow Row() {
-  return {T::descriptor(), [](google::protobuf::Message* message) { Apply(static_cast<T*>(message)); }};
+  return {T::descriptor(),
+          [](google::protobuf::Message* message) { Apply(static_cast<T*>(message)); }};
 }
 
 std::vector<RuleRow> AdmissionRules();

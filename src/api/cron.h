@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/env/time.h"
+#include "base/status.h"
+
+namespace gantry::api {
+
+// A schedule of five fields, or "@daily" and the like. Threading: a value.
+struct CronSchedule {
+  // kBadRequest with the words of Kubernetes' cron library.
+  static Result<CronSchedule> Parse(std::string_view text);
+
+  // Bit n is set where the field admits n.
+  uint64_t minutes = 0;
+  uint64_t hours = 0;
+  uint64_t days = 0;      // of the month, from 1
+  uint64_t months = 0;    // from 1
+  uint64_t weekdays = 0;  // Sunday is 0
+  // One of the day fields is "*": then both must admit a day, else one of them is enough.
+  bool any_day = false;
+  // "@every 1h30m": the fields above are empty.
+  Duration every = Duration::zero();
+};
+
+}  // namespace gantry::api

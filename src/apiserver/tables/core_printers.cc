@@ -152,7 +152,7 @@ constexpr Column kEvent[] = {
     Text("Message", "What happened"),
     Wide("First Seen", "Time since it first happened"),
     Wide("Count", "How often it happened"),
-    kName,
+    {kName.name, kName.type, kName.format, kName.description, 1},
 };
 
 std::string Trimmed(const std::string& text) {

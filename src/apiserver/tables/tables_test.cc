@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "api/autoscaling/v1/scale.pb.h"
 #include "api/core/v1/pod.pb.h"
 #include "api/duration.h"
@@ -343,6 +346,34 @@ TEST(Tables, Head) {
   out.clear();
   AppendTable(kind, {}, 0, "", std::nullopt, TableOptions(), kNow, &out);
   EXPECT_EQ(Columns(*JsonValue::Parse(out)), "Name|Data|Age");
+}
+
+// Columns of every kind against the published facts of the API, where those are beside the
+// repository.
+TEST(Tables, ColumnsMatchTheFacts) {
+  std::ifstream in("../shared/k8s-api/printer_columns.json");
+  std::stringstream text;
+  text << in.rdbuf();
+  if (!in || text.str().empty()) GTEST_SKIP() << "no facts at hand";
+  auto facts = JsonValue::Parse(text.str());
+  ASSERT_TRUE(facts.ok());
+  for (const JsonValue& fact : facts->Find("kinds")->as_array()) {
+    const JsonValue* group = fact.Find("group");
+    std::string_view group_name = group ? std::string_view(group->as_string()) : "";
+    const std::string& kind_name = fact.Find("kind")->as_string();
+    for (const api::KindInfo& kind : api::AllKinds()) {
+      if (kind.kind != kind_name || (kind.group != group_name && kind_name != "Event")) continue;
+      std::string out;
+      AppendTable(kind, {}, 0, "", std::nullopt, TableOptions(), kNow, &out);
+      JsonValue columns = *JsonValue::Parse(out)->Find("columnDefinitions");
+      for (JsonValue& column : columns.as_array())
+        column.Erase("description");
+      JsonValue expected = *fact.Find("columns");
+      for (JsonValue& column : expected.as_array())
+        column.Erase("from");
+      EXPECT_TRUE(columns == expected) << kind_name << ": " << columns.ToString();
+    }
+  }
 }
 
 TEST(Tables, SingleMessage) {

@@ -155,6 +155,9 @@ void NftBatch::ChangeElements(uint16_t message, const std::string& table, const 
       messages_.Nest(NFTA_LIST_ELEM, [&] {
         messages_.Nest(NFTA_SET_ELEM_KEY, [&] { messages_.Put(NFTA_DATA_VALUE, element.key.view()); });
         if (!add) return;
+        if (element.timeout_seconds > 0) {
+          messages_.PutBe64(NFTA_SET_ELEM_TIMEOUT, uint64_t{element.timeout_seconds} * 1000);
+        }
         if (!element.goto_chain.empty()) {
           messages_.Nest(NFTA_SET_ELEM_DATA, [&] {
             messages_.Nest(NFTA_DATA_VERDICT, [&] {

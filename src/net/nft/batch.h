@@ -43,10 +43,11 @@ struct NftElement {
   NftBytes key;
   NftBytes data;
   std::string goto_chain;
+  uint32_t timeout_seconds = 0;  // in a dynamic set
 };
 
 // The type of a key or of data, as listings show it: the fields, first to last.
-enum class NftType : uint32_t { kMark = 19, kIp = 7, kProtocol = 12, kPort = 13, kAddressType = 30 };
+enum class NftType : uint32_t { kMark = 19, kIp = 7, kProtocol = 12, kPort = 13, kAddressType = 38 };
 
 struct NftSet {
   std::string name;
@@ -83,12 +84,13 @@ class NftRule {
   NftRule& MarkHas(uint32_t bit);
   NftRule& InSet(std::string_view set, int reg, bool inside = true);
 
-  // Looks the key that begins in `reg` up and loads what it maps to. Ends the rule where there is none.
+  // Looks the key that begins in `reg` up and loads what it maps to. Ends the rule where there is none. What was loaded must not
+  // be (part of) a key again: nft(8) aborts when it lists such a rule.
   NftRule& Map(std::string_view map, int reg, int into);
   // The same with a map of verdicts: goes there.
   NftRule& VerdictMap(std::string_view map, int reg);
-  // Adds key -> data to a dynamic map, or, where the key is there already, only starts its timeout anew.
-  NftRule& Remember(std::string_view map, int key_reg, int data_reg, uint32_t timeout_seconds);
+  // Adds the key that begins in `reg` to a dynamic set, or, where it is there already, starts its timeout anew.
+  NftRule& Remember(std::string_view set, int reg, uint32_t timeout_seconds);
 
   NftRule& SetMarkBit(uint32_t bit);
   NftRule& ClearMarkBit(uint32_t bit);

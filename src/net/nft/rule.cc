@@ -174,12 +174,11 @@ NftRule& NftRule::VerdictMap(std::string_view map, int reg) {
   });
 }
 
-NftRule& NftRule::Remember(std::string_view map, int key_reg, int data_reg, uint32_t timeout_seconds) {
+NftRule& NftRule::Remember(std::string_view set, int reg, uint32_t timeout_seconds) {
   return Expression("dynset", [&] {
-    expressions_.PutString(NFTA_DYNSET_SET_NAME, map);
+    expressions_.PutString(NFTA_DYNSET_SET_NAME, set);
     expressions_.PutBe32(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
-    expressions_.PutBe32(NFTA_DYNSET_SREG_KEY, Register(key_reg));
-    expressions_.PutBe32(NFTA_DYNSET_SREG_DATA, Register(data_reg));
+    expressions_.PutBe32(NFTA_DYNSET_SREG_KEY, Register(reg));
     expressions_.PutBe64(NFTA_DYNSET_TIMEOUT, uint64_t{timeout_seconds} * 1000);
   });
 }

@@ -21,7 +21,7 @@ constexpr int kDestinationPriority = -100;
 constexpr int kSourcePriority = 100;
 // Endpoints for outside clients of kExternalLocal are numbered from here on.
 constexpr uint32_t kLocalOffset = 1u << 16;
-constexpr uint32_t kAffinityLimit = 1u << 20;
+constexpr uint32_t kStickyLimit = 1u << 18;  // clients for each place
 // So many unused chains are kept for the next service of their shape.
 constexpr size_t kSpareChains = 64;
 
@@ -88,6 +88,25 @@ std::vector<Backend> KeepPlaces(const std::vector<Backend>& before, const std::v
   return placed;
 }
 
+// The set of clients that stick to a place, the chain that leads there and remembers the client, and the map from a
+// place to that chain.
+std::string StickySet(uint32_t place) { return "sticky-" + std::to_string(place); }
+std::string PlaceMap(bool node_port, uint32_t affinity_seconds) {
+  return std::string(node_port ? "places-nodeport-" : "places-") + std::to_string(affinity_seconds);
+}
+std::string PlaceChain(bool node_port, uint32_t affinity_seconds, uint32_t place) {
+  return std::string(node_port ? "place-nodeport-" : "place-") + std::to_string(affinity_seconds) + "-" +
+         std::to_string(place);
+}
+
+// Who asks for what: sender, address, protocol and port, from register 8 on.
+NftRule& LoadClient(NftRule& rule) {
+  return rule.LoadAddress(Side::kSource, 8)
+      .LoadAddress(Side::kDestination, 9)
+      .LoadProtocol(10)
+      .LoadDestinationPort(11);
+}
+
 }  // namespace
 
 std::string ServiceRules::Shape::Name() const {
@@ -103,11 +122,9 @@ std::string ServiceRules::Shape::Name() const {
 // What a batch changes, gathered: deletions go first, so that an element can be replaced.
 class ServiceRules::Plan {
  public:
-  void Service(bool add, const FrontendKey& key, uint32_t chain) {
-    NftBytes number;
+  void Service(bool add, const FrontendKey& key, std::string chain) {
     Elements& elements = add ? added_ : deleted_;
-    (key.is_node_port() ? elements.node_ports : elements.services)
-        .emplace_back(KeyBytes(key), number.Number(chain));
+    (key.is_node_port() ? elements.node_ports : elements.services).emplace_back(KeyBytes(key), std::move(chain));
   }
   void Backends(const FrontendKey& key, uint32_t offset, const std::vector<Backend>& before,
                 const std::vector<Backend>& after) {
@@ -138,7 +155,10 @@ class ServiceRules::Plan {
         if (!has(after, backend)) gone.push_back(backend);
       }
     }
-    if (!gone.empty() && before.shape.affinity_seconds > 0) unstick_[key] = gone;
+    if (before.shape.affinity_seconds > 0) {
+      NoteMoves(key, 0, before.backends, after.backends, after.shape.affinity_seconds);
+      NoteMoves(key, kLocalOffset, before.local, after.local, after.shape.affinity_seconds);
+    }
     if (key.protocol != IPPROTO_UDP) return;
     if (!gone.empty()) gone_udp_[key] = std::move(gone);
     if (before.backends.empty() && !after.backends.empty()) fresh_udp_.insert(key);
@@ -178,7 +198,7 @@ class ServiceRules::Plan {
     each([&](const char* set, auto member) { batch.AddElements(table, set, added_.*member); });
   }
 
-  const Gone& unstick() const { return unstick_; }
+  const std::vector<Move>& moves() const { return moves_; }
   const Gone& gone_udp() const { return gone_udp_; }
   const std::set<FrontendKey>& fresh_udp() const { return fresh_udp_; }
 
@@ -186,10 +206,25 @@ class ServiceRules::Plan {
   struct Elements {
     std::vector<NftElement> services, node_ports, endpoints, self;
   };
+  void NoteMoves(const FrontendKey& key, uint32_t offset, const std::vector<Backend>& before,
+                 const std::vector<Backend>& after, uint32_t affinity_seconds) {
+    for (size_t place = 0; place < before.size(); ++place) {
+      if (place < after.size() && after[place] == before[place]) continue;
+      Move move;
+      move.key = key;
+      move.from = offset + static_cast<uint32_t>(place);
+      auto found = std::find(after.begin(), after.end(), before[place]);
+      if (found != after.end()) move.to = offset + static_cast<uint32_t>(found - after.begin());
+      move.affinity_seconds = affinity_seconds;
+      moves_.push_back(move);
+    }
+  }
+
   Elements deleted_, added_;
   UseCounts uses_;  // changes of the counts
   std::set<IpAddress> here_;
-  Gone unstick_, gone_udp_;
+  std::vector<Move> moves_;
+  Gone gone_udp_;
   std::set<FrontendKey> fresh_udp_;
 };
 
@@ -218,28 +253,16 @@ void ServiceRules::AddSkeleton(NftBatch& batch) const {
   NftSet services;
   services.name = "services";
   services.key = {NftType::kIp, NftType::kProtocol, NftType::kPort};
-  services.data = {NftType::kMark};
+  services.verdicts = true;
   batch.AddSet(table, services);
   services.name = "nodeports";
   services.key[0] = NftType::kAddressType;
   batch.AddSet(table, services);
-  NftSet chains;
-  chains.name = "chains";
-  chains.key = {NftType::kMark};
-  chains.verdicts = true;
-  batch.AddSet(table, chains);
   NftSet endpoints;
   endpoints.name = "endpoints";
   endpoints.key = {NftType::kIp, NftType::kProtocol, NftType::kPort, NftType::kMark};
   endpoints.data = {NftType::kIp, NftType::kPort};
   batch.AddSet(table, endpoints);
-  NftSet affinity;
-  affinity.name = "affinity";
-  affinity.key = {NftType::kIp, NftType::kIp, NftType::kProtocol, NftType::kPort};
-  affinity.data = {NftType::kIp, NftType::kPort};
-  affinity.dynamic = true;
-  affinity.limit = kAffinityLimit;
-  batch.AddSet(table, affinity);
   NftSet self;
   self.name = "self";
   self.key = {NftType::kIp, NftType::kIp};
@@ -260,7 +283,7 @@ void ServiceRules::AddSkeleton(NftBatch& batch) const {
   batch.AddChain(table, "dispatch");
   NftRule by_address;
   by_address.LoadAddress(Side::kDestination, 0).LoadProtocol(1).LoadDestinationPort(2);
-  by_address.Map("services", 0, 4).VerdictMap("chains", 4);
+  by_address.VerdictMap("services", 0);
   batch.AddRule(table, "dispatch", by_address);
   for (const Cidr& cidr : service_cidrs_) {
     if (!cidr.address.is_v4()) continue;
@@ -270,7 +293,7 @@ void ServiceRules::AddSkeleton(NftBatch& batch) const {
   }
   NftRule by_node_port;
   by_node_port.LoadAddressType(Side::kDestination, 0).LoadProtocol(1).LoadDestinationPort(2);
-  by_node_port.Map("nodeports", 0, 4).VerdictMap("chains", 4);
+  by_node_port.VerdictMap("nodeports", 0);
   batch.AddRule(table, "dispatch", by_node_port);
 
   for (auto [chain, hook] : {std::pair("prerouting", NftHook::kPrerouting), std::pair("output", NftHook::kOutput)}) {
@@ -288,25 +311,13 @@ void ServiceRules::AddSkeleton(NftBatch& batch) const {
   batch.AddRule(table, "postrouting", to_self);
 }
 
-void ServiceRules::AppendPick(NftRule& rule, const Shape& shape, bool local, bool sticky) const {
-  const uint32_t count = local ? shape.local : shape.backends;
-  auto load_target = [&](int reg) {
-    if (shape.node_port) {
-      rule.LoadAddressType(Side::kDestination, reg);
-    } else {
-      rule.LoadAddress(Side::kDestination, reg);
-    }
-    rule.LoadProtocol(reg + 1).LoadDestinationPort(reg + 2);
-  };
-  load_target(0);
-  rule.LoadRandom(3, count, local ? kLocalOffset : 0).Map("endpoints", 0, 4);
-  if (sticky) {
-    rule.LoadAddress(Side::kSource, 8);
-    load_target(9);
-    // A client that is known keeps its endpoint; the chosen one is for newcomers.
-    rule.Remember("affinity", 8, 4, shape.affinity_seconds).Map("affinity", 8, 4);
+void ServiceRules::LoadTarget(NftRule& rule, const Shape& shape, int reg) {
+  if (shape.node_port) {
+    rule.LoadAddressType(Side::kDestination, reg);
+  } else {
+    rule.LoadAddress(Side::kDestination, reg);
   }
-  rule.Dnat(4, 5);
+  rule.LoadProtocol(reg + 1).LoadDestinationPort(reg + 2);
 }
 
 void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
@@ -314,15 +325,28 @@ void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
   const std::string chain = shape.Name();
   if (shape.kind == Kind::kReject || shape.kind == Kind::kDrop) return;  // in the skeleton
   batch.AddChain(table, chain);
-  // With affinity a second rule without it follows, for the case that the kernel cannot remember more clients.
+  // `begin` puts conditions before the choice.
   auto add_picks = [&](auto begin, bool local) {
-    for (bool sticky : {true, false}) {
-      if (sticky && shape.affinity_seconds == 0) continue;
-      NftRule rule;
-      begin(rule);
-      AppendPick(rule, shape, local, sticky);
-      batch.AddRule(table, chain, rule);
+    const uint32_t count = local ? shape.local : shape.backends;
+    const uint32_t offset = local ? kLocalOffset : 0;
+    if (shape.affinity_seconds > 0) {
+      for (uint32_t place = offset; place < offset + count; ++place) {
+        NftRule known;
+        begin(known);
+        LoadClient(known).InSet(StickySet(place), 8).Goto(PlaceChain(shape.node_port, shape.affinity_seconds, place));
+        batch.AddRule(table, chain, known);
+      }
+      NftRule draw;
+      begin(draw);
+      draw.LoadRandom(3, count, offset).VerdictMap(PlaceMap(shape.node_port, shape.affinity_seconds), 3);
+      batch.AddRule(table, chain, draw);
+      return;
     }
+    NftRule rule;
+    begin(rule);
+    LoadTarget(rule, shape, 0);
+    rule.LoadRandom(3, count, offset).Map("endpoints", 0, 4).Dnat(4, 5);
+    batch.AddRule(table, chain, rule);
   };
   auto anybody = [](NftRule&) {};
   auto add_mark = [&](auto begin) {
@@ -374,6 +398,7 @@ Status ServiceRules::Replace(std::span<const Frontend> frontends) {
   for (const Frontend& frontend : frontends) changes.push_back({frontend.key, &frontend});
   applied_.clear();
   chains_.clear();
+  made_.clear();
   return Run(changes, /*replace=*/true);
 }
 
@@ -387,36 +412,57 @@ bool ServiceRules::Uses(const IpAddress& ip) const {
   return uses_.contains(ip);
 }
 
-uint32_t ServiceRules::UseChain(NftBatch& batch, const Shape& shape) {
-  auto [found, is_new] = chains_.try_emplace(shape);
-  Chain& chain = found->second;
-  ++chain.users;
-  if (is_new) {
-    chain.number = next_number_++;
-    AddChainRules(batch, shape);
-    NftBytes number;
-    number.Number(chain.number);
-    batch.AddElements(names_.service_table, "chains", {{NftElement(number, shape.Name())}});
+void ServiceRules::UseChain(NftBatch& batch, const Shape& shape) {
+  auto [found, is_new] = chains_.try_emplace(shape, 0);
+  ++found->second;
+  if (!is_new) return;
+  if (shape.affinity_seconds > 0) {
+    for (uint32_t place = 0; place < shape.backends; ++place) UsePlace(batch, shape, place);
+    for (uint32_t place = 0; place < shape.local; ++place) UsePlace(batch, shape, kLocalOffset + place);
   }
-  return chain.number;
+  AddChainRules(batch, shape);
+}
+
+void ServiceRules::UsePlace(NftBatch& batch, const Shape& shape, uint32_t place) {
+  const std::string& table = names_.service_table;
+  if (made_.insert(StickySet(place)).second) {
+    NftSet sticky;
+    sticky.name = StickySet(place);
+    sticky.key = {NftType::kIp, NftType::kIp, NftType::kProtocol, NftType::kPort};
+    sticky.dynamic = true;
+    sticky.limit = kStickyLimit;
+    batch.AddSet(table, sticky);
+  }
+  const std::string map = PlaceMap(shape.node_port, shape.affinity_seconds);
+  if (made_.insert(map).second) {
+    NftSet places;
+    places.name = map;
+    places.key = {NftType::kMark};
+    places.verdicts = true;
+    batch.AddSet(table, places);
+  }
+  const std::string chain = PlaceChain(shape.node_port, shape.affinity_seconds, place);
+  if (!made_.insert(chain).second) return;
+  batch.AddChain(table, chain);
+  NftRule remember;
+  LoadClient(remember).Remember(StickySet(place), 8, shape.affinity_seconds);
+  batch.AddRule(table, chain, remember);
+  NftRule go;
+  LoadTarget(go, shape, 0);
+  go.LoadRandom(3, 1, place).Map("endpoints", 0, 4).Dnat(4, 5);  // one of one: the place itself
+  batch.AddRule(table, chain, go);
+  NftBytes number;
+  batch.AddElements(table, map, {{NftElement(number.Number(place), chain)}});
 }
 
 void ServiceRules::DropSpareChains(NftBatch& batch) {
-  auto unused = [](const auto& entry) { return entry.second.users == 0; };
+  auto unused = [](const auto& entry) { return entry.second == 0; };
   if (static_cast<size_t>(std::count_if(chains_.begin(), chains_.end(), unused)) <= kSpareChains) return;
-  for (auto it = chains_.begin(); it != chains_.end();) {
-    if (it->second.users > 0) {
-      ++it;
-      continue;
-    }
-    NftBytes number;
-    number.Number(it->second.number);
-    batch.DeleteElements(names_.service_table, "chains", {{NftElement(number)}});
-    if (it->first.kind != Kind::kReject && it->first.kind != Kind::kDrop) {
-      batch.DeleteChain(names_.service_table, it->first.Name());
-    }
-    it = chains_.erase(it);
+  for (const auto& [shape, users] : chains_) {
+    if (users > 0 || shape.kind == Kind::kReject || shape.kind == Kind::kDrop) continue;
+    batch.DeleteChain(names_.service_table, shape.Name());
   }
+  std::erase_if(chains_, unused);
 }
 
 Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
@@ -435,9 +481,14 @@ Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
       after.local = KeepPlaces(before.local, change.after->local);
     }
     if (was != is || before.shape != after.shape) {
-      if (was) plan.Service(false, change.key, chains_.at(before.shape).number);
-      if (is) plan.Service(true, change.key, UseChain(batch, after.shape));
-      if (was) --chains_.at(before.shape).users;
+      if (was) {
+        plan.Service(false, change.key, before.shape.Name());
+        --chains_.at(before.shape);
+      }
+      if (is) {
+        plan.Service(true, change.key, after.shape.Name());
+        UseChain(batch, after.shape);
+      }
     }
     plan.Backends(change.key, 0, before.backends, after.backends);
     plan.Backends(change.key, kLocalOffset, before.local, after.local);
@@ -459,7 +510,7 @@ Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
   GANTRY_ASSIGN(NetlinkSocket socket, OpenNftSocket());
   if (!batch.empty()) GANTRY_TRY(batch.Commit(socket));
   broken_ = false;
-  GANTRY_TRY(ForgetAffinity(socket, plan.unstick()));
+  GANTRY_TRY(MoveClients(socket, plan.moves()));
   {
     absl::MutexLock lock(&uses_mutex_);
     if (replace) {
@@ -472,25 +523,43 @@ Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
   return Status::Ok();
 }
 
-Status ServiceRules::ForgetAffinity(NetlinkSocket& socket, const Gone& gone) const {
-  if (gone.empty()) return Status::Ok();
-  std::set<std::pair<NftBytes, NftBytes>> doomed;
-  for (const auto& [key, backends] : gone) {
-    for (const Backend& backend : backends) doomed.emplace(KeyBytes(key), EndpointBytes(backend));
+Status ServiceRules::MoveClients(NetlinkSocket& socket, const std::vector<Move>& moves) const {
+  // By set: who leaves it, who comes.
+  std::vector<std::pair<std::string, NftElement>> departures, arrivals;
+  for (const Move& move : moves) {
+    const NftBytes target = KeyBytes(move.key);
+    auto visit = [&](std::span<const uint8_t> client, std::span<const uint8_t>) {
+      if (client.size() != 16) return;
+      bool ours;
+      if (move.key.is_node_port()) {
+        // The address may be any of the node's, but then it is nobody else's.
+        FrontendKey other = move.key;
+        other.ip.size = 4;
+        std::copy(client.begin() + 4, client.begin() + 8, other.ip.bytes.begin());
+        ours = std::ranges::equal(client.subspan(8), target.view().subspan(4)) && !applied_.contains(other);
+      } else {
+        ours = std::ranges::equal(client.subspan(4), target.view());
+      }
+      if (!ours) return;
+      NftElement element(NftBytes::Of(client));
+      departures.emplace_back(StickySet(move.from), element);
+      if (!move.to || move.affinity_seconds == 0) return;
+      element.timeout_seconds = move.affinity_seconds;
+      arrivals.emplace_back(StickySet(*move.to), element);
+    };
+    GANTRY_TRY(ForEachNftElement(socket, names_.service_table, StickySet(move.from), visit));
   }
-  std::vector<NftElement> stale;
-  GANTRY_TRY(ForEachNftElement(socket, names_.service_table, "affinity",
-                               [&](std::span<const uint8_t> key, std::span<const uint8_t> data) {
-                                 if (key.size() < 16) return;
-                                 std::pair<NftBytes, NftBytes> target(NftBytes::Of(key.subspan(4)), NftBytes::Of(data));
-                                 if (doomed.contains(target)) stale.emplace_back(NftBytes::Of(key));
-                               }));
   // One at a time: an entry may run out meanwhile, which must not keep the others.
-  for (const NftElement& element : stale) {
+  for (const auto& [set, element] : departures) {
     NftBatch batch;
-    batch.DeleteElements(names_.service_table, "affinity", {{element}});
+    batch.DeleteElements(names_.service_table, set, {{element}});
     Status status = batch.Commit(socket);
     if (!status.ok() && status.code() != Code::kNotFound) return status;
+  }
+  for (const auto& [set, element] : arrivals) {
+    NftBatch batch;
+    batch.AddElements(names_.service_table, set, {{element}});
+    GANTRY_TRY(batch.Commit(socket));
   }
   return Status::Ok();
 }

@@ -4,11 +4,13 @@
 
 #include "apiserver/api_server.h"
 #include "apiserver/http/listener.h"
+#include "apiserver/tunnel/server.h"
 #include "base/log.h"
 #include "base/wire/tls.h"
 #include "cli/control_plane.h"
 #include "cli/credentials.h"
 #include "cli/host.h"
+#include "cli/node_host.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace gantry::cli {
@@ -47,18 +49,22 @@ struct Server::Parts {
   ServerOptions options;
   DataDir dir;
   Credentials credentials;
+  apiserver::tunnel::TunnelServer nodes{env};
   std::unique_ptr<store::Store> store;
   std::unique_ptr<ApiServer> api;
   std::unique_ptr<apiserver::Listener> listener;
   std::unique_ptr<client::Client> controllers_client;
   std::unique_ptr<client::Client> scheduler_client;
+  std::unique_ptr<client::Client> node_client;
   std::unique_ptr<client::InformerSet> informers;
   std::unique_ptr<ControlPlane> control_plane;
+  std::unique_ptr<NodeHost> node;  // null with --no-agent
 
   Status OpenStore();
   Status MakeApiServer();
   Status MakeListener();
   Status MakeControlPlane();
+  Status MakeNode();
 };
 
 Status Server::Parts::OpenStore() {
@@ -77,6 +83,7 @@ Status Server::Parts::MakeApiServer() {
   api_options.advertise_port = options.https_port;
   api_options.ca_pem = credentials.authority.certificate_pem();
   api_options.service_account_keys = {credentials.service_account_key};
+  api_options.nodes = &nodes;
   api = std::make_unique<ApiServer>(env, *store, std::move(api_options));
   return Status::Ok();
 }
@@ -118,6 +125,22 @@ Status Server::Parts::MakeControlPlane() {
   return Status::Ok();
 }
 
+Status Server::Parts::MakeNode() {
+  if (options.no_agent) return Status::Ok();
+  node_client = api->ClientFor(
+      UserInfo("system:node:" + options.node_name, {"system:nodes", "system:authenticated"}));
+  NodeHostOptions host;
+  host.data_dir = dir.path();
+  host.node_name = options.node_name;
+  host.node_ip = options.advertise_address;
+  host.cluster_cidr = options.cluster_cidr;
+  host.service_cidr = options.service_cidr;
+  host.cluster_dns = options.cluster_dns;
+  host.cluster_domain = options.cluster_domain;
+  GANTRY_ASSIGN(node, NodeHost::Make(env, *node_client, *informers, host));
+  return Status::Ok();
+}
+
 Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Server::~Server() = default;
 
@@ -145,6 +168,7 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
   GANTRY_TRY(parts->MakeApiServer());
   GANTRY_TRY(parts->MakeListener());
   GANTRY_TRY(parts->MakeControlPlane());
+  GANTRY_TRY(parts->MakeNode());
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 
@@ -160,11 +184,16 @@ Task<Status> Server::Start() {
   GANTRY_CO_TRY(p.listener->Start());
   p.control_plane->Start();
   p.informers->Start();
+  if (p.node) {
+    GANTRY_CO_TRY(co_await p.node->Start());
+    p.nodes.SetLocal(p.node->agent().node_name(), p.node->agent().node_api());
+  }
   co_return Status::Ok();
 }
 
 Task<> Server::Stop() {
   Parts& p = *parts_;
+  if (p.node) co_await p.node->Stop();
   co_await p.control_plane->Stop();
   co_await p.informers->Stop();
   co_await p.listener->Stop(std::chrono::seconds(1));

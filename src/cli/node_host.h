@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/env/env.h"
+#include "client/informer.h"
+#include "net/node_network.h"
+#include "node/agent.h"
+
+namespace gantry::cli {
+
+struct NodeHostOptions {
+  std::string data_dir;  // of the server or agent; the node's own part is below it
+  std::string node_name, node_ip;
+  std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain;
+};
+
+// A machine as a node: its network and its agent. Life cycle: Make before informers.Start(); Start,
+// Stop.
+class NodeHost {
+ public:
+  // `client` acts as the node; all outlive it.
+  static Result<std::unique_ptr<NodeHost>> Make(Env& env, client::Client& client,
+                                                client::InformerSet& informers,
+                                                const NodeHostOptions& options);
+  Task<Status> Start();
+  Task<> Stop();
+
+  node::Agent& agent() { return *agent_; }
+
+ private:
+  NodeHost() = default;
+
+  std::unique_ptr<net::NodeNetwork> network_;
+  std::unique_ptr<node::Agent> agent_;
+};
+
+// Removes what a node with this data directory has left on the machine: containers, mounts, control
+// groups, namespaces, network. Nothing may be running on it. Blocks.
+Status CleanUpHost(const std::string& data_dir);
+
+}  // namespace gantry::cli

@@ -3,6 +3,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "api/json_value.h"
 #include "node/os/fs.h"
 #include "node/runtime/seccomp.h"
@@ -88,6 +91,19 @@ JsonValue Resources(const ContainerSpec& spec) {
   return resources;
 }
 
+uint64_t HeldCapabilities() {
+  std::string status = ReadFile("/proc/self/status").value_or("");
+  size_t at = status.find("CapEff:");
+  return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + 7, nullptr, 16);
+}
+
+// Without CAP_SYS_RESOURCE no process can be made less of a victim than we are ourselves.
+int AllowedOomScore(int wanted) {
+  constexpr int kSysResource = 24;
+  if ((HeldCapabilities() >> kSysResource) & 1) return wanted;
+  return std::max(wanted, std::atoi(ReadFile("/proc/self/oom_score_adj").value_or("0").c_str()));
+}
+
 JsonValue ProcessOf(const ContainerSpec& spec) {
   JsonValue process = JsonValue::MakeObject();
   process["terminal"] = spec.terminal;
@@ -99,14 +115,19 @@ JsonValue ProcessOf(const ContainerSpec& spec) {
   process["args"] = StringArray(spec.args);
   process["env"] = StringArray(spec.env);
   process["cwd"] = spec.cwd;
-  JsonValue capabilities = StringArray(spec.capabilities);
+  std::vector<std::string> given;
+  for (const std::string& name : spec.capabilities) {
+    const std::vector<std::string>& all = AllCapabilities();
+    if (std::find(all.begin(), all.end(), name) != all.end()) given.push_back(name);
+  }
+  JsonValue capabilities = StringArray(given);
   process["capabilities"]["bounding"] = capabilities;
   // A user other than root keeps only what its files grant, as with other runtimes.
   JsonValue held = spec.uid == 0 || spec.privileged ? capabilities : JsonValue::MakeArray();
   process["capabilities"]["effective"] = held;
   process["capabilities"]["permitted"] = held;
   process["noNewPrivileges"] = spec.no_new_privileges;
-  process["oomScoreAdj"] = spec.oom_score_adj;
+  process["oomScoreAdj"] = AllowedOomScore(spec.oom_score_adj);
   JsonValue::Array limits;
   for (const OciRlimit& limit : spec.rlimits) {
     JsonValue entry = JsonValue::MakeObject();
@@ -138,13 +159,12 @@ const std::vector<std::string>& AllCapabilities() {
         "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
         "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
         "CHECKPOINT_RESTORE"};
-    // A kernel that is older than this table does not know its last names.
-    size_t known = std::size(kNames);
-    if (Result<std::string> last = ReadFile("/proc/sys/kernel/cap_last_cap"); last.ok()) {
-      known = std::min<size_t>(known, static_cast<size_t>(std::atoi(last->c_str())) + 1);
-    }
+    // Nobody can give what he does not have: the kernel may be older than this table, or we may run confined.
+    uint64_t held = HeldCapabilities();
     std::vector<std::string> names;
-    for (size_t i = 0; i < known; ++i) names.push_back(std::string("CAP_") + kNames[i]);
+    for (size_t i = 0; i < std::size(kNames); ++i) {
+      if ((held >> i) & 1) names.push_back(std::string("CAP_") + kNames[i]);
+    }
     return names;
   }();
   return all;

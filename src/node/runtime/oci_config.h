@@ -53,7 +53,7 @@ std::string BuildOciConfig(const ContainerSpec& spec);
 // The process document for an exec inside a container with this config.json. kDataLoss when that does not parse.
 Result<std::string> BuildExecProcess(const std::string& config, const std::vector<std::string>& command, bool terminal);
 
-// The capabilities that containers get by default, and all there are ("CAP_…").
+// The capabilities that containers get by default, and all that this process can give away ("CAP_…").
 const std::vector<std::string>& DefaultCapabilities();
 const std::vector<std::string>& AllCapabilities();
 

@@ -191,6 +191,7 @@ void AddIndexes(store::WatchCaches* caches) {
 void AddAdmission(ApiServer::Parts& parts) {
   AdmissionChain& chain = parts.admission;
   chain.Add(NamespaceLifecycle(parts.registry));
+  chain.Add(LimitRanger(parts.registry));
   chain.Add(ServiceAccountAdmission(parts.registry));
   chain.Add(DefaultTolerationSeconds());
   chain.Add(PriorityAdmission(parts.registry));

@@ -1,6 +1,7 @@
 #include "apiserver/local_client.h"
 
 #include "apiserver/registry/messages.h"
+#include "apiserver/request_info.h"
 #include "apiserver/subresources/views.h"
 
 namespace gantry::apiserver {
@@ -81,7 +82,7 @@ Task<Result<api::ObjectPtr>> LocalClient::Get(const api::KindInfo& kind, std::st
 }
 
 Task<Result<client::List>> LocalClient::ListObjects(const api::KindInfo& kind, client::ListOptions options) {
-  Result<const ResourceRow*> row = Allow(kind, "list", options.ns, "", "");
+  Result<const ResourceRow*> row = Allow(kind, "list", options.ns, ExactName(options.field_selector), "");
   if (!row.ok()) co_return row.status();
   ListRequest request;
   request.ns = std::move(options.ns);
@@ -101,7 +102,7 @@ Task<Result<client::List>> LocalClient::ListObjects(const api::KindInfo& kind, c
 
 Task<Result<std::unique_ptr<client::Watcher>>> LocalClient::Watch(const api::KindInfo& kind,
                                                                   client::ListOptions options, int64_t revision) {
-  Result<const ResourceRow*> row = Allow(kind, "watch", options.ns, "", "");
+  Result<const ResourceRow*> row = Allow(kind, "watch", options.ns, ExactName(options.field_selector), "");
   if (!row.ok()) co_return row.status();
   Result<store::Selection> selection =
       SelectionOf(**row, options.ns, options.label_selector, options.field_selector);

@@ -133,16 +133,21 @@ Result<UserInfo> RequestChain::Impersonate(const UserInfo& user, const Headers& 
 Task<Response> RequestChain::Handle(Request request) {
   std::string audit_id(request.headers.Get("audit-id"));
   if (audit_id.empty()) audit_id = RandomUuid(env_);
-  Response response = co_await Serve(std::move(request));
+  const SteadyTime begin = env_.Steady();
+  RequestInfo info;
+  metrics_.Begin();
+  Response response = co_await Serve(std::move(request), &info);
+  metrics_.End(info, response.status, env_.Steady() - begin);
   response.headers.Set("Audit-Id", std::move(audit_id));
   if (!response.headers.Has("cache-control")) response.headers.Set("Cache-Control", "no-cache, private");
   co_return response;
 }
 
-Task<Response> RequestChain::Serve(Request http) {
+Task<Response> RequestChain::Serve(Request http, RequestInfo* info) {
   ResourceRequest request;
   request.query = Query::Parse(http.query);
   request.info = ParseRequestInfo(http.method, http.path, request.query);
+  *info = request.info;
   Result<UserInfo> user = authenticator_.Authenticate(http);
   if (!user.ok()) co_return ErrorResponse(user.status());
   user = Impersonate(*user, http.headers);

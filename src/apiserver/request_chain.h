@@ -9,6 +9,7 @@
 #include "apiserver/authn/authenticator.h"
 #include "apiserver/authz/authorizer.h"
 #include "apiserver/http/handler.h"
+#include "apiserver/request_metrics.h"
 #include "apiserver/rest/resource_handler.h"
 
 namespace gantry::apiserver {
@@ -31,7 +32,8 @@ class RequestChain : public Handler {
   Task<Response> Handle(Request request) override;
 
  private:
-  Task<Response> Serve(Request request);
+  // `info` tells the caller what was asked for.
+  Task<Response> Serve(Request request, RequestInfo* info);
   const PathHandler* FindRoute(const std::string& path) const;
   Result<UserInfo> Impersonate(const UserInfo& user, const Headers& headers);
 
@@ -40,6 +42,7 @@ class RequestChain : public Handler {
   ResourceHandler& resources_;
   Env& env_;
   std::map<std::string, PathHandler> routes_;
+  RequestMetrics metrics_;
 };
 
 Access AccessOf(const RequestInfo& info);

@@ -28,7 +28,8 @@ std::string VerbOfMethod(std::string_view method) {
   return "";
 }
 
-// The value of `metadata.name=x` where a field selector requires it.
+}  // namespace
+
 std::string_view ExactName(std::string_view selector) {
   while (!selector.empty()) {
     size_t end = selector.find(',');
@@ -43,8 +44,6 @@ std::string_view ExactName(std::string_view selector) {
   }
   return {};
 }
-
-}  // namespace
 
 RequestInfo ParseRequestInfo(std::string_view method, std::string_view path, const Query& query) {
   RequestInfo info;

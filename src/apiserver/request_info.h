@@ -24,4 +24,7 @@ struct RequestInfo {
 // `path` still encoded. A broken escape gives a request for the path as it stands.
 RequestInfo ParseRequestInfo(std::string_view method, std::string_view path, const Query& query);
 
+// The name that a field selector requires ("metadata.name=x"); empty when it requires none.
+std::string_view ExactName(std::string_view field_selector);
+
 }  // namespace gantry::apiserver

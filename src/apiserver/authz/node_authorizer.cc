@@ -163,7 +163,9 @@ Decision NodeAuthorizer::Authorize(const UserInfo& user, const Access& access) {
     return Allow();
   }
   if (access.group == "coordination.k8s.io" && resource == "leases") {
-    if (access.ns != "kube-node-lease") return NoOpinion("can only access leases in the \"kube-node-lease\" system namespace");
+    if (access.ns != "kube-node-lease") {
+      return NoOpinion("can only access leases in the \"kube-node-lease\" system namespace");
+    }
     if (access.verb != "create" && access.name != node) return NoOpinion("can only access node lease with the same name as the requesting node");
     return RoleAllows(access) ? Allow() : Decision();
   }
@@ -174,11 +176,23 @@ Decision NodeAuthorizer::Authorize(const UserInfo& user, const Access& access) {
   if (core && resource == "nodes" && access.verb == "get" && access.name != node && !access.name.empty()) {
     return NoOpinion("node '" + std::string(node) + "' cannot read '" + access.name + "', only its own Node object");
   }
-  // The agent also runs the node's part of the network.
-  if (reads && access.group == "discovery.k8s.io" && resource == "endpointslices") return Allow();
-  if (reads && core && (resource == "nodes" || resource == "namespaces") ) return Allow();
-  if (reads && access.group == "networking.k8s.io" && resource == "networkpolicies") return Allow();
-  if (access.group == "events.k8s.io" && resource == "events" && (access.verb == "create" || access.verb == "patch" || access.verb == "update")) return Allow();
+  // Beyond a kubelet: the agent runs the node's part of the network, and keeps a tunnel to the server open.
+  struct Extra {
+    std::string_view group, resource;
+    bool writes;
+  };
+  static constexpr Extra kExtra[] = {{"", "nodes", false},
+                                     {"", "namespaces", false},
+                                     {"discovery.k8s.io", "endpointslices", false},
+                                     {"networking.k8s.io", "networkpolicies", false},
+                                     {"events.k8s.io", "events", true},
+                                     {"gantry", "tunnel", false}};
+  for (const Extra& extra : kExtra) {
+    if (extra.group == access.group && extra.resource == resource && access.subresource.empty() &&
+        (extra.writes ? !reads : reads)) {
+      return Allow();
+    }
+  }
   return RoleAllows(access) ? Allow() : Decision();
 }
 

@@ -87,11 +87,22 @@ void PrepareSecretUpdate(const PrepareContext& context, Message* object, const M
   if (secret->type().empty()) secret->set_type(As<Secret>(old).type());
 }
 
+// The old single field and the list say the same; a client may set either.
+void PrepareService(const PrepareContext& context, Message* object) {
+  ServiceSpec* spec = As<Service>(object)->mutable_spec();
+  if (!spec->cluster_ip().empty() && spec->cluster_ips().empty()) spec->add_cluster_ips(spec->cluster_ip());
+  if (spec->cluster_ip().empty() && !spec->cluster_ips().empty()) spec->set_cluster_ip(spec->cluster_ips(0));
+}
+
 // An update that leaves out what the server chose keeps it; a change of type drops what no longer fits.
 void PrepareServiceUpdate(const PrepareContext& context, Message* object, const Message& old_object) {
   Service* service = As<Service>(object);
   const Service& old = As<Service>(old_object);
   ServiceSpec* spec = service->mutable_spec();
+  if (!spec->cluster_ip().empty() && spec->cluster_ip() != old.spec().cluster_ip() && spec->cluster_ips_size() <= 1) {
+    spec->clear_cluster_ips();
+    spec->add_cluster_ips(spec->cluster_ip());
+  }
   if (HasClusterIp(old) && HasClusterIp(*service)) {
     if (spec->cluster_ip().empty() && old.spec().has_cluster_ip()) spec->set_cluster_ip(old.spec().cluster_ip());
     if (spec->cluster_ips().empty() && spec->cluster_ip() == old.spec().cluster_ip()) {

@@ -15,6 +15,7 @@ void PrepareNamespace(const PrepareContext& context, Message* object);
 void PrepareNamespaceUpdate(const PrepareContext& context, Message* object, const Message& old);
 void PrepareSecret(const PrepareContext& context, Message* object);
 void PrepareSecretUpdate(const PrepareContext& context, Message* object, const Message& old);
+void PrepareService(const PrepareContext& context, Message* object);
 void PrepareServiceUpdate(const PrepareContext& context, Message* object, const Message& old);
 void PrepareClaim(const PrepareContext& context, Message* object);
 void PrepareVolume(const PrepareContext& context, Message* object);

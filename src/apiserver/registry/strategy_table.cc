@@ -64,6 +64,7 @@ std::map<Key, Strategy> MakeTable() {
         .create_on_update = true,
         .returns_deleted = true,
         .selectable_fields = kServiceFields,
+        .prepare_create = PrepareService,
         .prepare_update = PrepareServiceUpdate,
         .allocate = AllocateService,
         .release = ReleaseService}},

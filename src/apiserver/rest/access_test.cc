@@ -239,6 +239,38 @@ TEST_F(Access, PodsAreBoundOnceAndEvictedWithinTheirBudget) {
   EXPECT_NE(Get(std::string(kPods) + "/p").At("metadata.deletionTimestamp"), "");
 }
 
+TEST_F(Access, LimitRangesGiveDefaultsAndBounds) {
+  ASSERT_EQ(Post("/api/v1/namespaces/default/limitranges",
+                 R"({"metadata":{"name":"l"},"spec":{"limits":[{"type":"Container","default":{"cpu":"500m"},)"
+                 R"("defaultRequest":{"cpu":"100m"},"max":{"cpu":"1"}}]}})")
+                .status,
+            201);
+  Reply made = Post(kPods, PodJson("a"));
+  ASSERT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(made.At("spec.containers.0.resources.limits.cpu"), "500m");
+  EXPECT_EQ(made.At("spec.containers.0.resources.requests.cpu"), "100m");
+  EXPECT_EQ(made.At("status.qosClass"), "Burstable");
+  Reply refused = Post(kPods, R"({"metadata":{"name":"b"},"spec":{"containers":[{"name":"c","image":"i",)"
+                              R"("resources":{"limits":{"cpu":"2"}}}]}})");
+  EXPECT_EQ(refused.At("message"),
+            "pods \"b\" is forbidden: maximum cpu usage per Container is 1, but limit is 2");
+}
+
+TEST_F(Access, PrioritiesComeFromClasses) {
+  Reply made = Post(kPods, PodJson("a", R"("priorityClassName":"system-node-critical",)"));
+  EXPECT_EQ(made.At("spec.priority"), "2000001000") << made.body;
+  EXPECT_EQ(made.At("spec.preemptionPolicy"), "PreemptLowerPriority");
+  EXPECT_EQ(Post(kPods, PodJson("b", R"("priorityClassName":"none",)")).At("message"),
+            "pods \"b\" is forbidden: no PriorityClass with name none was found");
+}
+
+TEST_F(Access, RequestsAreCounted) {
+  EXPECT_EQ(Get(kPods).status, 200);
+  EXPECT_NE(Get("/metrics").body.find(
+                "apiserver_request_total{verb=\"LIST\",group=\"\",version=\"v1\",resource=\"pods\","),
+            std::string::npos);
+}
+
 TEST_F(Access, Discovery) {
   EXPECT_EQ(Get("/api/v1").At("kind"), "APIResourceList");
   EXPECT_EQ(Get("/apis/apps/v1").At("groupVersion"), "apps/v1");

@@ -216,6 +216,11 @@ Task<Response> ResourceHandler::Handle(ResourceRequest request) {
   const bool by_path = info.parts.size() > 1;
   if (row->kind->namespaced ? (by_path && !in_namespace) : in_namespace) co_return ErrorResponse(NoSuchResource());
 
+  // Across namespaces things can only be read; reviews of a namespace have a path of their own.
+  if (row->kind->namespaced && !in_namespace && info.verb != "list" && info.verb != "watch") {
+    co_return ErrorResponse(NoSuchMethod());
+  }
+
   Call call;
   call.user = request.user;
   call.manager = ManagerOf(request);

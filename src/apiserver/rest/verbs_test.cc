@@ -72,6 +72,8 @@ TEST_F(Verbs, ErrorsSayWhatKubernetesSays) {
       {"GET", "/api/v1/namespaces/default/nodes", "", 404, "NotFound",
        "the server could not find the requested resource"},
       {"PUT", pods, "{}", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"},
+      {"DELETE", "/api/v1/pods", "", 405, "MethodNotAllowed",
+       "the server does not allow this method on the requested resource"},
       {"GET", pods + "?labelSelector=a%3D%3D%3Db", "", 400, "BadRequest", ""},
       {"GET", pods + "?fieldSelector=spec.foo%3Dx", "", 400, "BadRequest", "field label not supported: spec.foo"},
       {"GET", maps + "?fieldSelector=data%3Dx", "", 400, "BadRequest",

@@ -1,8 +1,6 @@
 #include "cli/credentials.h"
 
-#include <openssl/evp.h>
-
-#include <algorithm>
+#include "client/kubeconfig.h"
 
 namespace gantry::cli {
 namespace {
@@ -71,49 +69,51 @@ Result<pki::Key> LoadServiceAccountKey(const DataDir& dir) {
   return key;
 }
 
-Result<std::string> LoadJoinToken(Env& env, const DataDir& dir) {
-  Result<std::string> token = dir.Read("token");
-  if (token.ok()) {
-    while (!token->empty() && token->back() == '\n')
-      token->pop_back();
-    return token;
+// `wanted`: the token that the user asked for; empty: the one that is kept, or a new one.
+Result<JoinToken> LoadJoinToken(Env& env, const DataDir& dir, const pki::Authority& authority,
+                                const std::string& wanted) {
+  Result<std::string> kept = dir.Read("token");
+  if (!kept.ok() && kept.code() != Code::kNotFound) return kept.status();
+  JoinToken token;
+  if (!wanted.empty()) {
+    GANTRY_ASSIGN(token, JoinToken::Parse(wanted));
+  } else if (kept.ok()) {
+    GANTRY_ASSIGN(token, JoinToken::Parse(*kept));
+  } else {
+    token.id = RandomNameSuffix(env, 6);
+    token.secret = RandomNameSuffix(env, 16);
   }
-  if (token.code() != Code::kNotFound) return token.status();
-  // The form of a bootstrap token: a public id of 6, a secret of 16 letters.
-  const std::string made = RandomNameSuffix(env, 6) + "." + RandomNameSuffix(env, 16);
-  GANTRY_TRY(dir.Write("token", made + "\n"));
-  return made;
-}
-
-std::string Base64(const std::string& text) {
-  std::string out(4 * ((text.size() + 2) / 3), '\0');
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                  reinterpret_cast<const unsigned char*>(text.data()),
-                  static_cast<int>(text.size()));
-  return out;
+  token.ca_pin = authority.PublicKeyPin();
+  const std::string text = token.ToString() + "\n";
+  if (!kept.ok() || *kept != text) GANTRY_TRY(dir.Write("token", text));
+  return token;
 }
 
 }  // namespace
 
 Result<Credentials> Credentials::LoadOrCreate(Env& env, const DataDir& dir,
-                                              const std::vector<std::string>& server_names) {
+                                              const std::vector<std::string>& server_names,
+                                              const std::string& join_token) {
   GANTRY_ASSIGN(pki::Authority authority, LoadAuthority(env, dir));
   GANTRY_ASSIGN(pki::KeyPair server, LoadServer(env, dir, authority, server_names));
   GANTRY_ASSIGN(pki::KeyPair admin, LoadAdmin(env, dir, authority));
   GANTRY_ASSIGN(pki::Key key, LoadServiceAccountKey(dir));
-  GANTRY_ASSIGN(std::string token, LoadJoinToken(env, dir));
+  GANTRY_ASSIGN(JoinToken token, LoadJoinToken(env, dir, authority, join_token));
   return Credentials{std::move(authority), std::move(server), std::move(admin), std::move(key),
                      std::move(token)};
 }
 
 std::string KubeconfigText(const std::string& server_url, const std::string& ca_pem,
-                           const pki::KeyPair& client, const std::string& user) {
-  return "apiVersion: v1\nkind: Config\nclusters:\n- name: gantry\n  cluster:\n    server: " +
-         server_url + "\n    certificate-authority-data: " + Base64(ca_pem) +
-         "\ncontexts:\n- name: gantry\n  context:\n    cluster: gantry\n    user: " + user +
-         "\ncurrent-context: gantry\nusers:\n- name: " + user +
-         "\n  user:\n    client-certificate-data: " + Base64(client.certificate_pem) +
-         "\n    client-key-data: " + Base64(client.private_key_pem) + "\n";
+                           const pki::KeyPair& client, const std::string& user_name) {
+  client::Kubeconfig::Cluster cluster;
+  cluster.server = server_url;
+  cluster.certificate_authority = ca_pem;
+  client::Kubeconfig::User user;
+  user.name = user_name;
+  user.client_certificate = client.certificate_pem;
+  user.client_key = client.private_key_pem;
+  return client::WriteKubeconfig(
+      client::Kubeconfig::Single("gantry", std::move(cluster), std::move(user)));
 }
 
 }  // namespace gantry::cli

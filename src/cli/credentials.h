@@ -8,6 +8,7 @@
 #include "base/env/env.h"
 #include "base/status.h"
 #include "cli/data_dir.h"
+#include "cli/join_token.h"
 
 namespace gantry::cli {
 
@@ -17,16 +18,18 @@ struct Credentials {
   apiserver::pki::KeyPair server;
   apiserver::pki::KeyPair admin;  // system:masters
   apiserver::pki::Key service_account_key;
-  std::string join_token;
+  JoinToken join_token;
 
   // Reads them, making what is missing. The server's certificate is issued anew when it does not
   // name all of `server_names` (addresses and DNS names) or ends within 30 days.
+  // `join_token`: the token to use from now on; empty: the one that is kept.
   static Result<Credentials> LoadOrCreate(Env& env, const DataDir& dir,
-                                          const std::vector<std::string>& server_names);
+                                          const std::vector<std::string>& server_names,
+                                          const std::string& join_token);
 };
 
 // A kubeconfig with the credentials in it.
 std::string KubeconfigText(const std::string& server_url, const std::string& ca_pem,
-                           const apiserver::pki::KeyPair& client, const std::string& user);
+                           const apiserver::pki::KeyPair& client, const std::string& user_name);
 
 }  // namespace gantry::cli

@@ -1,6 +1,7 @@
 #include "cli/host.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -55,6 +56,21 @@ std::string DefaultAddress() {
   }
   close(fd);
   return address;
+}
+
+std::vector<std::string> LocalAddresses() {
+  std::vector<std::string> addresses;
+  ifaddrs* first = nullptr;
+  if (getifaddrs(&first) != 0) return addresses;
+  for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET) continue;
+    char text[INET_ADDRSTRLEN];
+    const auto* ip = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
+    if (inet_ntop(AF_INET, &ip->sin_addr, text, sizeof text)) addresses.emplace_back(text);
+  }
+  freeifaddrs(first);
+  std::sort(addresses.begin(), addresses.end());
+  return addresses;
 }
 
 Status CheckNodeRequirements() {

@@ -4,9 +4,12 @@
 
 #include "apiserver/api_server.h"
 #include "apiserver/http/listener.h"
+#include "apiserver/rest/resource_handler.h"
+#include "apiserver/status_body.h"
 #include "apiserver/tunnel/server.h"
 #include "base/log.h"
 #include "base/wire/tls.h"
+#include "cli/cluster_dns.h"
 #include "cli/control_plane.h"
 #include "cli/credentials.h"
 #include "cli/host.h"
@@ -65,6 +68,7 @@ struct Server::Parts {
   Status MakeListener();
   Status MakeControlPlane();
   Status MakeNode();
+  Task<apiserver::Response> AcceptTunnel(apiserver::ResourceRequest request);
 };
 
 Status Server::Parts::OpenStore() {
@@ -85,7 +89,23 @@ Status Server::Parts::MakeApiServer() {
   api_options.service_account_keys = {credentials.service_account_key};
   api_options.nodes = &nodes;
   api = std::make_unique<ApiServer>(env, *store, std::move(api_options));
+  api->AddRoute(apiserver::tunnel::kTunnelPath, [this](apiserver::ResourceRequest request) {
+    return AcceptTunnel(std::move(request));
+  });
   return Status::Ok();
+}
+
+// Only a node may open a tunnel, and only its own.
+Task<apiserver::Response> Server::Parts::AcceptTunnel(apiserver::ResourceRequest request) {
+  constexpr std::string_view kPrefix = "system:node:";
+  if (!request.user.InGroup("system:nodes") || !request.user.name.starts_with(kPrefix)) {
+    co_return apiserver::ErrorResponse(Status(
+        Code::kForbidden, "User \"" + request.user.name + "\" is no node and has no tunnel"));
+  }
+  Result<apiserver::Response> accepted =
+      nodes.Accept(request.http, request.user.name.substr(kPrefix.size()));
+  if (!accepted.ok()) co_return apiserver::ErrorResponse(accepted.status());
+  co_return std::move(accepted).value();
 }
 
 Status Server::Parts::MakeListener() {
@@ -152,16 +172,19 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
   GANTRY_ASSIGN(const std::string service_address, FirstServiceAddress(options.service_cidr));
   GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
   options.data_dir = dir.path();
-  const std::vector<std::string> names = {"localhost",
-                                          "kubernetes",
-                                          "kubernetes.default",
-                                          "kubernetes.default.svc",
-                                          "kubernetes.default.svc." + options.cluster_domain,
-                                          options.node_name,
-                                          "127.0.0.1",
-                                          options.advertise_address,
-                                          service_address};
-  GANTRY_ASSIGN(Credentials credentials, Credentials::LoadOrCreate(env, dir, names));
+  std::vector<std::string> names = {"localhost",
+                                    "kubernetes",
+                                    "kubernetes.default",
+                                    "kubernetes.default.svc",
+                                    "kubernetes.default.svc." + options.cluster_domain,
+                                    options.node_name,
+                                    options.advertise_address,
+                                    service_address};
+  // Agents and users may come in by any of the machine's addresses.
+  for (std::string& address : LocalAddresses()) {
+    if (address != options.advertise_address) names.push_back(std::move(address));
+  }
+  GANTRY_ASSIGN(Credentials credentials, Credentials::LoadOrCreate(env, dir, names, options.token));
   auto parts =
       std::make_unique<Parts>(env, std::move(options), std::move(dir), std::move(credentials));
   GANTRY_TRY(parts->OpenStore());
@@ -182,6 +205,8 @@ Task<Status> Server::Start() {
                                    p.credentials.authority.certificate_pem(), p.credentials.admin,
                                    "kubernetes-admin")));
   GANTRY_CO_TRY(p.listener->Start());
+  GANTRY_CO_TRY(co_await PublishJoinToken(*p.controllers_client, p.credentials.join_token));
+  GANTRY_CO_TRY(co_await PublishClusterDns(*p.controllers_client, p.options.cluster_dns));
   p.control_plane->Start();
   p.informers->Start();
   if (p.node) {

@@ -1,38 +1,11 @@
 #include <CLI/CLI.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/use_future.hpp>
-#include <cstdio>
 
-#include "base/env/real/real_env.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
 #include "cli/server.h"
+#include "cli/service.h"
 
 namespace gantry::cli {
-namespace {
-
-Status RunServer(const ServerOptions& options) {
-  RealEnv env;
-  boost::asio::signal_set signals(env.io(), SIGTERM, SIGINT);
-  GANTRY_ASSIGN(std::unique_ptr<Server> server, Server::Open(env, options));
-  Status started;
-  auto start = [](Server& server, Status* started) -> Task<> {
-    *started = co_await server.Start();
-  };
-  env.RunToEnd(start(*server, &started));
-  GANTRY_TRY(started);
-  std::printf("gantry is ready: export KUBECONFIG=%s/kubeconfig\n",
-              server->options().data_dir.c_str());
-  std::fflush(stdout);
-  signals.async_wait(boost::asio::use_future).get();
-  env.RunToEnd(server->Stop());
-  env.Stop();
-  return Status::Ok();
-}
-
-}  // namespace
-
 void AddServerCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<ServerOptions>();
   CLI::App* command = app.add_subcommand(
@@ -59,7 +32,11 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
       ->capture_default_str();
   command->add_option("--cluster-domain", options->cluster_domain, "Domain of services")
       ->capture_default_str();
-  command->callback([options, exit_code] { *exit_code = ExitCodeOf(RunServer(*options)); });
+  command->callback([options, exit_code] {
+    *exit_code = ExitCodeOf(RunService<Server>(*options, [](const Server& server) {
+      return "gantry is ready: export KUBECONFIG=" + server.options().data_dir + "/kubeconfig";
+    }));
+  });
 }
 
 }  // namespace gantry::cli

@@ -160,9 +160,9 @@ class ReplicaSetController : public client::Reconciler {
       const size_t surplus = std::min<size_t>(static_cast<size_t>(-missing), kBurst);
       for (const api::Ref<Pod>& pod : ChooseVictims(active, surplus, now)) {
         plan->Delete(*pod);
-        plan->actions.back().on_success = [set](const api::ObjectPtr& gone) {
-          return EventNote{set.object(), "Normal", "SuccessfulDelete",
-                           "Deleted pod: " + gone->name()};
+        plan->actions.back().on_success = [set,
+                                           name = pod->metadata().name()](const api::ObjectPtr&) {
+          return EventNote{set.object(), "Normal", "SuccessfulDelete", "Deleted pod: " + name};
         };
         plan->actions.back().on_failure = failed;
       }

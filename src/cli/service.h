@@ -1,0 +1,40 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_future.hpp>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "base/env/real/real_env.h"
+#include "base/status.h"
+
+namespace gantry::cli {
+
+// Opens and starts a `Service` (Open, Start, Stop), prints one line when it is ready, and stops it
+// on SIGTERM or SIGINT.
+template <class Service, class Options, class ReadyLine>
+Status RunService(const Options& options, ReadyLine ready_line) {
+  RealEnv env;
+  boost::asio::signal_set signals(env.io(), SIGTERM, SIGINT);
+  // A client that hangs up is an error of its connection, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+  GANTRY_ASSIGN(std::unique_ptr<Service> service, Service::Open(env, options));
+  Status started;
+  auto start = [](Service& service, Status* started) -> Task<> {
+    *started = co_await service.Start();
+  };
+  env.RunToEnd(start(*service, &started));
+  if (started.ok()) {
+    std::printf("%s\n", ready_line(*service).c_str());
+    std::fflush(stdout);
+    signals.async_wait(boost::asio::use_future).get();
+  }
+  env.RunToEnd(service->Stop());
+  env.Stop();
+  return started;
+}
+
+}  // namespace gantry::cli

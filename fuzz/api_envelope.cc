@@ -23,9 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   api::core::v1::Pod pod;
   const bool accepted = api::ParseSealedInput(bytes, &pod).ok();
   const auto& kind = api::KindOf<api::core::v1::Pod>();
-  auto object = api::Object::FromStored(kind, std::make_shared<const std::string>(bytes), 7);
+  (void)api::Object::FromStored(kind, std::make_shared<const std::string>(bytes), 7);
   if (!accepted) return 0;
-  if (!object.ok()) std::abort();
-  if (!api::JsonValue::Parse(*(*object)->json()).ok()) std::abort();
+  auto stored = std::make_shared<const std::string>(api::Seal(kind, pod));
+  auto object = api::Object::FromStored(kind, stored, 7);
+  if (!object.ok() || !api::JsonValue::Parse(*(*object)->json()).ok()) std::abort();
   return 0;
 }

@@ -1,20 +1,17 @@
 #include "api/duration.h"
 
 #include <array>
-#include <cstdio>
 #include <limits>
 
 #include "api/meta/v1/time.pb.h"
 #include "api/quote.h"
+#include "api/rfc3339.h"
 
 namespace gantry::api {
 namespace {
 
-using std::chrono::days;
 using std::chrono::floor;
-using std::chrono::hours;
 using std::chrono::microseconds;
-using std::chrono::minutes;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
@@ -54,75 +51,25 @@ std::string Fraction(uint64_t value, int digits) {
   return text;
 }
 
-std::string FormatUtc(WallTime time, int fraction_digits) {
-  auto day = floor<days>(time);
-  std::chrono::year_month_day date(day);
-  std::chrono::hh_mm_ss clock(floor<microseconds>(time - day));
-  char buffer[64];
-  int length = std::snprintf(
-      buffer, sizeof buffer, "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()),
-      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-      static_cast<int>(clock.seconds().count()));
-  std::string text(buffer, static_cast<size_t>(length));
-  if (fraction_digits == 6) {
-    length =
-        std::snprintf(buffer, sizeof buffer, ".%06d", static_cast<int>(clock.subseconds().count()));
-    text.append(buffer, static_cast<size_t>(length));
-  }
-  return text + "Z";
+WallTime ToWall(UnixTime time) {
+  // The range of WallTime is 1678 to 2262; what lies outside is held at its ends.
+  constexpr int64_t kMaxSeconds = std::numeric_limits<int64_t>::max() / 1'000'000'000 - 1;
+  if (time.seconds > kMaxSeconds) return WallTime(seconds(kMaxSeconds));
+  if (time.seconds < -kMaxSeconds) return WallTime(seconds(-kMaxSeconds));
+  return WallTime(seconds(time.seconds) + nanoseconds(time.nanos));
 }
 
-// Reads RFC 3339 from left to right.
-class TimeReader {
- public:
-  explicit TimeReader(std::string_view text) : rest_(text) {}
-
-  bool Number(int digits, int low, int high, int* out) {
-    if (rest_.size() < static_cast<size_t>(digits)) return false;
-    *out = 0;
-    for (int i = 0; i < digits; ++i) {
-      if (!IsDigit(rest_[static_cast<size_t>(i)])) return false;
-      *out = *out * 10 + (rest_[static_cast<size_t>(i)] - '0');
-    }
-    rest_.remove_prefix(static_cast<size_t>(digits));
-    return *out >= low && *out <= high;
-  }
-  bool Literal(char c) {
-    if (rest_.empty() || rest_[0] != c) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
-  bool FractionOfSecond(int64_t* nanos) {
-    *nanos = 0;
-    if (!Literal('.') && !Literal(',')) return true;
-    if (rest_.empty() || !IsDigit(rest_[0])) return false;
-    int64_t unit = 100'000'000;
-    for (; !rest_.empty() && IsDigit(rest_[0]); rest_.remove_prefix(1)) {
-      *nanos += unit * (rest_[0] - '0');
-      unit /= 10;
-    }
-    return true;
-  }
-  bool Offset(minutes* offset) {
-    *offset = minutes(0);
-    if (Literal('Z')) return rest_.empty();
-    bool west = !rest_.empty() && rest_[0] == '-';
-    int hour = 0;
-    int minute = 0;
-    if (!Literal('+') && !Literal('-')) return false;
-    if (!Number(2, 0, 23, &hour) || !Literal(':') || !Number(2, 0, 59, &minute)) return false;
-    *offset = minutes((hour * 60 + minute) * (west ? -1 : 1));
-    return rest_.empty();
-  }
-
- private:
-  std::string_view rest_;
-};
+std::string FormatUtc(WallTime time, TimeLayout layout) {
+  const auto whole = floor<seconds>(time.time_since_epoch());
+  const auto rest = time.time_since_epoch() - whole;
+  std::string text;
+  AppendRfc3339({whole.count(), static_cast<int32_t>(rest.count())}, layout, &text);
+  return text;
+}
 
 template <class T>
 WallTime FromMessage(const T& time) {
-  return WallTime(seconds(time.seconds()) + nanoseconds(time.nanos()));
+  return ToWall({time.seconds(), time.nanos()});
 }
 
 template <class T>
@@ -225,35 +172,12 @@ std::string FormatGoDuration(Duration duration) {
   return text + Fraction(rest, 9) + "s";
 }
 
-std::string FormatTime(WallTime time) { return FormatUtc(time, 0); }
-std::string FormatMicroTime(WallTime time) { return FormatUtc(time, 6); }
+std::string FormatTime(WallTime time) { return FormatUtc(time, TimeLayout::kTime); }
+std::string FormatMicroTime(WallTime time) { return FormatUtc(time, TimeLayout::kMicroTime); }
 
 Result<WallTime> ParseTime(std::string_view text) {
-  TimeReader reader(text);
-  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
-  int64_t nanos = 0;
-  minutes offset(0);
-  bool read =
-      reader.Number(4, 0, 9999, &year) && reader.Literal('-') && reader.Number(2, 1, 12, &month) &&
-      reader.Literal('-') && reader.Number(2, 1, 31, &day) && reader.Literal('T') &&
-      reader.Number(2, 0, 23, &hour) && reader.Literal(':') && reader.Number(2, 0, 59, &minute) &&
-      reader.Literal(':') && reader.Number(2, 0, 59, &second) && reader.FractionOfSecond(&nanos) &&
-      reader.Offset(&offset);
-  std::chrono::year_month_day date(std::chrono::year(year),
-                                   std::chrono::month(static_cast<unsigned>(month)),
-                                   std::chrono::day(static_cast<unsigned>(day)));
-  if (!read || !date.ok()) {
-    return BadRequest("parsing time " + GoQuote(text) +
-                      " as \"2006-01-02T15:04:05Z07:00\": cannot parse " + GoQuote(text) +
-                      " as \"2006\"");
-  }
-  // The range of WallTime is 1678 to 2262; what lies outside is held at its ends.
-  int64_t epoch_seconds = std::chrono::sys_days(date).time_since_epoch() / seconds(1) +
-                          hour * 3600 + minute * 60 + second - offset / seconds(1);
-  constexpr int64_t kMaxSeconds = std::numeric_limits<int64_t>::max() / 1'000'000'000 - 1;
-  if (epoch_seconds > kMaxSeconds) return WallTime(seconds(kMaxSeconds));
-  if (epoch_seconds < -kMaxSeconds) return WallTime(seconds(-kMaxSeconds));
-  return WallTime(seconds(epoch_seconds) + nanoseconds(nanos));
+  GANTRY_ASSIGN(UnixTime time, ParseRfc3339(text, TimeLayout::kTime));
+  return ToWall(time);
 }
 
 WallTime ToWallTime(const meta::v1::Time& time) { return FromMessage(time); }

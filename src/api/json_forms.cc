@@ -9,6 +9,7 @@
 #include "api/meta/v1/time.pb.h"
 #include "api/quantity.h"
 #include "api/resource/quantity.pb.h"
+#include "api/rfc3339.h"
 #include "base/check.h"
 
 namespace gantry::api {
@@ -36,6 +37,25 @@ bool IsPlainlyCanonical(std::string_view text) {
   return suffix.empty() || suffix == "m" || suffix == "Mi" || suffix == "Gi" || suffix == "Ki";
 }
 
+template <class T>
+Status ReadTime(std::string_view text, TimeLayout layout, Message* out) {
+  GANTRY_ASSIGN(UnixTime time, ParseRfc3339(text, layout));
+  auto* message = static_cast<T*>(out);
+  message->Clear();
+  if (time.seconds == kZeroTimeSeconds && time.nanos == 0) return {};
+  message->set_seconds(time.seconds);
+  message->set_nanos(layout == TimeLayout::kTime ? 0 : time.nanos);
+  return {};
+}
+
+template <class T>
+void WriteTime(const Message& message, TimeLayout layout, std::string* out) {
+  const auto& time = static_cast<const T&>(message);
+  out->push_back('"');
+  AppendRfc3339({time.seconds(), time.nanos()}, layout, out);
+  out->push_back('"');
+}
+
 Status ReadQuantity(std::string_view text, Message* out) {
   auto* quantity = static_cast<resource::Quantity*>(out);
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
@@ -55,16 +75,10 @@ Status ReadQuantity(std::string_view text, Message* out) {
 
 Status ReadTextForm(JsonForm form, std::string_view text, Message* out) {
   switch (form) {
-    case JsonForm::kTime: {
-      GANTRY_ASSIGN(WallTime time, ParseTime(text));
-      SetTime(time, static_cast<meta::v1::Time*>(out));
-      return {};
-    }
-    case JsonForm::kMicroTime: {
-      GANTRY_ASSIGN(WallTime time, ParseTime(text));
-      SetTime(time, static_cast<meta::v1::MicroTime*>(out));
-      return {};
-    }
+    case JsonForm::kTime:
+      return ReadTime<meta::v1::Time>(text, TimeLayout::kTime, out);
+    case JsonForm::kMicroTime:
+      return ReadTime<meta::v1::MicroTime>(text, TimeLayout::kMicroTime, out);
     case JsonForm::kDuration: {
       GANTRY_ASSIGN(Duration duration, ParseGoDuration(text));
       static_cast<meta::v1::Duration*>(out)->set_duration(duration.count());
@@ -121,13 +135,11 @@ void WriteForm(JsonForm form, const Message& message, std::string* out) {
         out->append("null");
         return;
       }
-      out->push_back('"');
       if (form == JsonForm::kTime) {
-        out->append(FormatTime(ToWallTime(static_cast<const meta::v1::Time&>(message))));
+        WriteTime<meta::v1::Time>(message, TimeLayout::kTime, out);
       } else {
-        out->append(FormatMicroTime(ToWallTime(static_cast<const meta::v1::MicroTime&>(message))));
+        WriteTime<meta::v1::MicroTime>(message, TimeLayout::kMicroTime, out);
       }
-      out->push_back('"');
       return;
     case JsonForm::kDuration:
       out->push_back('"');

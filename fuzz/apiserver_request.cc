@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace gantry::apiserver;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const size_t question = text.find('?');
-  const Query query = Query::Parse(question == std::string_view::npos ? text : text.substr(question + 1));
+  const Query query =
+      Query::Parse(question == std::string_view::npos ? text : text.substr(question + 1));
   (void)ParseRequestInfo("GET", text.substr(0, question), query);
   (void)DecodeContinueToken(text);
   (void)PeekTypeMeta(text);

@@ -1,4 +1,5 @@
-// DNS packets from anywhere: queries, responses of a resolver, resolv.conf. Whatever is read must be answerable within its limit.
+// DNS packets from anywhere: queries, responses of a resolver, resolv.conf. Whatever is read must
+// be answerable within its limit.
 
 #include <cstdint>
 #include <cstdlib>
@@ -32,7 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string written = dns::Write(*query, answer, query->udp_size);
     Require(written.size() <= query->udp_size);
     if (!query->question.empty()) {
-      std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(written.data()), written.size());
+      std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(written.data()),
+                                     written.size());
       Require(dns::ParseResponse(bytes).has_value());
     }
     dns::ToText(query->name);
@@ -46,7 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       kept->Age(3);
       kept->Records();
       const std::string question = dns::WriteQuery(7, response->name, response->type, true, 1232);
-      std::span<const uint8_t> span(reinterpret_cast<const uint8_t*>(question.data()), question.size());
+      std::span<const uint8_t> span(reinterpret_cast<const uint8_t*>(question.data()),
+                                    question.size());
       std::optional<dns::Query> query = dns::ParseQuery(span, &rcode);
       Require(query.has_value());
       Require(kept->For(*query, 512).size() <= 512);

@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     RequestFraming(request.headers);
   }
   ResponseHead response;
-  if (ParseHead(bytes, &response).state == HeadResult::State::kComplete) ResponseFraming(response, "GET");
+  if (ParseHead(bytes, &response).state == HeadResult::State::kComplete)
+    ResponseFraming(response, "GET");
   ChunkDecoder decoder;
   std::string_view rest = bytes;
   std::string out;

@@ -11,9 +11,11 @@ using Table = std::unordered_map<const google::protobuf::Descriptor*, defaults::
 
 Table MakeTable() {
   Table table;
-  for (auto rules : {defaults::AdmissionRules, defaults::AppsRules, defaults::AutoscalingRules, defaults::BatchRules,
-                     defaults::ClusterRules, defaults::CoreRules, defaults::NetworkRules, defaults::PodRules}) {
-    for (const defaults::RuleRow& row : rules()) table.emplace(row.type, row.rule);
+  for (auto rules : {defaults::AdmissionRules, defaults::AppsRules, defaults::AutoscalingRules,
+                     defaults::BatchRules, defaults::ClusterRules, defaults::CoreRules,
+                     defaults::NetworkRules, defaults::PodRules}) {
+    for (const defaults::RuleRow& row : rules())
+      table.emplace(row.type, row.rule);
   }
   return table;
 }

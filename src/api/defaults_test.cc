@@ -12,7 +12,8 @@
 namespace gantry::api {
 namespace {
 
-std::unique_ptr<google::protobuf::Message> Read(const char* api_version, const char* kind, std::string_view json) {
+std::unique_ptr<google::protobuf::Message> Read(const char* api_version, const char* kind,
+                                                std::string_view json) {
   const KindInfo* info = FindKindByApiVersion(api_version, kind);
   EXPECT_NE(info, nullptr) << kind;
   std::unique_ptr<google::protobuf::Message> message(info->prototype->New());
@@ -101,7 +102,8 @@ TEST(Defaults, Pod) {
       {"spec.containers.0.env.0.valueFrom.fieldRef.apiVersion", "\"v1\""},
       {"spec.containers.0.lifecycle.preStop.httpGet.scheme", "\"HTTP\""},
   };
-  for (const auto& row : rows) EXPECT_EQ(At(pod, row.path), row.value) << row.path;
+  for (const auto& row : rows)
+    EXPECT_EQ(At(pod, row.path), row.value) << row.path;
 }
 
 TEST(Defaults, OtherKinds) {
@@ -118,11 +120,13 @@ TEST(Defaults, OtherKinds) {
       {"apps/v1", "Deployment", R"({"spec":{"replicas":0}})", "spec.replicas", "0"},
       {"apps/v1", "Deployment", R"({"spec":{}})", "spec.progressDeadlineSeconds", "600"},
       {"apps/v1", "Deployment", R"({"spec":{}})", "spec.revisionHistoryLimit", "10"},
-      {"apps/v1", "Deployment", R"({"spec":{"strategy":{"type":"Recreate"}}})", "spec.strategy.rollingUpdate", ""},
+      {"apps/v1", "Deployment", R"({"spec":{"strategy":{"type":"Recreate"}}})",
+       "spec.strategy.rollingUpdate", ""},
       {"apps/v1", "Deployment", R"({"spec":{}})", "spec.template.spec.restartPolicy", "\"Always\""},
       {"apps/v1", "DaemonSet", R"({"spec":{}})", "spec.updateStrategy.rollingUpdate",
        R"({"maxUnavailable":1,"maxSurge":0})"},
-      {"apps/v1", "StatefulSet", R"({"spec":{}})", "spec.updateStrategy.rollingUpdate.partition", "0"},
+      {"apps/v1", "StatefulSet", R"({"spec":{}})", "spec.updateStrategy.rollingUpdate.partition",
+       "0"},
       {"apps/v1", "StatefulSet", R"({"spec":{}})", "spec.persistentVolumeClaimRetentionPolicy",
        R"({"whenDeleted":"Retain","whenScaled":"Retain"})"},
       {"apps/v1", "StatefulSet", R"({"spec":{"volumeClaimTemplates":[{"metadata":{"name":"d"}}]}})",
@@ -132,14 +136,18 @@ TEST(Defaults, OtherKinds) {
       {"batch/v1", "Job", R"({"spec":{}})", "spec.backoffLimit", "6"},
       {"batch/v1", "Job", R"({"spec":{}})", "spec.podReplacementPolicy", "\"TerminatingOrFailed\""},
       {"batch/v1", "CronJob", R"({"spec":{}})", "spec.successfulJobsHistoryLimit", "3"},
-      {"batch/v1", "CronJob", R"({"spec":{}})", "spec.jobTemplate.spec.template.spec.dnsPolicy", "\"ClusterFirst\""},
+      {"batch/v1", "CronJob", R"({"spec":{}})", "spec.jobTemplate.spec.template.spec.dnsPolicy",
+       "\"ClusterFirst\""},
       {"batch/v1", "CronJob", R"({"spec":{}})", "spec.jobTemplate.spec.backoffLimit", ""},
       {"v1", "Service", R"({"spec":{"ports":[{"port":80}]}})", "spec.ports.0",
        R"({"protocol":"TCP","port":80,"targetPort":80})"},
-      {"v1", "Service", R"({"spec":{"ports":[{"port":80}]}})", "spec.internalTrafficPolicy", "\"Cluster\""},
+      {"v1", "Service", R"({"spec":{"ports":[{"port":80}]}})", "spec.internalTrafficPolicy",
+       "\"Cluster\""},
       {"v1", "Service", R"({"spec":{}})", "spec.externalTrafficPolicy", ""},
-      {"v1", "Service", R"({"spec":{"type":"NodePort"}})", "spec.externalTrafficPolicy", "\"Cluster\""},
-      {"v1", "Service", R"({"spec":{"type":"LoadBalancer"}})", "spec.allocateLoadBalancerNodePorts", "true"},
+      {"v1", "Service", R"({"spec":{"type":"NodePort"}})", "spec.externalTrafficPolicy",
+       "\"Cluster\""},
+      {"v1", "Service", R"({"spec":{"type":"LoadBalancer"}})", "spec.allocateLoadBalancerNodePorts",
+       "true"},
       {"v1", "Service", R"({"spec":{"sessionAffinity":"ClientIP"}})",
        "spec.sessionAffinityConfig.clientIP.timeoutSeconds", "10800"},
       {"v1", "Secret", R"({"stringData":{"a":"b"}})", "data.a", "\"Yg==\""},
@@ -149,28 +157,35 @@ TEST(Defaults, OtherKinds) {
        R"({"kubernetes.io/metadata.name":"n"})"},
       {"v1", "Namespace", R"({"metadata":{"name":"n"}})", "status.phase", "\"Active\""},
       {"v1", "PersistentVolumeClaim", R"({"spec":{}})", "spec.volumeMode", "\"Filesystem\""},
-      {"v1", "PersistentVolume", R"({"spec":{}})", "spec.persistentVolumeReclaimPolicy", "\"Retain\""},
-      {"v1", "Node", R"({"status":{"capacity":{"cpu":"2"}}})", "status.allocatable", R"({"cpu":"2"})"},
-      {"v1", "LimitRange", R"({"spec":{"limits":[{"type":"Container","max":{"cpu":"2"},"min":{"memory":"1Mi"}}]}})",
+      {"v1", "PersistentVolume", R"({"spec":{}})", "spec.persistentVolumeReclaimPolicy",
+       "\"Retain\""},
+      {"v1", "Node", R"({"status":{"capacity":{"cpu":"2"}}})", "status.allocatable",
+       R"({"cpu":"2"})"},
+      {"v1", "LimitRange",
+       R"({"spec":{"limits":[{"type":"Container","max":{"cpu":"2"},"min":{"memory":"1Mi"}}]}})",
        "spec.limits.0.defaultRequest", R"({"cpu":"2","memory":"1Mi"})"},
-      {"v1", "Endpoints", R"({"subsets":[{"ports":[{"port":1}]}]})", "subsets.0.ports.0.protocol", "\"TCP\""},
+      {"v1", "Endpoints", R"({"subsets":[{"ports":[{"port":1}]}]})", "subsets.0.ports.0.protocol",
+       "\"TCP\""},
       {"discovery.k8s.io/v1", "EndpointSlice", R"({"ports":[{"port":1}]})", "ports.0",
        R"({"name":"","protocol":"TCP","port":1})"},
       {"networking.k8s.io/v1", "NetworkPolicy", R"({"spec":{"egress":[{}]}})", "spec.policyTypes",
        R"(["Ingress","Egress"])"},
       {"networking.k8s.io/v1", "NetworkPolicy", R"({"spec":{"ingress":[{"ports":[{"port":80}]}]}})",
        "spec.ingress.0.ports.0.protocol", "\"TCP\""},
-      {"rbac.authorization.k8s.io/v1", "RoleBinding", R"({"subjects":[{"kind":"User","name":"u"}]})",
-       "subjects.0.apiGroup", "\"rbac.authorization.k8s.io\""},
+      {"rbac.authorization.k8s.io/v1", "RoleBinding",
+       R"({"subjects":[{"kind":"User","name":"u"}]})", "subjects.0.apiGroup",
+       "\"rbac.authorization.k8s.io\""},
       {"rbac.authorization.k8s.io/v1", "ClusterRoleBinding", R"({})", "roleRef.apiGroup",
        "\"rbac.authorization.k8s.io\""},
       {"storage.k8s.io/v1", "StorageClass", R"({})", "volumeBindingMode", "\"Immediate\""},
-      {"scheduling.k8s.io/v1", "PriorityClass", R"({})", "preemptionPolicy", "\"PreemptLowerPriority\""},
+      {"scheduling.k8s.io/v1", "PriorityClass", R"({})", "preemptionPolicy",
+       "\"PreemptLowerPriority\""},
       {"autoscaling/v2", "HorizontalPodAutoscaler", R"({"spec":{}})",
        "spec.metrics.0.resource.target.averageUtilization", "80"},
       {"autoscaling/v2", "HorizontalPodAutoscaler", R"({"spec":{"behavior":{}}})",
        "spec.behavior.scaleUp.policies.1.type", "\"Percent\""},
-      {"autoscaling/v1", "HorizontalPodAutoscaler", R"({"spec":{}})", "spec.targetCPUUtilizationPercentage", "80"},
+      {"autoscaling/v1", "HorizontalPodAutoscaler", R"({"spec":{}})",
+       "spec.targetCPUUtilizationPercentage", "80"},
   };
   for (const auto& row : rows) {
     EXPECT_EQ(At(Defaulted(row.api_version, row.kind, row.json), row.path), row.value)

@@ -12,9 +12,12 @@ namespace internal {
 // True for bytes that cannot stand as they are in a JSON string as the API server writes it.
 inline constexpr std::array<bool, 256> kJsonSpecial = [] {
   std::array<bool, 256> special{};
-  for (int c = 0; c < 0x20; ++c) special[c] = true;
-  for (int c = 0x80; c < 0x100; ++c) special[c] = true;
-  for (char c : {'"', '\\', '<', '>', '&', '\x7f'}) special[static_cast<unsigned char>(c)] = c != '\x7f';
+  for (int c = 0; c < 0x20; ++c)
+    special[c] = true;
+  for (int c = 0x80; c < 0x100; ++c)
+    special[c] = true;
+  for (char c : {'"', '\\', '<', '>', '&', '\x7f'})
+    special[static_cast<unsigned char>(c)] = c != '\x7f';
   return special;
 }();
 
@@ -39,8 +42,8 @@ inline size_t Utf8Length(std::string_view text) {
 }
 }  // namespace internal
 
-// Appends `text` as a JSON string, quotes included, as Go's encoding/json does: <, > and & are escaped, and what is not
-// UTF-8 becomes U+FFFD.
+// Appends `text` as a JSON string, quotes included, as Go's encoding/json does: <, > and & are
+// escaped, and what is not UTF-8 becomes U+FFFD.
 inline void AppendJsonString(std::string_view text, std::string* out) {
   static constexpr char kHex[] = "0123456789abcdef";
   out->push_back('"');
@@ -54,7 +57,8 @@ inline void AppendJsonString(std::string_view text, std::string* out) {
     size_t length = 1;
     if (c >= 0x80) {
       length = internal::Utf8Length(text.substr(i));
-      bool separator = length == 3 && text.substr(i, 2) == "\xE2\x80" && (text[i + 2] & 0xFE) == 0xA8;
+      bool separator =
+          length == 3 && text.substr(i, 2) == "\xE2\x80" && (text[i + 2] & 0xFE) == 0xA8;
       if (length != 0 && !separator) {
         i += length;
         continue;
@@ -62,13 +66,27 @@ inline void AppendJsonString(std::string_view text, std::string* out) {
     }
     out->append(text, from, i - from);
     switch (c) {
-      case '"': out->append("\\\""); break;
-      case '\\': out->append("\\\\"); break;
-      case '\b': out->append("\\b"); break;
-      case '\f': out->append("\\f"); break;
-      case '\n': out->append("\\n"); break;
-      case '\r': out->append("\\r"); break;
-      case '\t': out->append("\\t"); break;
+      case '"':
+        out->append("\\\"");
+        break;
+      case '\\':
+        out->append("\\\\");
+        break;
+      case '\b':
+        out->append("\\b");
+        break;
+      case '\f':
+        out->append("\\f");
+        break;
+      case '\n':
+        out->append("\\n");
+        break;
+      case '\r':
+        out->append("\\r");
+        break;
+      case '\t':
+        out->append("\\t");
+        break;
       default:
         if (c < 0x80) {
           out->append("\\u00");

@@ -11,8 +11,8 @@ class Message;
 
 namespace gantry::api {
 
-// One kind in one version, as the API serves it. Built-in kinds stand in one table (kinds.cc); kinds of custom resources
-// are made at run time and have no prototype. Threading: immutable.
+// One kind in one version, as the API serves it. Built-in kinds stand in one table (kinds.cc);
+// kinds of custom resources are made at run time and have no prototype. Threading: immutable.
 struct KindInfo {
   std::string_view group;    // "" for core
   std::string_view version;  // "v1"
@@ -23,8 +23,8 @@ struct KindInfo {
   std::span<const std::string_view> short_names;
   std::span<const std::string_view> categories;
   bool namespaced = false;
-  // Below /registry/, as a Kubernetes etcd has it: "pods", "services/specs", "minions". Empty for kinds
-  // that are never stored (reviews, bindings).
+  // Below /registry/, as a Kubernetes etcd has it: "pods", "services/specs", "minions". Empty for
+  // kinds that are never stored (reviews, bindings).
   std::string_view storage_prefix;
   // The default instance of the message; never null for a built-in kind.
   const google::protobuf::Message* prototype = nullptr;
@@ -40,11 +40,13 @@ struct KindInfo {
 // All of the built-in kinds, in the order in which discovery lists them.
 std::span<const KindInfo> AllKinds();
 
-// Null where there is none. Beside the kinds of AllKinds() these also find the kinds that are no resources: lists, Status,
-// Scale, Eviction, TokenRequest, DeleteOptions and the like, which have no plural.
+// Null where there is none. Beside the kinds of AllKinds() these also find the kinds that are no
+// resources: lists, Status, Scale, Eviction, TokenRequest, DeleteOptions and the like, which have
+// no plural.
 const KindInfo* FindKind(std::string_view group, std::string_view version, std::string_view kind);
 const KindInfo* FindKindByApiVersion(std::string_view api_version, std::string_view kind);
-const KindInfo* FindResource(std::string_view group, std::string_view version, std::string_view plural);
+const KindInfo* FindResource(std::string_view group, std::string_view version,
+                             std::string_view plural);
 
 // The kind that a message type stands for. A bug where it stands for none.
 const KindInfo& KindOfDescriptor(const google::protobuf::Descriptor* descriptor);

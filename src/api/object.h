@@ -16,23 +16,25 @@ namespace gantry::api {
 class Object;
 using ObjectPtr = std::shared_ptr<const Object>;
 
-// One revision of one API object, encoded at most once in each form: the store, the watch cache, informers and every
-// reader share it. Metadata is always there; the message, the stored bytes and the JSON are made on first need.
-// Life cycle: made by one of the factories; Stamp() is called once by the store's committer, before anybody else sees
-// the object. Threading: any thread after that.
+// One revision of one API object, encoded at most once in each form: the store, the watch cache,
+// informers and every reader share it. Metadata is always there; the message, the stored bytes and
+// the JSON are made on first need. Life cycle: made by one of the factories; Stamp() is called once
+// by the store's committer, before anybody else sees the object. Threading: any thread after that.
 class Object {
  public:
   // An object that is about to be written. Its revision is 0 until Stamp().
   static std::shared_ptr<Object> FromMessage(const KindInfo& kind,
                                              std::unique_ptr<google::protobuf::Message> message);
 
-  // What the store holds (the binary envelope, without resourceVersion). kDataLoss when the envelope or the metadata do
-  // not decode; a message that does not is logged on first need and then holds what could be read of it.
-  static Result<ObjectPtr> FromStored(const KindInfo& kind, std::shared_ptr<const std::string> stored,
-                                      int64_t revision);
+  // What the store holds (the binary envelope, without resourceVersion). kDataLoss when the
+  // envelope or the metadata do not decode; a message that does not is logged on first need and
+  // then holds what could be read of it.
+  static Result<ObjectPtr> FromStored(const KindInfo& kind,
+                                      std::shared_ptr<const std::string> stored, int64_t revision);
 
   // A message that came from an API server: metadata.resourceVersion is the revision.
-  static ObjectPtr FromServer(const KindInfo& kind, std::unique_ptr<google::protobuf::Message> message);
+  static ObjectPtr FromServer(const KindInfo& kind,
+                              std::unique_ptr<google::protobuf::Message> message);
 
   // Sets the revision that the commit gave.
   void Stamp(int64_t revision);
@@ -73,19 +75,22 @@ class Object {
   std::atomic<int64_t> revision_;
   const meta::v1::ObjectMeta* meta_;  // own_meta_, or that of the message
   std::unique_ptr<meta::v1::ObjectMeta> own_meta_;
-  mutable std::atomic<const google::protobuf::Message*> message_view_{nullptr};  // message_, once it is made
+  mutable std::atomic<const google::protobuf::Message*> message_view_{
+      nullptr};               // message_, once it is made
   mutable std::mutex mutex_;  // guards the making of the forms below; what is made never changes
   mutable std::unique_ptr<google::protobuf::Message> message_;
   mutable std::shared_ptr<const std::string> stored_;
   mutable std::shared_ptr<const std::string> json_;
 };
 
-// An ObjectPtr that knows its type. Null or not; `->` needs not null. Threading: a value, like shared_ptr.
+// An ObjectPtr that knows its type. Null or not; `->` needs not null. Threading: a value, like
+// shared_ptr.
 template <class T>
 class Ref {
  public:
   Ref() = default;
-  explicit Ref(ObjectPtr object) : object_(std::move(object)), message_(object_ ? &object_->As<T>() : nullptr) {}
+  explicit Ref(ObjectPtr object)
+      : object_(std::move(object)), message_(object_ ? &object_->As<T>() : nullptr) {}
   // An object of a test or of a plan, made from a message.
   static Ref Of(T message) {
     return Ref(Object::FromServer(KindOf<T>(), std::make_unique<T>(std::move(message))));

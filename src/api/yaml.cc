@@ -17,6 +17,7 @@ namespace gantry::api {
 namespace {
 
 constexpr size_t kMaxDepth = 1000;
+constexpr char kTooDeep[] = "exceeded max depth of 1000";
 // What aliases may add to a document.
 constexpr size_t kMaxAliasedBytes = 8 << 20;
 constexpr size_t kBytesPerNode = 64;
@@ -86,18 +87,31 @@ std::string UnquoteSingle(std::string_view raw) {
   return out;
 }
 
-size_t SizeOf(const JsonValue& value) {
-  size_t size = kBytesPerNode;
-  if (value.is_string()) size += value.as_string().size();
+// What an alias to the value adds.
+struct Extent {
+  size_t bytes = kBytesPerNode;
+  size_t depth = 0;
+
+  void Include(const Extent& inner) {
+    bytes += inner.bytes;
+    depth = std::max(depth, inner.depth + 1);
+  }
+};
+
+Extent ExtentOf(const JsonValue& value) {
+  Extent extent;
+  if (value.is_string()) extent.bytes += value.as_string().size();
   if (value.is_array()) {
     for (const JsonValue& item : value.as_array())
-      size += SizeOf(item);
+      extent.Include(ExtentOf(item));
   }
   if (value.is_object()) {
-    for (const auto& [name, member] : value.as_object())
-      size += name.size() + SizeOf(member);
+    for (const auto& [name, member] : value.as_object()) {
+      extent.bytes += name.size();
+      extent.Include(ExtentOf(member));
+    }
   }
-  return size;
+  return extent;
 }
 
 // Makes JSON values of a stream of YAML events.
@@ -267,8 +281,12 @@ class Reader {
                      : "unknown anchor '" + name + "' referenced");
       return;
     }
-    const auto& [value, size] = anchor->second;
-    aliased_ += size;
+    const auto& [value, extent] = anchor->second;
+    if (frames_.size() + extent.depth >= kMaxDepth) {
+      Fail(LineOf(token), kTooDeep);
+      return;
+    }
+    aliased_ += extent.bytes;
     if (aliased_ > kMaxAliasedBytes) {
       error_ = "error converting YAML to JSON: yaml: document contains excessive aliasing";
       return;
@@ -286,7 +304,7 @@ class Reader {
 
   void Open(bool mapping, fy_token* anchor, fy_token* start) {
     if (frames_.size() >= kMaxDepth) {
-      Fail(LineOf(start), "exceeded max depth of " + std::to_string(kMaxDepth));
+      Fail(LineOf(start), kTooDeep);
       return;
     }
     if (!frames_.empty() && frames_.back().mapping && !frames_.back().has_key) {
@@ -316,8 +334,7 @@ class Reader {
 
   void Add(const std::string& anchor, JsonValue value) {
     if (!anchor.empty()) {
-      size_t size = SizeOf(value);
-      anchors_[anchor] = {value, size};
+      anchors_[anchor] = {value, ExtentOf(value)};
     }
     if (frames_.empty()) {
       root_ = std::move(value);
@@ -369,7 +386,7 @@ class Reader {
   std::unique_ptr<fy_diag, Freer> diag_;
   std::unique_ptr<fy_parser, Freer> parser_;
   std::vector<Frame> frames_;
-  std::map<std::string, std::pair<JsonValue, size_t>> anchors_;
+  std::map<std::string, std::pair<JsonValue, Extent>> anchors_;
   size_t aliased_ = 0;
   JsonValue root_;
   std::string error_;

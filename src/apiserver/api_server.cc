@@ -70,11 +70,13 @@ std::string VersionJson() {
 // A handler of a path whose answer needs no waiting.
 using Answer = std::function<Response(const ResourceRequest& request)>;
 
-Task<Response> AnswerNow(std::shared_ptr<const Answer> answer, std::shared_ptr<ResourceRequest> request) {
+Task<Response> AnswerNow(std::shared_ptr<const Answer> answer,
+                         std::shared_ptr<ResourceRequest> request) {
   const std::string& method = request->http.method;
   if (method != "GET" && method != "HEAD") {
     co_return ErrorResponse(
-        Status(Code::kMethodNotAllowed, "the server does not allow this method on the requested resource"));
+        Status(Code::kMethodNotAllowed,
+               "the server does not allow this method on the requested resource"));
   }
   co_return (*answer)(*request);
 }
@@ -87,7 +89,8 @@ PathHandler Plain(Answer answer) {
 }
 
 Response AnswerDiscovery(const Discovery& discovery, const ResourceRequest& request) {
-  Result<DiscoveryDocument> document = discovery.Get(request.info.path, request.http.headers.Get("accept"));
+  Result<DiscoveryDocument> document =
+      discovery.Get(request.info.path, request.http.headers.Get("accept"));
   if (document.code() == Code::kNotFound) return TextResponse(404, "404 page not found\n");
   if (!document.ok()) return ErrorResponse(document.status());
   Response response;
@@ -107,13 +110,15 @@ Response AnswerDiscovery(const Discovery& discovery, const ResourceRequest& requ
 
 Response AnswerOpenApi(OpenApi& open_api, const ResourceRequest& request) {
   const bool gzip = request.http.headers.HasToken("accept-encoding", "gzip");
-  Result<OpenApiDocument> document = open_api.Get(request.info.path, request.http.headers.Get("accept"), gzip);
+  Result<OpenApiDocument> document =
+      open_api.Get(request.info.path, request.http.headers.Get("accept"), gzip);
   if (document.code() == Code::kNotFound) return TextResponse(404, "404 page not found\n");
   if (!document.ok()) return ErrorResponse(document.status());
   Response response;
   response.headers.Set("Content-Type", document->content_type);
   response.headers.Set("Vary", "Accept-Encoding, Accept");
-  if (!document->content_encoding.empty()) response.headers.Set("Content-Encoding", document->content_encoding);
+  if (!document->content_encoding.empty())
+    response.headers.Set("Content-Encoding", document->content_encoding);
   response.headers.Set("ETag", document->etag);
   response.headers.Set("Cache-Control", "no-cache, private");
   if (request.http.headers.Get("if-none-match") == document->etag) {
@@ -144,7 +149,8 @@ struct ApiServer::Parts {
         connector(registry, admission, options.nodes),
         resources(verbs, authorizer, &reviews, &connector),
         chain(authenticator, authorizer, resources, env_),
-        discovery(AllResources(), options.advertise_address + ":" + std::to_string(options.advertise_port)),
+        discovery(AllResources(),
+                  options.advertise_address + ":" + std::to_string(options.advertise_port)),
         open_api(AllResources(), kGitVersion) {}
 
   Env& env;
@@ -176,16 +182,18 @@ struct ApiServer::Parts {
 namespace {
 
 void AddIndexes(store::WatchCaches* caches) {
-  caches->AddIndex(api::KindOf<api::core::v1::Pod>(), "spec.nodeName", [](const api::Object& object) {
-    return std::vector<std::string>{object.As<api::core::v1::Pod>().spec().node_name()};
-  });
-  caches->AddIndex(api::KindOf<api::core::v1::Service>(), "spec.nodePort", [](const api::Object& object) {
-    std::vector<std::string> ports;
-    for (const auto& port : object.As<api::core::v1::Service>().spec().ports()) {
-      if (port.node_port() != 0) ports.push_back(std::to_string(port.node_port()));
-    }
-    return ports;
-  });
+  caches->AddIndex(
+      api::KindOf<api::core::v1::Pod>(), "spec.nodeName", [](const api::Object& object) {
+        return std::vector<std::string>{object.As<api::core::v1::Pod>().spec().node_name()};
+      });
+  caches->AddIndex(api::KindOf<api::core::v1::Service>(), "spec.nodePort",
+                   [](const api::Object& object) {
+                     std::vector<std::string> ports;
+                     for (const auto& port : object.As<api::core::v1::Service>().spec().ports()) {
+                       if (port.node_port() != 0) ports.push_back(std::to_string(port.node_port()));
+                     }
+                     return ports;
+                   });
 }
 
 void AddAdmission(ApiServer::Parts& parts) {
@@ -205,11 +213,16 @@ void AddPaths(ApiServer::Parts& parts) {
   parts.health.Add("ping", [] { return Status(); }, false);
   parts.health.Add("log", [] { return Status(); }, false);
   parts.health.Add("etcd", [&parts] { return parts.caches.health(); }, false);
-  parts.health.Add("poststarthook/rbac/bootstrap-roles",
-                   [&parts] { return parts.started ? Status() : Unavailable("not finished"); }, false);
-  parts.health.Add("informer-sync", [&parts] { return parts.started ? Status() : Unavailable("not synced"); }, true);
-  parts.health.Add("shutdown",
-                   [&parts] { return parts.stopping.token().cancelled() ? Unavailable("stopping") : Status(); }, true);
+  parts.health.Add(
+      "poststarthook/rbac/bootstrap-roles",
+      [&parts] { return parts.started ? Status() : Unavailable("not finished"); }, false);
+  parts.health.Add(
+      "informer-sync", [&parts] { return parts.started ? Status() : Unavailable("not synced"); },
+      true);
+  parts.health.Add(
+      "shutdown",
+      [&parts] { return parts.stopping.token().cancelled() ? Unavailable("stopping") : Status(); },
+      true);
   for (const char* path : {"/livez", "/readyz", "/healthz"}) {
     PathHandler handler = Plain([&parts](const ResourceRequest& request) {
       return parts.health.Answer(request.info.path, request.query);
@@ -217,11 +230,13 @@ void AddPaths(ApiServer::Parts& parts) {
     parts.chain.AddRoute(path, handler);
     parts.chain.AddRoute(std::string(path) + "/", handler);
   }
-  PathHandler version = Plain([](const ResourceRequest&) { return JsonResponse(200, PrettyJson(VersionJson())); });
+  PathHandler version =
+      Plain([](const ResourceRequest&) { return JsonResponse(200, PrettyJson(VersionJson())); });
   parts.chain.AddRoute("/version", version);
   parts.chain.AddRoute("/version/", version);
-  PathHandler discovery = Plain(
-      [&parts](const ResourceRequest& request) { return AnswerDiscovery(parts.discovery, request); });
+  PathHandler discovery = Plain([&parts](const ResourceRequest& request) {
+    return AnswerDiscovery(parts.discovery, request);
+  });
   for (const char* path : {"/api", "/apis"}) {
     parts.chain.AddRoute(path, discovery);
     parts.chain.AddRoute(std::string(path) + "/", discovery);
@@ -232,39 +247,44 @@ void AddPaths(ApiServer::Parts& parts) {
   parts.chain.AddRoute("/openapi/v3", open_api);
   parts.chain.AddRoute("/openapi/v3/", open_api);
   parts.chain.AddRoute("/metrics", Plain([](const ResourceRequest&) {
-    Response response = TextResponse(200, MetricRegistry::Default().Text());
-    response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    return response;
-  }));
+                         Response response = TextResponse(200, MetricRegistry::Default().Text());
+                         response.headers.Set("Content-Type",
+                                              "text/plain; version=0.0.4; charset=utf-8");
+                         return response;
+                       }));
   parts.chain.AddRoute("/openid/v1/jwks", Plain([&parts](const ResourceRequest&) {
-    Response response = JsonResponse(200, pki::JwkSet(parts.options.service_account_keys));
-    response.headers.Set("Content-Type", "application/jwk-set+json");
-    return response;
-  }));
-  parts.chain.AddRoute("/.well-known/openid-configuration", Plain([&parts](const ResourceRequest&) {
-    api::JsonValue document = api::JsonValue::MakeObject();
-    const std::string issuer = IssuerOf(parts.options);
-    document["issuer"] = issuer;
-    document["jwks_uri"] = "https://" + parts.options.advertise_address + ":" +
-                           std::to_string(parts.options.advertise_port) + "/openid/v1/jwks";
-    document["response_types_supported"] = api::JsonValue::Array{"id_token"};
-    document["subject_types_supported"] = api::JsonValue::Array{"public"};
-    document["id_token_signing_alg_values_supported"] = api::JsonValue::Array{"ES256", "RS256"};
-    return JsonResponse(200, document.ToString());
-  }));
+                         Response response =
+                             JsonResponse(200, pki::JwkSet(parts.options.service_account_keys));
+                         response.headers.Set("Content-Type", "application/jwk-set+json");
+                         return response;
+                       }));
+  parts.chain.AddRoute(
+      "/.well-known/openid-configuration", Plain([&parts](const ResourceRequest&) {
+        api::JsonValue document = api::JsonValue::MakeObject();
+        const std::string issuer = IssuerOf(parts.options);
+        document["issuer"] = issuer;
+        document["jwks_uri"] = "https://" + parts.options.advertise_address + ":" +
+                               std::to_string(parts.options.advertise_port) + "/openid/v1/jwks";
+        document["response_types_supported"] = api::JsonValue::Array{"id_token"};
+        document["subject_types_supported"] = api::JsonValue::Array{"public"};
+        document["id_token_signing_alg_values_supported"] = api::JsonValue::Array{"ES256", "RS256"};
+        return JsonResponse(200, document.ToString());
+      }));
   parts.chain.AddRoute("/", Plain([&parts](const ResourceRequest&) {
-    api::JsonValue::Array paths;
-    for (const std::string& path : parts.chain.Paths()) paths.emplace_back(path);
-    api::JsonValue document = api::JsonValue::MakeObject();
-    document["paths"] = std::move(paths);
-    return JsonResponse(200, PrettyJson(document.ToString()));
-  }));
+                         api::JsonValue::Array paths;
+                         for (const std::string& path : parts.chain.Paths())
+                           paths.emplace_back(path);
+                         api::JsonValue document = api::JsonValue::MakeObject();
+                         document["paths"] = std::move(paths);
+                         return JsonResponse(200, PrettyJson(document.ToString()));
+                       }));
 }
 
 std::vector<const api::KindInfo*> StoredKinds() {
   std::vector<const api::KindInfo*> kinds;
   for (const ResourceRow& row : AllResources()) {
-    if (row.kind == row.kind->storage_kind && !row.kind->storage_prefix.empty()) kinds.push_back(row.kind);
+    if (row.kind == row.kind->storage_kind && !row.kind->storage_prefix.empty())
+      kinds.push_back(row.kind);
   }
   return kinds;
 }
@@ -291,9 +311,11 @@ Task<Status> ApiServer::Start() {
   bootstrap.advertise_address = parts.options.advertise_address;
   bootstrap.advertise_port = parts.options.advertise_port;
   bootstrap.ca_pem = parts.options.ca_pem;
-  Status written = co_await WriteBootstrapObjects(parts.registry, parts.allocators, std::move(bootstrap));
+  Status written =
+      co_await WriteBootstrapObjects(parts.registry, parts.allocators, std::move(bootstrap));
   if (!written.ok()) co_return written;
-  Spawn(parts.env.executor(), parts.gate, "expiry", ExpireObjects(parts.registry, parts.stopping.token()));
+  Spawn(parts.env.executor(), parts.gate, "expiry",
+        ExpireObjects(parts.registry, parts.stopping.token()));
   parts.started = true;
   co_return Status();
 }

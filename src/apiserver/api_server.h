@@ -29,15 +29,16 @@ struct ApiServerOptions {
   std::string cluster_domain = "cluster.local";
   std::string advertise_address = "127.0.0.1";  // how pods and other machines reach the server
   int advertise_port = 6443;
-  std::string ca_pem;                           // of the cluster, for cluster-info
-  std::vector<pki::Key> service_account_keys;   // the first one signs
+  std::string ca_pem;                          // of the cluster, for cluster-info
+  std::vector<pki::Key> service_account_keys;  // the first one signs
   std::vector<std::pair<std::string, UserInfo>> static_tokens;
-  client::NodeDirectory* nodes = nullptr;       // for logs, exec and proxies; outlives the server
+  client::NodeDirectory* nodes = nullptr;  // for logs, exec and proxies; outlives the server
   bool anonymous = true;
 };
 
-// The API server without its listener: the store's watch caches, the registry, who may do what, and the handler that a
-// listener calls. Life cycle: construct, Start, use, Stop. Threading: any thread after Start.
+// The API server without its listener: the store's watch caches, the registry, who may do what, and
+// the handler that a listener calls. Life cycle: construct, Start, use, Stop. Threading: any thread
+// after Start.
 class ApiServer {
  public:
   using PathHandler = std::function<Task<Response>(ResourceRequest request)>;
@@ -46,11 +47,13 @@ class ApiServer {
   ApiServer(Env& env, store::Store& store, ApiServerOptions options);
   ~ApiServer();
 
-  // Loads the caches and writes what every cluster has. From then on an administrator can do everything.
+  // Loads the caches and writes what every cluster has. From then on an administrator can do
+  // everything.
   Task<Status> Start();
   Task<> Stop();
 
-  // Serves `path` (ending with '/': all below it too) after authentication and authorization. Before the first request.
+  // Serves `path` (ending with '/': all below it too) after authentication and authorization.
+  // Before the first request.
   void AddRoute(std::string path, PathHandler handler);
   // A condition of /readyz, by name; called for every such request. Before the first request.
   void AddReadyCheck(std::string name, std::function<Status()> check);

@@ -15,7 +15,8 @@ Response Health::Answer(const std::string& path, const Query& query) const {
   rest.remove_prefix(1);
   size_t slash = rest.find('/');
   const std::string_view endpoint = rest.substr(0, slash);
-  std::string_view only = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+  std::string_view only =
+      slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
   if (only.ends_with('/')) only.remove_suffix(1);
   const bool ready = endpoint == "readyz";
 
@@ -42,7 +43,8 @@ Response Health::Answer(const std::string& path, const Query& query) const {
   if (!found) return TextResponse(404, "404 page not found\n");
   if (!excluded.empty()) {
     std::string names;
-    for (const std::string& name : excluded) names += (names.empty() ? "\"" : "\",\"") + name;
+    for (const std::string& name : excluded)
+      names += (names.empty() ? "\"" : "\",\"") + name;
     lines += "warn: some health checks cannot be excluded: no matches for " + names + "\"\n";
   }
   if (failed) return TextResponse(500, lines + std::string(endpoint) + " check failed\n");

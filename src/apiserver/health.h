@@ -11,7 +11,8 @@
 
 namespace gantry::apiserver {
 
-// The named checks behind /livez, /readyz and /healthz. Threading: checks are added before the first request.
+// The named checks behind /livez, /readyz and /healthz. Threading: checks are added before the
+// first request.
 class Health {
  public:
   using Check = std::function<Status()>;
@@ -19,7 +20,8 @@ class Health {
   // `ready_only`: a part of /readyz alone.
   void Add(std::string name, Check check, bool ready_only);
 
-  // Answers "/readyz", "/readyz/NAME" and the like, with ?verbose and ?exclude as kube-apiserver has them.
+  // Answers "/readyz", "/readyz/NAME" and the like, with ?verbose and ?exclude as kube-apiserver
+  // has them.
   Response Answer(const std::string& path, const Query& query) const;
 
  private:

@@ -34,7 +34,9 @@ class LocalWatcher : public client::Watcher {
   static client::WatchEvent::Type TypeOf(store::WatchItem::Type type) {
     using From = store::WatchItem::Type;
     using To = client::WatchEvent::Type;
-    return type == From::kAdded ? To::kAdded : type == From::kModified ? To::kModified : To::kDeleted;
+    return type == From::kAdded      ? To::kAdded
+           : type == From::kModified ? To::kModified
+                                     : To::kDeleted;
   }
 
   const api::KindInfo& kind_;
@@ -46,10 +48,12 @@ class LocalWatcher : public client::Watcher {
 LocalClient::LocalClient(Verbs& verbs, Authorizer& authorizer, UserInfo user)
     : verbs_(verbs), authorizer_(authorizer), user_(std::move(user)) {}
 
-Result<const ResourceRow*> LocalClient::Allow(const api::KindInfo& kind, std::string_view verb, std::string_view ns,
-                                              std::string_view name, std::string_view subresource) {
+Result<const ResourceRow*> LocalClient::Allow(const api::KindInfo& kind, std::string_view verb,
+                                              std::string_view ns, std::string_view name,
+                                              std::string_view subresource) {
   const ResourceRow* row = FindResourceRow(kind);
-  if (row == nullptr) return Status(Code::kNotFound, "the server could not find the requested resource");
+  if (row == nullptr)
+    return Status(Code::kNotFound, "the server could not find the requested resource");
   if (!subresource.empty() && row->FindSub(subresource) == nullptr) {
     return Status(Code::kNotFound, "the server could not find the requested resource");
   }
@@ -70,19 +74,23 @@ Result<const ResourceRow*> LocalClient::Allow(const api::KindInfo& kind, std::st
 Call LocalClient::MakeCall(const client::WriteOptions& options) const {
   Call call;
   call.user = user_;
-  call.manager = options.field_manager.empty() ? user_.name.substr(user_.name.rfind(':') + 1) : options.field_manager;
+  call.manager = options.field_manager.empty() ? user_.name.substr(user_.name.rfind(':') + 1)
+                                               : options.field_manager;
   call.dry_run = options.dry_run;
   return call;
 }
 
-Task<Result<api::ObjectPtr>> LocalClient::Get(const api::KindInfo& kind, std::string ns, std::string name) {
+Task<Result<api::ObjectPtr>> LocalClient::Get(const api::KindInfo& kind, std::string ns,
+                                              std::string name) {
   Result<const ResourceRow*> row = Allow(kind, "get", ns, name, "");
   if (!row.ok()) co_return row.status();
   co_return co_await verbs_.Get(**row, std::move(ns), std::move(name), std::string());
 }
 
-Task<Result<client::List>> LocalClient::ListObjects(const api::KindInfo& kind, client::ListOptions options) {
-  Result<const ResourceRow*> row = Allow(kind, "list", options.ns, ExactName(options.field_selector), "");
+Task<Result<client::List>> LocalClient::ListObjects(const api::KindInfo& kind,
+                                                    client::ListOptions options) {
+  Result<const ResourceRow*> row =
+      Allow(kind, "list", options.ns, ExactName(options.field_selector), "");
   if (!row.ok()) co_return row.status();
   ListRequest request;
   request.ns = std::move(options.ns);
@@ -94,15 +102,18 @@ Task<Result<client::List>> LocalClient::ListObjects(const api::KindInfo& kind, c
   if (!listed.ok()) co_return listed.status();
   client::List list;
   list.items = std::move(listed->items);
-  for (api::ObjectPtr& object : list.items) object = InVersion(kind, std::move(object));
+  for (api::ObjectPtr& object : list.items)
+    object = InVersion(kind, std::move(object));
   list.revision = listed->revision;
   list.continue_token = std::move(listed->continue_token);
   co_return list;
 }
 
 Task<Result<std::unique_ptr<client::Watcher>>> LocalClient::Watch(const api::KindInfo& kind,
-                                                                  client::ListOptions options, int64_t revision) {
-  Result<const ResourceRow*> row = Allow(kind, "watch", options.ns, ExactName(options.field_selector), "");
+                                                                  client::ListOptions options,
+                                                                  int64_t revision) {
+  Result<const ResourceRow*> row =
+      Allow(kind, "watch", options.ns, ExactName(options.field_selector), "");
   if (!row.ok()) co_return row.status();
   Result<store::Selection> selection =
       SelectionOf(**row, options.ns, options.label_selector, options.field_selector);
@@ -110,19 +121,22 @@ Task<Result<std::unique_ptr<client::Watcher>>> LocalClient::Watch(const api::Kin
   Result<std::unique_ptr<store::CacheWatch>> watch =
       verbs_.registry().CacheOf(kind).Watch(std::move(*selection), revision, false);
   if (!watch.ok()) co_return watch.status();
-  std::unique_ptr<client::Watcher> watcher = std::make_unique<LocalWatcher>(kind, std::move(*watch));
+  std::unique_ptr<client::Watcher> watcher =
+      std::make_unique<LocalWatcher>(kind, std::move(*watch));
   co_return watcher;
 }
 
-Task<Result<api::ObjectPtr>> LocalClient::Create(const api::KindInfo& kind, std::string ns, std::string name,
-                                                 std::string subresource,
+Task<Result<api::ObjectPtr>> LocalClient::Create(const api::KindInfo& kind, std::string ns,
+                                                 std::string name, std::string subresource,
                                                  std::unique_ptr<google::protobuf::Message> object,
                                                  client::WriteOptions options) {
-  Result<const ResourceRow*> row = Allow(kind, "create", ns, subresource.empty() ? std::string() : name, subresource);
+  Result<const ResourceRow*> row =
+      Allow(kind, "create", ns, subresource.empty() ? std::string() : name, subresource);
   if (!row.ok()) co_return row.status();
   Call call = MakeCall(options);
-  Result<Outcome> made = co_await verbs_.Create(std::move(call), **row, std::move(ns), std::move(name),
-                                                std::move(subresource), std::move(object));
+  Result<Outcome> made =
+      co_await verbs_.Create(std::move(call), **row, std::move(ns), std::move(name),
+                             std::move(subresource), std::move(object));
   if (!made.ok()) co_return made.status();
   co_return std::move(made->object);
 }
@@ -134,27 +148,29 @@ Task<Result<api::ObjectPtr>> LocalClient::Update(const api::KindInfo& kind, std:
   Result<const ResourceRow*> row = Allow(kind, "update", ns, name, subresource);
   if (!row.ok()) co_return row.status();
   Call call = MakeCall(options);
-  Result<Outcome> made = co_await verbs_.Update(std::move(call), **row, std::move(ns), std::move(name),
-                                                std::move(subresource), std::move(object), true);
+  Result<Outcome> made =
+      co_await verbs_.Update(std::move(call), **row, std::move(ns), std::move(name),
+                             std::move(subresource), std::move(object), true);
   if (!made.ok()) co_return made.status();
   co_return std::move(made->object);
 }
 
-Task<Result<api::ObjectPtr>> LocalClient::Patch(const api::KindInfo& kind, std::string ns, std::string name,
-                                                std::string subresource, client::PatchType type, std::string body,
+Task<Result<api::ObjectPtr>> LocalClient::Patch(const api::KindInfo& kind, std::string ns,
+                                                std::string name, std::string subresource,
+                                                client::PatchType type, std::string body,
                                                 client::WriteOptions options) {
   Result<const ResourceRow*> row = Allow(kind, "patch", ns, name, subresource);
   if (!row.ok()) co_return row.status();
   Call call = MakeCall(options);
-  Result<Outcome> made =
-      co_await verbs_.Patch(std::move(call), **row, std::move(ns), std::move(name), std::move(subresource), type,
-                            std::move(body), options.force, FieldValidation::kWarn, true);
+  Result<Outcome> made = co_await verbs_.Patch(
+      std::move(call), **row, std::move(ns), std::move(name), std::move(subresource), type,
+      std::move(body), options.force, FieldValidation::kWarn, true);
   if (!made.ok()) co_return made.status();
   co_return std::move(made->object);
 }
 
-Task<Result<api::ObjectPtr>> LocalClient::Delete(const api::KindInfo& kind, std::string ns, std::string name,
-                                                 client::DeleteOptions options) {
+Task<Result<api::ObjectPtr>> LocalClient::Delete(const api::KindInfo& kind, std::string ns,
+                                                 std::string name, client::DeleteOptions options) {
   Result<const ResourceRow*> row = Allow(kind, "delete", ns, name, "");
   if (!row.ok()) co_return row.status();
   Call call = MakeCall(client::WriteOptions());
@@ -162,7 +178,8 @@ Task<Result<api::ObjectPtr>> LocalClient::Delete(const api::KindInfo& kind, std:
   request.ns = std::move(ns);
   request.name = std::move(name);
   if (!options.uid.empty()) request.uid = std::move(options.uid);
-  if (options.resource_version != 0) request.resource_version = std::to_string(options.resource_version);
+  if (options.resource_version != 0)
+    request.resource_version = std::to_string(options.resource_version);
   request.grace_period_seconds = options.grace_period_seconds;
   request.propagation_policy = std::move(options.propagation_policy);
   Result<Outcome> gone = co_await verbs_.Delete(std::move(call), **row, std::move(request));

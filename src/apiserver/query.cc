@@ -43,8 +43,9 @@ Query Query::Parse(std::string_view text) {
     if (part.empty() || part.find(';') != std::string_view::npos) continue;
     size_t equals = part.find('=');
     std::optional<std::string> name = PercentDecode(part.substr(0, equals), true);
-    std::optional<std::string> value =
-        equals == std::string_view::npos ? std::string() : PercentDecode(part.substr(equals + 1), true);
+    std::optional<std::string> value = equals == std::string_view::npos
+                                           ? std::string()
+                                           : PercentDecode(part.substr(equals + 1), true);
     if (name && value) query.fields_.emplace_back(std::move(*name), std::move(*value));
   }
   return query;
@@ -86,8 +87,10 @@ Result<std::optional<int64_t>> Query::GetInt(std::string_view name) const {
   int64_t number = 0;
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   if (error != std::errc() || end != value.data() + value.size()) {
-    std::string_view why = error == std::errc::result_out_of_range ? "value out of range" : "invalid syntax";
-    return BadRequest("strconv.ParseInt: parsing \"" + std::string(value) + "\": " + std::string(why));
+    std::string_view why =
+        error == std::errc::result_out_of_range ? "value out of range" : "invalid syntax";
+    return BadRequest("strconv.ParseInt: parsing \"" + std::string(value) +
+                      "\": " + std::string(why));
   }
   return std::optional<int64_t>(number);
 }

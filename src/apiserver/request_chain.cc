@@ -44,7 +44,8 @@ Access AccessOf(const RequestInfo& info) {
   return access;
 }
 
-RequestChain::RequestChain(Authenticator& authenticator, Authorizer& authorizer, ResourceHandler& resources, Env& env)
+RequestChain::RequestChain(Authenticator& authenticator, Authorizer& authorizer,
+                           ResourceHandler& resources, Env& env)
     : authenticator_(authenticator), authorizer_(authorizer), resources_(resources), env_(env) {}
 
 void RequestChain::AddRoute(std::string prefix, PathHandler handler) {
@@ -100,11 +101,13 @@ Result<UserInfo> RequestChain::Impersonate(const UserInfo& user, const Headers& 
   if (name.starts_with(kServiceAccountPrefix)) {
     std::string_view rest = std::string_view(name).substr(kServiceAccountPrefix.size());
     size_t colon = rest.find(':');
-    if (colon == std::string_view::npos) return BadRequest("invalid service account name \"" + name + "\"");
+    if (colon == std::string_view::npos)
+      return BadRequest("invalid service account name \"" + name + "\"");
     Access access = ImpersonateAccess("", "serviceaccounts", std::string(rest.substr(colon + 1)));
     access.ns = std::string(rest.substr(0, colon));
     GANTRY_TRY(allowed(access));
-    if (groups.empty()) other.groups = {"system:serviceaccounts", "system:serviceaccounts:" + access.ns};
+    if (groups.empty())
+      other.groups = {"system:serviceaccounts", "system:serviceaccounts:" + access.ns};
   } else {
     GANTRY_TRY(allowed(ImpersonateAccess("", "users", name)));
   }
@@ -139,7 +142,8 @@ Task<Response> RequestChain::Handle(Request request) {
   Response response = co_await Serve(std::move(request), &info);
   metrics_.End(info, response.status, env_.Steady() - begin);
   response.headers.Set("Audit-Id", std::move(audit_id));
-  if (!response.headers.Has("cache-control")) response.headers.Set("Cache-Control", "no-cache, private");
+  if (!response.headers.Has("cache-control"))
+    response.headers.Set("Cache-Control", "no-cache, private");
   co_return response;
 }
 
@@ -159,14 +163,17 @@ Task<Response> RequestChain::Serve(Request http, RequestInfo* info) {
   request.user = std::move(*user);
   request.http = std::move(http);
   if (request.info.is_resource) {
-    // A path that looks like a resource's may belong to a part of the server that is none (the tunnel).
-    if (FindResourceRow(request.info.group, request.info.version, request.info.resource) == nullptr) {
+    // A path that looks like a resource's may belong to a part of the server that is none (the
+    // tunnel).
+    if (FindResourceRow(request.info.group, request.info.version, request.info.resource) ==
+        nullptr) {
       auto route = routes_.find(request.info.path);
       if (route != routes_.end()) co_return co_await route->second(std::move(request));
     }
     co_return co_await resources_.Handle(std::move(request));
   }
-  if (const PathHandler* route = FindRoute(request.info.path)) co_return co_await (*route)(std::move(request));
+  if (const PathHandler* route = FindRoute(request.info.path))
+    co_return co_await (*route)(std::move(request));
   co_return TextResponse(404, "404 page not found\n");
 }
 

@@ -17,11 +17,12 @@ namespace gantry::apiserver {
 // Serves a path that is not a resource.
 using PathHandler = std::function<Task<Response>(ResourceRequest request)>;
 
-// Every request's way in: who is it, whom does it speak for, may it, then the resource or the path it is for.
-// Threading: routes are added before the first request; then any thread.
+// Every request's way in: who is it, whom does it speak for, may it, then the resource or the path
+// it is for. Threading: routes are added before the first request; then any thread.
 class RequestChain : public Handler {
  public:
-  RequestChain(Authenticator& authenticator, Authorizer& authorizer, ResourceHandler& resources, Env& env);
+  RequestChain(Authenticator& authenticator, Authorizer& authorizer, ResourceHandler& resources,
+               Env& env);
 
   // `prefix` ends with '/' to take everything below it as well; the longest match wins.
   void AddRoute(std::string prefix, PathHandler handler);

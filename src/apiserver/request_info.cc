@@ -7,8 +7,10 @@ namespace gantry::apiserver {
 namespace {
 
 std::vector<std::string> SplitPath(std::string_view path) {
-  while (!path.empty() && path.front() == '/') path.remove_prefix(1);
-  while (!path.empty() && path.back() == '/') path.remove_suffix(1);
+  while (!path.empty() && path.front() == '/')
+    path.remove_prefix(1);
+  while (!path.empty() && path.back() == '/')
+    path.remove_suffix(1);
   std::vector<std::string> parts;
   while (!path.empty()) {
     size_t end = path.find('/');
@@ -39,7 +41,8 @@ std::string_view ExactName(std::string_view selector) {
     if (equals == std::string_view::npos || term.substr(0, equals) != "metadata.name") continue;
     std::string_view value = term.substr(equals + 1);
     if (!value.empty() && value.front() == '=') value.remove_prefix(1);
-    if (value == "." || value == ".." || value.find_first_of("/%") != std::string_view::npos) return {};
+    if (value == "." || value == ".." || value.find_first_of("/%") != std::string_view::npos)
+      return {};
     return value;
   }
   return {};
@@ -82,7 +85,8 @@ RequestInfo ParseRequestInfo(std::string_view method, std::string_view path, con
   if (parts[0] == "namespaces") {
     if (parts.size() > 1) {
       info.ns = parts[1];
-      if (parts.size() > 2 && parts[2] != "status" && parts[2] != "finalize") parts = parts.subspan(2);
+      if (parts.size() > 2 && parts[2] != "status" && parts[2] != "finalize")
+        parts = parts.subspan(2);
     }
   }
   info.parts.assign(parts.begin(), parts.end());

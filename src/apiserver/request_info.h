@@ -8,13 +8,13 @@
 
 namespace gantry::apiserver {
 
-// What a request asks for, read off its method, path and query exactly as kube-apiserver does: authorization,
-// admission and dispatch all go by it. Threading: a value.
+// What a request asks for, read off its method, path and query exactly as kube-apiserver does:
+// authorization, admission and dispatch all go by it. Threading: a value.
 struct RequestInfo {
   bool is_resource = false;
   std::string path;  // decoded
-  // For resources: get, list, watch, create, update, patch, delete, deletecollection (or "proxy" of old paths);
-  // for other paths the method in lower case.
+  // For resources: get, list, watch, create, update, patch, delete, deletecollection (or "proxy" of
+  // old paths); for other paths the method in lower case.
   std::string verb;
   std::string api_prefix;  // "api" or "apis"
   std::string group, version, ns, resource, subresource, name;

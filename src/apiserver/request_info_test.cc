@@ -8,14 +8,15 @@ namespace {
 struct Row {
   const char* method;
   const char* target;
-  const char* expected;  // "verb group/version namespace resource/subresource name", "-" for what is empty; or "path verb"
+  const char* expected;  // "verb group/version namespace resource/subresource name", "-" for what
+                         // is empty; or "path verb"
 };
 
 std::string Describe(const RequestInfo& info) {
   auto part = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
   if (!info.is_resource) return info.path + " " + info.verb;
-  return info.verb + " " + part(info.group) + "/" + info.version + " " + part(info.ns) + " " + info.resource + "/" +
-         part(info.subresource) + " " + part(info.name);
+  return info.verb + " " + part(info.group) + "/" + info.version + " " + part(info.ns) + " " +
+         info.resource + "/" + part(info.subresource) + " " + part(info.name);
 }
 
 TEST(RequestInfo, ReadsPathsAsKubernetesDoes) {
@@ -32,7 +33,8 @@ TEST(RequestInfo, ReadsPathsAsKubernetesDoes) {
       {"GET", "/api/v1/namespaces/ns", "get -/v1 ns namespaces/- ns"},
       {"PUT", "/api/v1/namespaces/ns/finalize", "update -/v1 ns namespaces/finalize ns"},
       {"PATCH", "/api/v1/namespaces/ns/status", "patch -/v1 ns namespaces/status ns"},
-      {"GET", "/apis/apps/v1/namespaces/ns/deployments/d/scale", "get apps/v1 ns deployments/scale d"},
+      {"GET", "/apis/apps/v1/namespaces/ns/deployments/d/scale",
+       "get apps/v1 ns deployments/scale d"},
       {"GET", "/api/v1/watch/pods", "watch -/v1 - pods/- -"},
       {"GET", "/api/v1/watch/namespaces/ns/pods/a", "watch -/v1 ns pods/- a"},
       {"GET", "/api/v1/nodes?fieldSelector=metadata.name%3Dn1", "list -/v1 - nodes/- n1"},
@@ -71,7 +73,8 @@ TEST(Query, DecodesAndSkipsWhatIsBroken) {
   EXPECT_EQ(query.Get("b"), "x y z");
   EXPECT_TRUE(query.GetBool("c"));
   EXPECT_FALSE(query.Has("d"));
-  EXPECT_EQ(query.GetInt("b").status().message(), "strconv.ParseInt: parsing \"x y z\": invalid syntax");
+  EXPECT_EQ(query.GetInt("b").status().message(),
+            "strconv.ParseInt: parsing \"x y z\": invalid syntax");
 }
 
 }  // namespace

@@ -32,11 +32,13 @@ std::string ScopeOf(const RequestInfo& info) {
 RequestMetrics::RequestMetrics()
     : total_(MetricRegistry::Default().Counters(
           "apiserver_request_total",
-          "Counter of apiserver requests broken out for each verb, group, version, resource, scope and HTTP response code.",
+          "Counter of apiserver requests broken out for each verb, group, version, resource, scope "
+          "and HTTP response code.",
           {"verb", "group", "version", "resource", "subresource", "scope", "code"})),
       seconds_(MetricRegistry::Default().Histograms(
           "apiserver_request_duration_seconds",
-          "Response latency distribution in seconds for each verb, group, version, resource, subresource and scope.",
+          "Response latency distribution in seconds for each verb, group, version, resource, "
+          "subresource and scope.",
           {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 30, 60},
           {"verb", "group", "version", "resource", "subresource", "scope"})),
       running_(MetricRegistry::Default()
@@ -48,15 +50,18 @@ void RequestMetrics::Begin() { running_.Add(1); }
 void RequestMetrics::End(const RequestInfo& info, int status, Duration took) {
   running_.Add(-1);
   // Names that a client made up must not become labels.
-  const bool known = info.is_resource && FindResourceRow(info.group, info.version, info.resource) != nullptr;
+  const bool known =
+      info.is_resource && FindResourceRow(info.group, info.version, info.resource) != nullptr;
   if (info.is_resource && !known) return;
   std::vector<std::string> labels;
   if (known) {
     const ResourceRow* row = FindResourceRow(info.group, info.version, info.resource);
     const bool sub = row->FindSub(info.subresource) != nullptr;
-    labels = {VerbOf(info), info.group, info.version, info.resource, sub ? info.subresource : "", ScopeOf(info)};
+    labels = {VerbOf(info), info.group, info.version, info.resource, sub ? info.subresource : "",
+              ScopeOf(info)};
   } else {
-    const bool usual = info.verb == "get" || info.verb == "head" || info.verb == "post" || info.verb == "options";
+    const bool usual =
+        info.verb == "get" || info.verb == "head" || info.verb == "post" || info.verb == "options";
     labels = {usual ? Upper(info.verb) : "OTHER", "", "", "", "", ""};
   }
   seconds_.With(labels).Observe(std::chrono::duration<double>(took).count());

@@ -14,7 +14,8 @@ api::meta::v1::Status StatusMessage(const Status& status) {
   }
   message.set_status("Failure");
   message.set_message(status.message());
-  if (std::string_view reason = ReasonOf(status.code()); !reason.empty()) message.set_reason(std::string(reason));
+  if (std::string_view reason = ReasonOf(status.code()); !reason.empty())
+    message.set_reason(std::string(reason));
   message.set_code(HttpStatusOf(status.code()));
 
   const StatusDetails& details = status.details();

@@ -59,11 +59,11 @@ class Watcher {
   virtual Task<Result<std::vector<WatchEvent>>> Next(CancelToken cancel) = 0;
 };
 
-// The Kubernetes API as controllers, the scheduler, node and net see it. Two implementations: in process
-// (apiserver/local_client.h), which passes through the same authorization, admission and validation as any client
-// but without HTTP and copies; and over HTTP (client/http/http_client.h). One contract suite runs against both.
-// Errors are those of the API (Status with reason, message, details). Threading: any thread; calls resume on the
-// caller's executor.
+// The Kubernetes API as controllers, the scheduler, node and net see it. Two implementations: in
+// process (apiserver/local_client.h), which passes through the same authorization, admission and
+// validation as any client but without HTTP and copies; and over HTTP (client/http/http_client.h).
+// One contract suite runs against both. Errors are those of the API (Status with reason, message,
+// details). Threading: any thread; calls resume on the caller's executor.
 class Client {
  public:
   virtual ~Client() = default;
@@ -72,25 +72,27 @@ class Client {
                                            std::string name) = 0;
   virtual Task<Result<List>> ListObjects(const api::KindInfo& kind, ListOptions options) = 0;
   // Changes after `revision`.
-  virtual Task<Result<std::unique_ptr<Watcher>>> Watch(const api::KindInfo& kind, ListOptions options,
-                                                       int64_t revision) = 0;
+  virtual Task<Result<std::unique_ptr<Watcher>>> Watch(const api::KindInfo& kind,
+                                                       ListOptions options, int64_t revision) = 0;
 
-  // `subresource` is "" or as in the path: "status", "scale", "binding", "eviction", "token", "approval".
-  // What is written and what comes back may then differ from `kind` ("scale" and "token" do).
-  virtual Task<Result<api::ObjectPtr>> Create(const api::KindInfo& kind, std::string ns, std::string name,
-                                              std::string subresource,
+  // `subresource` is "" or as in the path: "status", "scale", "binding", "eviction", "token",
+  // "approval". What is written and what comes back may then differ from `kind` ("scale" and
+  // "token" do).
+  virtual Task<Result<api::ObjectPtr>> Create(const api::KindInfo& kind, std::string ns,
+                                              std::string name, std::string subresource,
                                               std::unique_ptr<google::protobuf::Message> object,
                                               WriteOptions options) = 0;
   // metadata.resourceVersion, when set, is a precondition.
   virtual Task<Result<api::ObjectPtr>> Update(const api::KindInfo& kind, std::string subresource,
                                               std::unique_ptr<google::protobuf::Message> object,
                                               WriteOptions options) = 0;
-  virtual Task<Result<api::ObjectPtr>> Patch(const api::KindInfo& kind, std::string ns, std::string name,
-                                             std::string subresource, PatchType type, std::string body,
+  virtual Task<Result<api::ObjectPtr>> Patch(const api::KindInfo& kind, std::string ns,
+                                             std::string name, std::string subresource,
+                                             PatchType type, std::string body,
                                              WriteOptions options) = 0;
   // The last state of the object, or what it is while finalizers or a grace period hold it.
-  virtual Task<Result<api::ObjectPtr>> Delete(const api::KindInfo& kind, std::string ns, std::string name,
-                                              DeleteOptions options) = 0;
+  virtual Task<Result<api::ObjectPtr>> Delete(const api::KindInfo& kind, std::string ns,
+                                              std::string name, DeleteOptions options) = 0;
 };
 
 }  // namespace gantry::client

@@ -17,13 +17,14 @@ namespace gantry::client {
 
 // A cached, ordered view of one kind that follows the API server.
 //
-// Contract: eventually every object of the kind (that the selector admits) is here at its newest revision. Handlers
-// see, per object, changes in order, none twice, but several changes may arrive as one; nothing is promised across
-// objects. A handler called with (old, new) is called after the view shows the change. On a lost connection the
-// informer goes on by itself (with back-off), and where it must list again it hands out the difference. In-process
-// objects are shared with the API server's cache: nothing is copied or decoded twice.
-// Life cycle: Start and Stop through the InformerSet. Threading: any thread; handlers run on one strand of the
-// informer and must not block.
+// Contract: eventually every object of the kind (that the selector admits) is here at its newest
+// revision. Handlers see, per object, changes in order, none twice, but several changes may arrive
+// as one; nothing is promised across objects. A handler called with (old, new) is called after the
+// view shows the change. On a lost connection the informer goes on by itself (with back-off), and
+// where it must list again it hands out the difference. In-process objects are shared with the API
+// server's cache: nothing is copied or decoded twice. Life cycle: Start and Stop through the
+// InformerSet. Threading: any thread; handlers run on one strand of the informer and must not
+// block.
 class Informer {
  public:
   // `before` is null for an addition, `after` null for a removal.
@@ -46,11 +47,13 @@ class Informer {
   virtual api::ObjectPtr Get(std::string_view ns, std::string_view name) const = 0;
   // Ordered by namespace and name. `ns` empty: all.
   virtual std::vector<api::ObjectPtr> List(std::string_view ns = {}) const = 0;
-  virtual std::vector<api::ObjectPtr> ByIndex(std::string_view index, std::string_view value) const = 0;
+  virtual std::vector<api::ObjectPtr> ByIndex(std::string_view index,
+                                              std::string_view value) const = 0;
 
   // True once the first list is in.
   virtual bool synced() const = 0;
-  // The view shows every change up to this revision (of its kind; advances with bookmarks and relists too).
+  // The view shows every change up to this revision (of its kind; advances with bookmarks and
+  // relists too).
   virtual int64_t revision() const = 0;
   virtual Task<Status> WaitForSync(CancelToken cancel) = 0;
 };
@@ -91,7 +94,8 @@ template <class T>
 std::vector<api::Ref<T>> Typed(const std::vector<api::ObjectPtr>& objects) {
   std::vector<api::Ref<T>> typed;
   typed.reserve(objects.size());
-  for (const api::ObjectPtr& object : objects) typed.emplace_back(object);
+  for (const api::ObjectPtr& object : objects)
+    typed.emplace_back(object);
   return typed;
 }
 

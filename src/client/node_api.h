@@ -54,19 +54,23 @@ class ExecSession {
   virtual void Close() = 0;
 };
 
-// What the API server asks of a node: the kubelet's own endpoints. Implemented by the node agent; for an agent in another
-// process by the tunnel. Errors are worded as the kubelet words them. Threading: any thread.
+// What the API server asks of a node: the kubelet's own endpoints. Implemented by the node agent;
+// for an agent in another process by the tunnel. Errors are worded as the kubelet words them.
+// Threading: any thread.
 class NodeApi {
  public:
   virtual ~NodeApi() = default;
 
-  // The log's bytes, as a stream that ends (or goes on with `follow` until cancelled). Only Read and Close are used.
+  // The log's bytes, as a stream that ends (or goes on with `follow` until cancelled). Only Read
+  // and Close are used.
   virtual Task<Result<std::unique_ptr<Stream>>> Logs(LogOptions options, CancelToken cancel) = 0;
-  virtual Task<Result<std::unique_ptr<ExecSession>>> Exec(ExecOptions options, CancelToken cancel) = 0;
+  virtual Task<Result<std::unique_ptr<ExecSession>>> Exec(ExecOptions options,
+                                                          CancelToken cancel) = 0;
   // A connection to a port inside the pod's network namespace (127.0.0.1 there).
-  virtual Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod, std::string uid,
-                                                            uint16_t port) = 0;
-  // A connection from the node to an address of the cluster (pods and services for the proxy subresource).
+  virtual Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod,
+                                                            std::string uid, uint16_t port) = 0;
+  // A connection from the node to an address of the cluster (pods and services for the proxy
+  // subresource).
   virtual Task<Result<std::unique_ptr<Stream>>> Dial(std::string address, uint16_t port) = 0;
   // The kubelet's /stats/summary as JSON, for metrics.
   virtual Task<Result<std::string>> StatsSummary() = 0;

@@ -84,10 +84,11 @@ class Reconciler {
   virtual Result<Plan> Reconcile(const Key& key, WallTime now) = 0;
 };
 
-// Runs reconcilers over one client: queues, workers, events, metrics. Reconcile is called on the pool of loop threads, for
-// different keys at the same time. A create that fails because its namespace is terminating ends the plan without a retry.
-// Life cycle: Add, Start (which starts the informers), Stop; the informers are stopped by whoever made them, before this
-// goes away, since their handlers lead here. Threading: any thread.
+// Runs reconcilers over one client: queues, workers, events, metrics. Reconcile is called on the
+// pool of loop threads, for different keys at the same time. A create that fails because its
+// namespace is terminating ends the plan without a retry. Life cycle: Add, Start (which starts the
+// informers), Stop; the informers are stopped by whoever made them, before this goes away, since
+// their handlers lead here. Threading: any thread.
 class ReconcilerRunner {
  public:
   ReconcilerRunner(Env& env, Client& client, InformerSet& informers);

@@ -8,11 +8,13 @@
 
 namespace gantry::client {
 
-// The Client's verbs for one message type. `object` is taken by value: what is written is the caller's own copy.
+// The Client's verbs for one message type. `object` is taken by value: what is written is the
+// caller's own copy.
 
 template <class T>
 Task<Result<api::Ref<T>>> Get(Client& client, std::string ns, std::string name) {
-  Result<api::ObjectPtr> got = co_await client.Get(api::KindOf<T>(), std::move(ns), std::move(name));
+  Result<api::ObjectPtr> got =
+      co_await client.Get(api::KindOf<T>(), std::move(ns), std::move(name));
   if (!got.ok()) co_return got.status();
   co_return api::Ref<T>(std::move(got).value());
 }
@@ -44,7 +46,8 @@ Task<Result<api::Ref<T>>> UpdateStatus(Client& client, T object) {
 }
 
 template <class T>
-Task<Status> Delete(Client& client, std::string ns, std::string name, DeleteOptions options = DeleteOptions()) {
+Task<Status> Delete(Client& client, std::string ns, std::string name,
+                    DeleteOptions options = DeleteOptions()) {
   Result<api::ObjectPtr> gone =
       co_await client.Delete(api::KindOf<T>(), std::move(ns), std::move(name), std::move(options));
   co_return gone.status();

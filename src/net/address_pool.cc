@@ -15,7 +15,8 @@
 namespace gantry::net {
 namespace {
 
-// The first line is the uid, the second namespace and name, then one line for each host port; "end" says that the file is whole.
+// The first line is the uid, the second namespace and name, then one line for each host port; "end"
+// says that the file is whole.
 std::string Encode(const PodRecord& record) {
   std::string text = record.uid + "\n" + record.ns + " " + record.name + "\n";
   for (const HostPort& port : record.host_ports) {
@@ -28,7 +29,8 @@ std::string Encode(const PodRecord& record) {
 std::optional<PodRecord> Decode(std::istream& in) {
   PodRecord record;
   std::string line;
-  if (!std::getline(in, record.uid) || record.uid.empty() || !std::getline(in, line)) return std::nullopt;
+  if (!std::getline(in, record.uid) || record.uid.empty() || !std::getline(in, line))
+    return std::nullopt;
   std::istringstream names(line);
   names >> record.ns >> record.name;
   while (std::getline(in, line)) {
@@ -134,7 +136,8 @@ const PodRecord* AddressPool::FindByIp(const IpAddress& ip) const {
 
 std::vector<PodRecord> AddressPool::All() const {
   std::vector<PodRecord> records;
-  for (const auto& [uid, record] : by_uid_) records.push_back(record);
+  for (const auto& [uid, record] : by_uid_)
+    records.push_back(record);
   return records;
 }
 

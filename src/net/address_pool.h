@@ -19,17 +19,17 @@ struct PodRecord {
   std::vector<HostPort> host_ports;
 };
 
-// The pod addresses of this node. Every address in use is a small file named after it, written before the address is handed out
-// and removed after the last trace of the pod, so that no crash hands one out twice.
-// Threading: one thread at a time.
+// The pod addresses of this node. Every address in use is a small file named after it, written
+// before the address is handed out and removed after the last trace of the pod, so that no crash
+// hands one out twice. Threading: one thread at a time.
 class AddressPool {
  public:
-  // Reads what is recorded in `directory` (made where missing). Files that a crash left half-written were never handed out
-  // and are removed.
+  // Reads what is recorded in `directory` (made where missing). Files that a crash left
+  // half-written were never handed out and are removed.
   static Result<AddressPool> Open(std::string directory);
 
-  // Which network addresses come from; the first two (network, gateway) and the last are never given. Records outside of it
-  // stay until released.
+  // Which network addresses come from; the first two (network, gateway) and the last are never
+  // given. Records outside of it stay until released.
   void SetNetwork(const Cidr& network) { network_ = network; }
   const std::optional<Cidr>& network() const { return network_; }
 
@@ -50,7 +50,8 @@ class AddressPool {
 
   std::string directory_;
   std::optional<Cidr> network_;
-  uint32_t last_ = 1;  // offset of the address given last: an address rests as long as possible before its next use
+  uint32_t last_ = 1;  // offset of the address given last: an address rests as long as possible
+                       // before its next use
   std::map<std::string, PodRecord> by_uid_;
   std::map<IpAddress, std::string> by_ip_;
 };

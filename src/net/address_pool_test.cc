@@ -54,7 +54,8 @@ TEST_F(AddressPoolTest, RemembersOverACrash) {
     PodAttachment pod;
     pod.uid = "a", pod.ns = "prod", pod.name = "web";
     HostPort port;
-    port.protocol = "UDP", port.host_ip = "192.0.2.1", port.host_port = 53, port.container_port = 5353;
+    port.protocol = "UDP", port.host_ip = "192.0.2.1", port.host_port = 53,
+    port.container_port = 5353;
     pod.host_ports = {port};
     ASSERT_TRUE(pool.Acquire(pod).ok());
   }

@@ -52,7 +52,8 @@ Task<Status> BridgeNetwork::Start() {
 Status BridgeNetwork::StartNow() {
   GANTRY_ASSIGN(AddressPool pool, AddressPool::Open(options_.data_dir + "/net/addresses"));
   GANTRY_TRY(SetNetSysctl("ipv4/ip_forward", "1"));
-  // Pods on one bridge talk through the host; it must not tell them of a shorter way around its rules.
+  // Pods on one bridge talk through the host; it must not tell them of a shorter way around its
+  // rules.
   GANTRY_TRY(SetNetSysctl("ipv4/conf/all/send_redirects", "0"));
   std::vector<PodRecord> pods = pool.All();
   {
@@ -78,7 +79,8 @@ Task<Status> BridgeNetwork::SetPodCidrs(std::vector<std::string> cidrs) {
       break;
     }
   }
-  if (!chosen) co_return Status(Code::kInvalid, "the node has no IPv4 pod CIDR; the bridge network needs one");
+  if (!chosen)
+    co_return Status(Code::kInvalid, "the node has no IPv4 pod CIDR; the bridge network needs one");
   Cidr network = *chosen;
   auto call = [this, network] { return SetPodCidrNow(network); };
   co_return co_await RunBlocking(env_, std::move(call));
@@ -117,9 +119,11 @@ Status BridgeNetwork::EnsureBridge(const Cidr& cidr) {
   GANTRY_TRY(SetNetSysctl(conf + "route_localnet", "1"));
   const IpAddress gateway = cidr.At(1);
   GANTRY_TRY(route.EnsureAddress(bridge_, gateway, cidr.prefix));
-  for (const IpAddress& ip : options_.node_addresses) GANTRY_TRY(route.EnsureAddress(bridge_, ip, 32));
+  for (const IpAddress& ip : options_.node_addresses)
+    GANTRY_TRY(route.EnsureAddress(bridge_, ip, 32));
   for (const Cidr& services : options_.service_cidrs) {
-    if (services.address.is_v4()) GANTRY_TRY(route.EnsureRoute(bridge_, services, std::nullopt, gateway));
+    if (services.address.is_v4())
+      GANTRY_TRY(route.EnsureRoute(bridge_, services, std::nullopt, gateway));
   }
   return Status::Ok();
 }
@@ -143,17 +147,20 @@ Result<std::vector<std::string>> BridgeNetwork::AttachNow(const PodAttachment& p
   Status status = AttachInterface(pod, record.ip, network->At(1));
   if (status.ok()) status = rules_.Add(record);
   if (!status.ok()) {
-    Status context = status.WithContext("attach pod " + pod.ns + "/" + pod.name + " to the network");
+    Status context =
+        status.WithContext("attach pod " + pod.ns + "/" + pod.name + " to the network");
     if (!known) {
       Status undone = DetachNow(pod.uid);
-      if (!undone.ok()) log::Warning("net", "cannot undo a failed attach", {{"error", undone.message()}});
+      if (!undone.ok())
+        log::Warning("net", "cannot undo a failed attach", {{"error", undone.message()}});
     }
     return context;
   }
   return std::vector<std::string>{record.ip.ToString()};
 }
 
-Status BridgeNetwork::AttachInterface(const PodAttachment& pod, const IpAddress& ip, const IpAddress& gateway) {
+Status BridgeNetwork::AttachInterface(const PodAttachment& pod, const IpAddress& ip,
+                                      const IpAddress& gateway) {
   int bridge;
   uint32_t mtu;
   {
@@ -173,7 +180,8 @@ Status BridgeNetwork::AttachInterface(const PodAttachment& pod, const IpAddress&
     if (created.code() == Code::kAlreadyExists) {
       // Its other end is in a namespace that the pod no longer has.
       GANTRY_TRY(host.DeleteLink(veth));
-      created = host.CreateVeth(veth, bridge, netns.get(), kPodInterface, MacOf(ip), mtu, /*hairpin=*/true);
+      created = host.CreateVeth(veth, bridge, netns.get(), kPodInterface, MacOf(ip), mtu,
+                                /*hairpin=*/true);
     }
     GANTRY_TRY(created);
     eth = inside.FindLink(kPodInterface);
@@ -214,9 +222,10 @@ Status BridgeNetwork::DetachNow(const std::string& uid) {
   bool udp = std::any_of(record.host_ports.begin(), record.host_ports.end(),
                          [](const HostPort& port) { return port.protocol == "UDP"; });
   if (udp) {
-    Result<int> forgotten =
-        DeleteFlows(IPPROTO_UDP, [&](const ConntrackFlow& flow) { return flow.replier == record.ip; });
-    if (!forgotten.ok()) log::Warning("net", "cannot forget UDP flows", {{"error", forgotten.status().message()}});
+    Result<int> forgotten = DeleteFlows(
+        IPPROTO_UDP, [&](const ConntrackFlow& flow) { return flow.replier == record.ip; });
+    if (!forgotten.ok())
+      log::Warning("net", "cannot forget UDP flows", {{"error", forgotten.status().message()}});
   }
   absl::MutexLock lock(&mutex_);
   return pool_->Release(uid);

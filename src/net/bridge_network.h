@@ -20,17 +20,19 @@ struct BridgeOptions {
   BridgeOptions() = default;
   std::string data_dir;             // records are kept in DATA_DIR/net
   std::vector<Cidr> cluster_cidrs;  // all pods of the cluster
-  std::vector<Cidr> service_cidrs;  // routed to the bridge, so that the host reaches services without a default route
+  std::vector<Cidr> service_cidrs;  // routed to the bridge, so that the host reaches services
+                                    // without a default route
   // Addresses that the node itself answers on (cluster DNS), put on the bridge.
   std::vector<IpAddress> node_addresses;
   uint32_t mtu = 0;  // 0: that of the interface with the default route
 };
 
-// Pods on a bridge with a subnet of the node's own. A pod gets one address (/32, everything through the gateway, so that all of its
-// traffic passes the host's rules whether or not the bridge filters), an interface eth0 and a default route.
-// Life cycle: Start once; SetPodCidrs when the node learns its subnet (the last one is remembered over restarts).
-// Nothing is taken down at the end: pods keep their network while the agent is away; see cleanup.h.
-// Threading: any thread. Kernel calls run on the blocking pool.
+// Pods on a bridge with a subnet of the node's own. A pod gets one address (/32, everything through
+// the gateway, so that all of its traffic passes the host's rules whether or not the bridge
+// filters), an interface eth0 and a default route. Life cycle: Start once; SetPodCidrs when the
+// node learns its subnet (the last one is remembered over restarts). Nothing is taken down at the
+// end: pods keep their network while the agent is away; see cleanup.h. Threading: any thread.
+// Kernel calls run on the blocking pool.
 class BridgeNetwork : public PodNetwork {
  public:
   BridgeNetwork(Env& env, BridgeOptions options);
@@ -38,7 +40,8 @@ class BridgeNetwork : public PodNetwork {
 
   // Takes up what an earlier run left. Fails where the kernel or the rights are missing.
   Task<Status> Start();
-  // The node's spec.podCIDRs; the first IPv4 one is used. A change applies to pods attached from then on.
+  // The node's spec.podCIDRs; the first IPv4 one is used. A change applies to pods attached from
+  // then on.
   Task<Status> SetPodCidrs(std::vector<std::string> cidrs);
 
   Task<Result<std::vector<std::string>>> Attach(PodAttachment pod) override;

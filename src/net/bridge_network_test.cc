@@ -37,7 +37,8 @@ class BridgeNetworkTest : public ::testing::Test {
     std::vector<std::string> cidrs = {cidr};
     ASSERT_EQ(host_.Await(network_->SetPodCidrs(cidrs)).ToString(), "OK");
   }
-  PodAttachment Pod(const std::string& uid, const TestNetns& netns, std::vector<HostPort> ports = {}) {
+  PodAttachment Pod(const std::string& uid, const TestNetns& netns,
+                    std::vector<HostPort> ports = {}) {
     PodAttachment pod;
     pod.uid = uid;
     pod.ns = "default";
@@ -110,7 +111,8 @@ TEST_F(BridgeNetworkTest, HostPortsReachThePod) {
   HostPort tcp, udp, bound;
   tcp.protocol = "TCP", tcp.host_port = 18080, tcp.container_port = 8080;
   udp.protocol = "UDP", udp.host_port = 18053, udp.container_port = 53;
-  bound.protocol = "TCP", bound.host_port = 18081, bound.container_port = 8080, bound.host_ip = "192.168.77.1";
+  bound.protocol = "TCP", bound.host_port = 18081, bound.container_port = 8080,
+  bound.host_ip = "192.168.77.1";
   ASSERT_EQ(Attach(Pod("a", a, {tcp, udp, bound})), "10.42.0.2");
   TestServer web(&a, "web", 8080);
   TestServer dns(&a, "dns", 53, /*udp=*/true);
@@ -133,7 +135,8 @@ TEST_F(BridgeNetworkTest, HostPortsReachThePod) {
       {"from the pod itself", &a, "192.168.77.1", 18080, false, "web 10.42.0.1"},
   };
   for (const Row& row : rows) {
-    Reply reply = row.from ? AskFrom(*row.from, row.ip, row.port, row.udp) : Ask(row.ip, row.port, row.udp);
+    Reply reply =
+        row.from ? AskFrom(*row.from, row.ip, row.port, row.udp) : Ask(row.ip, row.port, row.udp);
     EXPECT_EQ(reply.text, row.want) << row.what << " errno " << reply.error;
   }
 

@@ -81,8 +81,8 @@ IpAddress IpOf(const sockaddr_storage& storage) {
 
 // Bound, and for streams listening. The address may come to an interface later.
 Result<UniqueFd> OpenSocket(const IpAddress& ip, uint16_t port, int type) {
-  const std::string what = std::string(type == SOCK_DGRAM ? "UDP" : "TCP") + " port " + std::to_string(port) + " of " +
-                           ip.ToString() + " for DNS";
+  const std::string what = std::string(type == SOCK_DGRAM ? "UDP" : "TCP") + " port " +
+                           std::to_string(port) + " of " + ip.ToString() + " for DNS";
   UniqueFd fd(socket(ip.is_v4() ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return FromErrno(errno, "open a socket for " + what);
   int one = 1;
@@ -93,13 +93,16 @@ Result<UniqueFd> OpenSocket(const IpAddress& ip, uint16_t port, int type) {
     setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
   }
   if (type == SOCK_STREAM) setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  if (type == SOCK_DGRAM) setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof(kReceiveBuffer));
+  if (type == SOCK_DGRAM)
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof(kReceiveBuffer));
   SocketAddress address = MakeAddress(ip, port);
   if (bind(fd.get(), address.raw(), address.size) != 0) {
-    if (errno == EADDRINUSE) return Status(Code::kAlreadyExists, what + " is in use by another program");
+    if (errno == EADDRINUSE)
+      return Status(Code::kAlreadyExists, what + " is in use by another program");
     return FromErrno(errno, "bind " + what);
   }
-  if (type == SOCK_STREAM && listen(fd.get(), 128) != 0) return FromErrno(errno, "listen on " + what);
+  if (type == SOCK_STREAM && listen(fd.get(), 128) != 0)
+    return FromErrno(errno, "listen on " + what);
   return fd;
 }
 
@@ -199,7 +202,8 @@ DnsServer::Counts DnsServer::counts() const {
   return counts;
 }
 
-std::optional<dns::Query> DnsServer::State::Parse(std::span<const uint8_t> packet, std::string* refusal) {
+std::optional<dns::Query> DnsServer::State::Parse(std::span<const uint8_t> packet,
+                                                  std::string* refusal) {
   dns::Rcode rcode;
   std::optional<dns::Query> query = dns::ParseQuery(packet, &rcode);
   if (!query) {
@@ -215,16 +219,19 @@ std::optional<dns::Query> DnsServer::State::Parse(std::span<const uint8_t> packe
 }
 
 // Fills in the replies that are ready; the others follow by themselves. How many are ready.
-size_t DnsServer::State::Answer(const std::shared_ptr<Datagram>& socket, Datagrams& datagrams, size_t count) {
+size_t DnsServer::State::Answer(const std::shared_ptr<Datagram>& socket, Datagrams& datagrams,
+                                size_t count) {
   size_t ready = 0;
   for (size_t i = 0; i < count; ++i) {
     std::string reply;
-    std::optional<dns::Query> query = Parse({datagrams.bytes[i].data(), datagrams.in[i].msg_len}, &reply);
+    std::optional<dns::Query> query =
+        Parse({datagrams.bytes[i].data(), datagrams.in[i].msg_len}, &reply);
     if (!query) continue;
     SocketAddress& from = datagrams.from[i];
     from.size = datagrams.in[i].msg_hdr.msg_namelen;
     if (reply.empty()) {
-      std::optional<std::string> answer = responder.TryAnswer(*query, IpOf(from.storage), query->udp_size);
+      std::optional<std::string> answer =
+          responder.TryAnswer(*query, IpOf(from.storage), query->udp_size);
       if (answer) {
         reply = std::move(*answer);
       } else if (slow_queries >= kMaxSlowQueries) {
@@ -266,7 +273,8 @@ Task<> DnsServer::State::ServeUdp(std::shared_ptr<Datagram> socket) {
         header.msg_iov = &datagrams->in_parts[i];
         header.msg_iovlen = 1;
       }
-      int got = recvmmsg(socket->native_handle(), datagrams->in.data(), kBatch, MSG_DONTWAIT, nullptr);
+      int got =
+          recvmmsg(socket->native_handle(), datagrams->in.data(), kBatch, MSG_DONTWAIT, nullptr);
       if (got <= 0) break;
       size_t ready = Answer(socket, *datagrams, static_cast<size_t>(got));
       for (size_t sent = 0; sent < ready;) {
@@ -280,13 +288,16 @@ Task<> DnsServer::State::ServeUdp(std::shared_ptr<Datagram> socket) {
   }
 }
 
-Task<> DnsServer::State::AnswerUdpSlowly(std::shared_ptr<Datagram> socket, SocketAddress to, dns::Query query) {
+Task<> DnsServer::State::AnswerUdpSlowly(std::shared_ptr<Datagram> socket, SocketAddress to,
+                                         dns::Query query) {
   const size_t limit = query.udp_size;
   IpAddress client = IpOf(to.storage);
-  std::string reply = co_await responder.AnswerSlowly(std::move(query), client, limit, cancel.token());
+  std::string reply =
+      co_await responder.AnswerSlowly(std::move(query), client, limit, cancel.token());
   --slow_queries;
   if (!socket->is_open()) co_return;
-  if (sendto(socket->native_handle(), reply.data(), reply.size(), MSG_DONTWAIT, to.raw(), to.size) < 0) {
+  if (sendto(socket->native_handle(), reply.data(), reply.size(), MSG_DONTWAIT, to.raw(), to.size) <
+      0) {
     ++counts.dropped;
   }
 }
@@ -308,7 +319,8 @@ Task<> DnsServer::State::ServeTcp(std::shared_ptr<tcp::acceptor> acceptor) {
 
 Task<> DnsServer::State::ServeConnection(std::shared_ptr<tcp::socket> socket) {
   ++connections;
-  dns::Watchdog<tcp::socket> watchdog(env, strand, socket, env.Steady() + kConnectionIdle, cancel.token());
+  dns::Watchdog<tcp::socket> watchdog(env, strand, socket, env.Steady() + kConnectionIdle,
+                                      cancel.token());
   sockaddr_storage peer{};
   socklen_t peer_size = sizeof(peer);
   getpeername(socket->native_handle(), reinterpret_cast<sockaddr*>(&peer), &peer_size);
@@ -331,7 +343,8 @@ Task<> DnsServer::State::ServeConnection(std::shared_ptr<tcp::socket> socket) {
       if (answer) {
         reply = std::move(*answer);
       } else {
-        reply = co_await responder.AnswerSlowly(std::move(*query), client, dns::kMaxMessage, cancel.token());
+        reply = co_await responder.AnswerSlowly(std::move(*query), client, dns::kMaxMessage,
+                                                cancel.token());
       }
     }
     reply.insert(0, {static_cast<char>(reply.size() >> 8), static_cast<char>(reply.size())});

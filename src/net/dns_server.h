@@ -21,13 +21,14 @@ struct DnsOptions {
   uint32_t ttl_seconds = 30;
   std::string resolv_conf = "/etc/resolv.conf";  // who is asked for other names
   uint16_t upstream_port = 53;
-  // The namespace of the pod with an address, "" where that is nobody's here. With it, a name that is not the cluster's is
-  // answered on the first of the pod's search domains. Called on the server's strand: it must not wait. May be empty.
+  // The namespace of the pod with an address, "" where that is nobody's here. With it, a name that
+  // is not the cluster's is answered on the first of the pod's search domains. Called on the
+  // server's strand: it must not wait. May be empty.
   std::function<std::string(const IpAddress& pod_ip)> namespace_of;
 };
 
-// Cluster DNS: Services and endpoints from the informers, all other names from the machine's resolvers, with a cache. UDP and TCP.
-// Addresses need not be on an interface yet when it starts.
+// Cluster DNS: Services and endpoints from the informers, all other names from the machine's
+// resolvers, with a cache. UDP and TCP. Addresses need not be on an interface yet when it starts.
 // Life cycle: made before informers.Start(); Start, then Stop. Threading: any thread.
 class DnsServer {
  public:

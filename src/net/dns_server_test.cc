@@ -24,7 +24,8 @@ using testing::TestHost;
 using testing::TestPort;
 namespace core = api::core::v1;
 
-// The server on the loopback of a network namespace of its own, asked by dig. Upstream is pretended on 127.0.0.2.
+// The server on the loopback of a network namespace of its own, asked by dig. Upstream is pretended
+// on 127.0.0.2.
 class DnsServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -60,7 +61,8 @@ class DnsServerTest : public ::testing::Test {
   std::string ResolvConf() const { return host_.data_dir() + "/resolv.conf"; }
 
   void PutServices() {
-    const std::vector<TestPort> web = {{"http", 80, 8080, "TCP", 0}, {"metrics", 9090, 9090, "TCP", 0}};
+    const std::vector<TestPort> web = {{"http", 80, 8080, "TCP", 0},
+                                       {"metrics", 9090, 9090, "TCP", 0}};
     client_->Put(MakeService("web", "10.43.0.5", web));
     client_->Put(MakeSlice("web", web, {{"10.42.0.2"}}));
     const std::vector<TestPort> db = {{"pg", 5432, 5432, "TCP", 0}};
@@ -85,14 +87,17 @@ class DnsServerTest : public ::testing::Test {
     client_->Put(other);
   }
 
-  // "STATUS flags: answers" with one "name ttl type data" for each answer; SOA of a negative answer in brackets.
+  // "STATUS flags: answers" with one "name ttl type data" for each answer; SOA of a negative answer
+  // in brackets.
   std::string Dig(const std::string& arguments, const std::string& source = "127.0.0.3") {
-    std::string command = "dig +time=3 +tries=1 +noall +comments +answer +authority +additional -b " + source +
-                          " @127.0.0.10 " + arguments;
+    std::string command =
+        "dig +time=3 +tries=1 +noall +comments +answer +authority +additional -b " + source +
+        " @127.0.0.10 " + arguments;
     FILE* pipe = popen(command.c_str(), "r");
     std::array<char, 4096> buffer;
     std::string output;
-    while (size_t got = fread(buffer.data(), 1, buffer.size(), pipe)) output.append(buffer.data(), got);
+    while (size_t got = fread(buffer.data(), 1, buffer.size(), pipe))
+      output.append(buffer.data(), got);
     pclose(pipe);
     std::istringstream lines(output);
     std::string line, summary, status, flags, section;
@@ -107,18 +112,22 @@ class DnsServerTest : public ::testing::Test {
         std::istringstream fields(line);
         std::string name, ttl, in, type, data, word;
         fields >> name >> ttl >> in >> type;
-        while (fields >> word) data += (data.empty() ? "" : " ") + word;
+        while (fields >> word)
+          data += (data.empty() ? "" : " ") + word;
         if (type == "SOA") {
-          summary += " [" + name + " " + ttl + " SOA " + data.substr(0, data.find(' ', data.find(' ') + 1)) + "]";
+          summary += " [" + name + " " + ttl + " SOA " +
+                     data.substr(0, data.find(' ', data.find(' ') + 1)) + "]";
         } else {
-          summary += (section == "ADDITIONAL" ? " +" : " ") + name + " " + ttl + " " + type + " " + data;
+          summary +=
+              (section == "ADDITIONAL" ? " +" : " ") + name + " " + ttl + " " + type + " " + data;
         }
       }
     }
     return status + " " + flags + ":" + summary;
   }
 
-  const std::string soa_ = " [cluster.local. 30 SOA ns.dns.cluster.local. hostmaster.cluster.local.]";
+  const std::string soa_ =
+      " [cluster.local. 30 SOA ns.dns.cluster.local. hostmaster.cluster.local.]";
 
   TestHost host_;
   std::unique_ptr<client::FakeClient> client_;
@@ -137,7 +146,8 @@ TEST_F(DnsServerTest, AnswersTheClusterZoneAsCoreDns) {
   const Row rows[] = {
       {"web.default.svc.cluster.local A", ok + " web.default.svc.cluster.local. 30 A 10.43.0.5"},
       {"WEB.Default.SVC.cluster.LOCAL A", ok + " WEB.Default.SVC.cluster.LOCAL. 30 A 10.43.0.5"},
-      {"kubernetes.default.svc.cluster.local A", ok + " kubernetes.default.svc.cluster.local. 30 A 10.43.0.1"},
+      {"kubernetes.default.svc.cluster.local A",
+       ok + " kubernetes.default.svc.cluster.local. 30 A 10.43.0.1"},
       {"web.prod.svc.cluster.local A", ok + " web.prod.svc.cluster.local. 30 A 10.43.0.6"},
       {"web.default.svc.cluster.local AAAA", none},
       {"web.default.svc.cluster.local MX", none},
@@ -150,51 +160,66 @@ TEST_F(DnsServerTest, AnswersTheClusterZoneAsCoreDns) {
       {"svc.cluster.local A", none},
       {"cluster.local A", none},
       {"other.cluster.local A", missing},
-      {"db-0.db.default.svc.cluster.local A", ok + " db-0.db.default.svc.cluster.local. 30 A 10.42.0.7"},
-      {"10-42-0-8.db.default.svc.cluster.local A", ok + " 10-42-0-8.db.default.svc.cluster.local. 30 A 10.42.0.8"},
+      {"db-0.db.default.svc.cluster.local A",
+       ok + " db-0.db.default.svc.cluster.local. 30 A 10.42.0.7"},
+      {"10-42-0-8.db.default.svc.cluster.local A",
+       ok + " 10-42-0-8.db.default.svc.cluster.local. 30 A 10.42.0.8"},
       {"db-9.db.default.svc.cluster.local A", missing},
       {"empty.default.svc.cluster.local A", missing},
-      {"10-42-0-2.web.default.svc.cluster.local A", ok + " 10-42-0-2.web.default.svc.cluster.local. 30 A 10.42.0.2"},
+      {"10-42-0-2.web.default.svc.cluster.local A",
+       ok + " 10-42-0-2.web.default.svc.cluster.local. 30 A 10.42.0.2"},
       {"_http._tcp.web.default.svc.cluster.local SRV",
-       ok + " _http._tcp.web.default.svc.cluster.local. 30 SRV 0 100 80 web.default.svc.cluster.local."
+       ok + " _http._tcp.web.default.svc.cluster.local. 30 SRV 0 100 80 "
+            "web.default.svc.cluster.local."
             " +web.default.svc.cluster.local. 30 A 10.43.0.5"},
-      {"_http._tcp.web.default.svc.cluster.local A", ok + " _http._tcp.web.default.svc.cluster.local. 30 A 10.43.0.5"},
+      {"_http._tcp.web.default.svc.cluster.local A",
+       ok + " _http._tcp.web.default.svc.cluster.local. 30 A 10.43.0.5"},
       {"_http._udp.web.default.svc.cluster.local SRV", missing},
       {"web.default.svc.cluster.local SRV",
        ok + " web.default.svc.cluster.local. 30 SRV 0 50 80 web.default.svc.cluster.local."
             " web.default.svc.cluster.local. 30 SRV 0 50 9090 web.default.svc.cluster.local."
             " +web.default.svc.cluster.local. 30 A 10.43.0.5"},
       {"_pg._tcp.db.default.svc.cluster.local SRV",
-       ok + " _pg._tcp.db.default.svc.cluster.local. 30 SRV 0 50 5432 db-0.db.default.svc.cluster.local."
-            " _pg._tcp.db.default.svc.cluster.local. 30 SRV 0 50 5432 10-42-0-8.db.default.svc.cluster.local."
+       ok + " _pg._tcp.db.default.svc.cluster.local. 30 SRV 0 50 5432 "
+            "db-0.db.default.svc.cluster.local."
+            " _pg._tcp.db.default.svc.cluster.local. 30 SRV 0 50 5432 "
+            "10-42-0-8.db.default.svc.cluster.local."
             " +db-0.db.default.svc.cluster.local. 30 A 10.42.0.7"
             " +10-42-0-8.db.default.svc.cluster.local. 30 A 10.42.0.8"},
       {"alias.default.svc.cluster.local A",
-       ok + " alias.default.svc.cluster.local. 30 CNAME www.example.com. www.example.com. 30 A 192.0.2.80"},
-      {"alias.default.svc.cluster.local CNAME", ok + " alias.default.svc.cluster.local. 30 CNAME www.example.com."},
+       ok + " alias.default.svc.cluster.local. 30 CNAME www.example.com. www.example.com. 30 A "
+            "192.0.2.80"},
+      {"alias.default.svc.cluster.local CNAME",
+       ok + " alias.default.svc.cluster.local. 30 CNAME www.example.com."},
       {"inner.default.svc.cluster.local A",
        ok + " inner.default.svc.cluster.local. 30 CNAME web.default.svc.cluster.local."
             " web.default.svc.cluster.local. 30 A 10.43.0.5"},
-      {"10-42-0-5.default.pod.cluster.local A", ok + " 10-42-0-5.default.pod.cluster.local. 30 A 10.42.0.5"},
+      {"10-42-0-5.default.pod.cluster.local A",
+       ok + " 10-42-0-5.default.pod.cluster.local. 30 A 10.42.0.5"},
       {"10-42-0-5.default.pod.cluster.local AAAA", none},
       {"10-42-0.default.pod.cluster.local A", missing},
       {"10-42-0-5.nowhere.pod.cluster.local A", missing},
       {"dns-version.cluster.local TXT", ok + " dns-version.cluster.local. 28800 TXT \"1.1.0\""},
       {"ns.dns.cluster.local A", ok + " ns.dns.cluster.local. 30 A 127.0.0.10"},
-      {"cluster.local NS", ok + " cluster.local. 30 NS ns.dns.cluster.local. +ns.dns.cluster.local. 30 A 127.0.0.10"},
+      {"cluster.local NS",
+       ok + " cluster.local. 30 NS ns.dns.cluster.local. +ns.dns.cluster.local. 30 A 127.0.0.10"},
       {"cluster.local SOA", ok + soa_},
       {"-x 10.43.0.5", ok + " 5.0.43.10.in-addr.arpa. 30 PTR web.default.svc.cluster.local."},
       {"-x 10.42.0.7", ok + " 7.0.42.10.in-addr.arpa. 30 PTR db-0.db.default.svc.cluster.local."},
       {"-x 10.42.0.99", "NXDOMAIN qr rd ra: [. 30 SOA a.test. b.test.]"},
       {"web.default.svc.cluster.local A CH", "REFUSED qr rd ra:"},
-      {"web.default.svc.cluster.local A +tcp", ok + " web.default.svc.cluster.local. 30 A 10.43.0.5"},
-      {"web.default.svc.cluster.local A +noedns", ok + " web.default.svc.cluster.local. 30 A 10.43.0.5"},
+      {"web.default.svc.cluster.local A +tcp",
+       ok + " web.default.svc.cluster.local. 30 A 10.43.0.5"},
+      {"web.default.svc.cluster.local A +noedns",
+       ok + " web.default.svc.cluster.local. 30 A 10.43.0.5"},
   };
-  for (const Row& row : rows) EXPECT_EQ(Dig(row.question), row.want) << row.question;
+  for (const Row& row : rows)
+    EXPECT_EQ(Dig(row.question), row.want) << row.question;
 }
 
 TEST_F(DnsServerTest, HeadlessAddressesTurn) {
-  std::string first = Dig("db.default.svc.cluster.local A"), second = Dig("db.default.svc.cluster.local A");
+  std::string first = Dig("db.default.svc.cluster.local A"),
+              second = Dig("db.default.svc.cluster.local A");
   EXPECT_NE(first, second);
   for (const std::string& answer : {first, second}) {
     EXPECT_NE(answer.find("10.42.0.7"), std::string::npos);
@@ -214,14 +239,17 @@ TEST_F(DnsServerTest, ForwardsAndRemembersOtherNames) {
 }
 
 TEST_F(DnsServerTest, LargeAnswersComeOverTcp) {
-  // Upstream says "truncated" over UDP; we ask it by TCP, and cut the answer down to what the client takes.
+  // Upstream says "truncated" over UDP; we ask it by TCP, and cut the answer down to what the
+  // client takes.
   std::string whole = Dig("big.example.com A");
-  EXPECT_NE(whole.find("192.0.2.99"), std::string::npos) << "dig repeats by TCP on its own: " << whole;
+  EXPECT_NE(whole.find("192.0.2.99"), std::string::npos)
+      << "dig repeats by TCP on its own: " << whole;
   EXPECT_EQ(Dig("big.example.com A +ignore +noedns"), "NOERROR qr tc rd ra:");
 }
 
 TEST_F(DnsServerTest, AnUpstreamThatIsSilentIsPassedOver) {
-  std::ofstream(ResolvConf()) << "nameserver 127.0.0.10\nnameserver 127.0.0.66\nnameserver 127.0.0.2\n";
+  std::ofstream(ResolvConf())
+      << "nameserver 127.0.0.10\nnameserver 127.0.0.66\nnameserver 127.0.0.2\n";
   EXPECT_EQ(Dig("www.example.com A"), "NOERROR qr rd ra: www.example.com. 30 A 192.0.2.80");
 }
 
@@ -234,16 +262,20 @@ TEST_F(DnsServerTest, WithoutAnyUpstreamItFailsClearly) {
 
 TEST_F(DnsServerTest, AnswersForeignNamesOnTheFirstSearchDomain) {
   // From a pod of namespace "default": 127.0.0.1.
-  EXPECT_EQ(Dig("www.example.com.default.svc.cluster.local A", "127.0.0.1"),
-            "NOERROR qr aa rd ra: www.example.com.default.svc.cluster.local. 30 CNAME www.example.com."
-            " www.example.com. 30 A 192.0.2.80");
+  EXPECT_EQ(
+      Dig("www.example.com.default.svc.cluster.local A", "127.0.0.1"),
+      "NOERROR qr aa rd ra: www.example.com.default.svc.cluster.local. 30 CNAME www.example.com."
+      " www.example.com. 30 A 192.0.2.80");
   EXPECT_EQ(Dig("web.prod.default.svc.cluster.local A", "127.0.0.1"),
-            "NOERROR qr aa rd ra: web.prod.default.svc.cluster.local. 30 CNAME web.prod.svc.cluster.local."
+            "NOERROR qr aa rd ra: web.prod.default.svc.cluster.local. 30 CNAME "
+            "web.prod.svc.cluster.local."
             " web.prod.svc.cluster.local. 30 A 10.43.0.6");
   const std::string missing = "NXDOMAIN qr aa rd ra:" + soa_;
   EXPECT_EQ(Dig("no.such.name.default.svc.cluster.local A", "127.0.0.1"), missing);
-  EXPECT_EQ(Dig("intranet.default.svc.cluster.local A", "127.0.0.1"), missing) << "one label: a service that is not there";
-  EXPECT_EQ(Dig("www.example.com.prod.svc.cluster.local A", "127.0.0.1"), missing) << "not its own namespace";
+  EXPECT_EQ(Dig("intranet.default.svc.cluster.local A", "127.0.0.1"), missing)
+      << "one label: a service that is not there";
+  EXPECT_EQ(Dig("www.example.com.prod.svc.cluster.local A", "127.0.0.1"), missing)
+      << "not its own namespace";
   EXPECT_EQ(Dig("www.example.com.default.svc.cluster.local A"), missing) << "not a pod of ours";
 }
 
@@ -251,7 +283,8 @@ TEST_F(DnsServerTest, FollowsChanges) {
   client_->Remove<core::Service>("default", "web");
   const std::string missing = "NXDOMAIN qr aa rd ra:" + soa_;
   std::string answer;
-  for (int i = 0; i < 50 && answer != missing; ++i) answer = Dig("web.default.svc.cluster.local A");
+  for (int i = 0; i < 50 && answer != missing; ++i)
+    answer = Dig("web.default.svc.cluster.local A");
   EXPECT_EQ(answer, missing);
   EXPECT_EQ(Dig("-x 10.43.0.5"), "NXDOMAIN qr rd ra: [. 30 SOA a.test. b.test.]");
 }
@@ -261,7 +294,8 @@ TEST_F(DnsServerTest, APortInUseIsAClearError) {
   options.addresses = {*IpAddress::Parse("127.0.0.10")};
   client::InformerSet informers(host_.env(), *client_);
   DnsServer second(host_.env(), informers, options);
-  EXPECT_EQ(host_.Await(second.Start()).message(), "UDP port 53 of 127.0.0.10 for DNS is in use by another program");
+  EXPECT_EQ(host_.Await(second.Start()).message(),
+            "UDP port 53 of 127.0.0.10 for DNS is in use by another program");
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
 IpAddress IpAddress::V4(uint32_t host_order) {
   IpAddress ip;
   ip.size = 4;
-  for (int i = 0; i < 4; ++i) ip.bytes[i] = static_cast<uint8_t>(host_order >> (24 - 8 * i));
+  for (int i = 0; i < 4; ++i)
+    ip.bytes[i] = static_cast<uint8_t>(host_order >> (24 - 8 * i));
   return ip;
 }
 
@@ -41,7 +42,8 @@ std::string IpAddress::ToString() const {
 }
 
 Result<Cidr> Cidr::Parse(std::string_view text) {
-  const Status invalid(Code::kInvalid, "\"" + std::string(text) + "\" is not a network such as 10.42.0.0/16");
+  const Status invalid(Code::kInvalid,
+                       "\"" + std::string(text) + "\" is not a network such as 10.42.0.0/16");
   size_t slash = text.find('/');
   if (slash == std::string_view::npos) return invalid;
   std::optional<IpAddress> ip = IpAddress::Parse(text.substr(0, slash));
@@ -49,7 +51,8 @@ Result<Cidr> Cidr::Parse(std::string_view text) {
   std::string_view digits = text.substr(slash + 1);
   unsigned prefix = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
-  if (error != std::errc() || end != digits.data() + digits.size() || prefix > ip->size * 8u) return invalid;
+  if (error != std::errc() || end != digits.data() + digits.size() || prefix > ip->size * 8u)
+    return invalid;
   Cidr cidr;
   cidr.address = *ip;
   cidr.prefix = static_cast<uint8_t>(prefix);

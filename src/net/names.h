@@ -9,8 +9,8 @@
 
 namespace gantry::net {
 
-// What one instance (one data directory) calls its things in the kernel, so that several can live side by side and each can be
-// found and removed again. Threading: immutable.
+// What one instance (one data directory) calls its things in the kernel, so that several can live
+// side by side and each can be found and removed again. Threading: immutable.
 struct InstanceNames {
   static InstanceNames ForDataDir(std::string_view data_dir);
 
@@ -25,7 +25,8 @@ struct InstanceNames {
   std::string VethOf(const IpAddress& ip) const;
 };
 
-// The interface's hardware address follows from the pod's, so that neighbours may remember it across reuse.
+// The interface's hardware address follows from the pod's, so that neighbours may remember it
+// across reuse.
 std::array<uint8_t, 6> MacOf(const IpAddress& ip);
 
 }  // namespace gantry::net

@@ -34,7 +34,8 @@ Result<std::unique_ptr<NodeNetwork>> NodeNetwork::Make(Env& env, client::Informe
   if (!options.cluster_dns.empty()) {
     std::optional<IpAddress> ip = IpAddress::Parse(options.cluster_dns);
     if (!ip || !ip->is_v4()) {
-      return Status(Code::kInvalid, "cluster DNS address \"" + options.cluster_dns + "\" is not an IPv4 address");
+      return Status(Code::kInvalid,
+                    "cluster DNS address \"" + options.cluster_dns + "\" is not an IPv4 address");
     }
     dns.addresses.push_back(*ip);
   }
@@ -49,8 +50,8 @@ Result<std::unique_ptr<NodeNetwork>> NodeNetwork::Make(Env& env, client::Informe
       new NodeNetwork(env, informers, std::move(bridge), std::move(proxy), std::move(dns)));
 }
 
-NodeNetwork::NodeNetwork(Env& env, client::InformerSet& informers, BridgeOptions bridge, ServiceProxyOptions proxy,
-                         DnsOptions dns)
+NodeNetwork::NodeNetwork(Env& env, client::InformerSet& informers, BridgeOptions bridge,
+                         ServiceProxyOptions proxy, DnsOptions dns)
     : env_(env) {
   client::ListOptions this_node;
   this_node.field_selector = "metadata.name=" + proxy.node_name;

@@ -32,9 +32,9 @@ struct NodeNetworkOptions {
   uint32_t mtu = 0;  // 0: that of the uplink
 };
 
-// The whole network of one node: pods on a bridge, services, DNS. It takes the pod CIDR from its Node object when that has one.
-// Life cycle: Make before informers.Start(); Start, then Stop. What it set up in the kernel stays (see cleanup.h).
-// Threading: any thread.
+// The whole network of one node: pods on a bridge, services, DNS. It takes the pod CIDR from its
+// Node object when that has one. Life cycle: Make before informers.Start(); Start, then Stop. What
+// it set up in the kernel stays (see cleanup.h). Threading: any thread.
 class NodeNetwork {
  public:
   // kInvalid when an option is not what it should be. `env` and `informers` outlive the network.
@@ -51,8 +51,8 @@ class NodeNetwork {
   ServiceProxy& proxy() { return *proxy_; }
 
  private:
-  NodeNetwork(Env& env, client::InformerSet& informers, BridgeOptions bridge, ServiceProxyOptions proxy,
-              DnsOptions dns);
+  NodeNetwork(Env& env, client::InformerSet& informers, BridgeOptions bridge,
+              ServiceProxyOptions proxy, DnsOptions dns);
   Task<> FollowNode();
 
   Env& env_;

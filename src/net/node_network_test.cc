@@ -27,7 +27,8 @@ using testing::TestNetns;
 using testing::TestPort;
 using testing::TestServer;
 
-// All of a node's network together, from a Node object to a page fetched by name, and back to nothing.
+// All of a node's network together, from a Node object to a page fetched by name, and back to
+// nothing.
 TEST(NodeNetwork, FromNodeObjectToNameAndBackToNothing) {
   TestHost host;
   if (!host.Ready()) GTEST_SKIP() << host.problem();
@@ -54,7 +55,8 @@ TEST(NodeNetwork, FromNodeObjectToNameAndBackToNothing) {
   ns.mutable_metadata()->set_name("default");
   client.Put(ns);
   auto pause = [](Env& env) -> Task<> { co_await SleepFor(env, std::chrono::milliseconds(10)); };
-  for (int i = 0; i < 200 && !network.pods().NotReadyReason().empty(); ++i) host.env().RunToEnd(pause(host.env()));
+  for (int i = 0; i < 200 && !network.pods().NotReadyReason().empty(); ++i)
+    host.env().RunToEnd(pause(host.env()));
   ASSERT_EQ(network.pods().NotReadyReason(), "");
 
   TestNetns a, b;
@@ -68,11 +70,13 @@ TEST(NodeNetwork, FromNodeObjectToNameAndBackToNothing) {
   TestServer web(&a, "a", 8080);
   const std::vector<TestPort> ports = {{"http", 80, 8080, "TCP", 30080}};
   // The DNS service's address is the node's own, whatever the Service says.
-  client.Put(MakeService("kube-dns", "10.43.0.10", {{"dns", 53, 53, "UDP", 0}, {"dns-tcp", 53, 53, "TCP", 0}}));
+  client.Put(MakeService("kube-dns", "10.43.0.10",
+                         {{"dns", 53, 53, "UDP", 0}, {"dns-tcp", 53, 53, "TCP", 0}}));
   client.Put(MakeService("web", "10.43.0.5", ports));
   client.Put(MakeSlice("web", ports, {{"10.42.7.2"}}));
   testing::Reply reply;
-  for (int i = 0; i < 100 && reply.text.empty(); ++i) reply = AskFrom(b, "10.43.0.5", 80, false, 0, 200);
+  for (int i = 0; i < 100 && reply.text.empty(); ++i)
+    reply = AskFrom(b, "10.43.0.5", 80, false, 0, 200);
   EXPECT_EQ(reply.text, "a 10.42.7.3");
   EXPECT_EQ(Ask("127.0.0.1", 30080).text, "a 10.42.7.1");
   if (std::system("command -v dig > /dev/null") == 0) {
@@ -83,7 +87,8 @@ TEST(NodeNetwork, FromNodeObjectToNameAndBackToNothing) {
                               " @10.43.0.10 web.default.svc.cluster.local";
         FILE* pipe = popen(command.c_str(), "r");
         char buffer[256];
-        while (fgets(buffer, sizeof(buffer), pipe) != nullptr) out += buffer;
+        while (fgets(buffer, sizeof(buffer), pipe) != nullptr)
+          out += buffer;
         pclose(pipe);
       };
       from ? from->Run(run) : run();

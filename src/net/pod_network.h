@@ -23,8 +23,8 @@ struct PodAttachment {
   std::vector<HostPort> host_ports;
 };
 
-// Gives pods their interface, addresses and host ports. Everything it sets up can be found again after kill -9:
-// addresses in use are recorded under the data directory before they are handed out.
+// Gives pods their interface, addresses and host ports. Everything it sets up can be found again
+// after kill -9: addresses in use are recorded under the data directory before they are handed out.
 // Threading: any thread.
 class PodNetwork {
  public:
@@ -44,8 +44,9 @@ class PodNetwork {
 class EndpointDrain {
  public:
   virtual ~EndpointDrain() = default;
-  // Returns when no service map sends new connections to any of the addresses (at once when none ever did), or at the deadline.
-  // The node calls it for a pod that is being deleted before it signals its containers.
+  // Returns when no service map sends new connections to any of the addresses (at once when none
+  // ever did), or at the deadline. The node calls it for a pod that is being deleted before it
+  // signals its containers.
   virtual Task<> AwaitDrained(std::vector<std::string> pod_ips, SteadyTime deadline) = 0;
 };
 

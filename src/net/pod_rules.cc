@@ -78,7 +78,8 @@ Status PodRules::Replace(const std::optional<Cidr>& pod_cidr, std::span<const Po
   any.Map("hostports", 0, 4).Dnat(4, 5);
   batch.AddRule(table, "hostports", any);
 
-  for (auto [chain, hook] : {std::pair("prerouting", NftHook::kPrerouting), std::pair("output", NftHook::kOutput)}) {
+  for (auto [chain, hook] :
+       {std::pair("prerouting", NftHook::kPrerouting), std::pair("output", NftHook::kOutput)}) {
     batch.AddNatChain(table, chain, hook, kDestinationPriority);
     NftRule jump;
     jump.Jump("hostports");
@@ -94,7 +95,10 @@ Status PodRules::Replace(const std::optional<Cidr>& pod_cidr, std::span<const Po
 
   batch.AddNatChain(table, "postrouting", NftHook::kPostrouting, kSourcePriority);
   NftRule to_self;
-  to_self.LoadAddress(Side::kSource, 0).LoadAddress(Side::kDestination, 1).InSet("self", 0).Masquerade();
+  to_self.LoadAddress(Side::kSource, 0)
+      .LoadAddress(Side::kDestination, 1)
+      .InSet("self", 0)
+      .Masquerade();
   batch.AddRule(table, "postrouting", to_self);
   NftRule loopback;
   loopback.AddressIn(Side::kSource, Cidr{IpAddress::V4(0x7f000000), 8});
@@ -103,7 +107,8 @@ Status PodRules::Replace(const std::optional<Cidr>& pod_cidr, std::span<const Po
   if (pod_cidr) {
     NftRule leaving;
     leaving.AddressIn(Side::kSource, *pod_cidr).InterfaceOutIs(names_.bridge, false);
-    for (const Cidr& inside : cluster_cidrs_) leaving.AddressIn(Side::kDestination, inside, false);
+    for (const Cidr& inside : cluster_cidrs_)
+      leaving.AddressIn(Side::kDestination, inside, false);
     leaving.Masquerade();
     batch.AddRule(table, "postrouting", leaving);
   }

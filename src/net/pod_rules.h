@@ -13,8 +13,9 @@
 
 namespace gantry::net {
 
-// The nf_tables table of the pod network: host ports, masquerade of traffic that leaves the cluster, and of pods that reach
-// themselves. Threading: one call at a time; calls block for well under a millisecond.
+// The nf_tables table of the pod network: host ports, masquerade of traffic that leaves the
+// cluster, and of pods that reach themselves. Threading: one call at a time; calls block for well
+// under a millisecond.
 class PodRules {
  public:
   PodRules(InstanceNames names, std::vector<Cidr> cluster_cidrs);

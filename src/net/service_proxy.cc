@@ -46,7 +46,8 @@ ServiceProxy::ServiceProxy(Env& env, client::InformerSet& informers, ServiceProx
       services_(informers.For<core::Service>()),
       slices_(informers.For<discovery::EndpointSlice>()),
       frontend_options_(MakeFrontendOptions(options)),
-      rules_(InstanceNames::ForDataDir(options.data_dir), options.cluster_cidrs, options.service_cidrs) {
+      rules_(InstanceNames::ForDataDir(options.data_dir), options.cluster_cidrs,
+             options.service_cidrs) {
   slices_.AddIndex(kServiceIndex, [](const api::Object& slice) {
     return std::vector<std::string>{slice.ns() + "/" + ServiceOf(slice)};
   });
@@ -117,8 +118,8 @@ Task<> ServiceProxy::Run() {
 std::vector<Frontend> ServiceProxy::Build(const ServiceKey& key) const {
   auto service = client::GetFrom<core::Service>(services_, key.first, key.second);
   if (!service) return {};
-  auto slices =
-      client::Typed<discovery::EndpointSlice>(slices_.ByIndex(kServiceIndex, key.first + "/" + key.second));
+  auto slices = client::Typed<discovery::EndpointSlice>(
+      slices_.ByIndex(kServiceIndex, key.first + "/" + key.second));
   return BuildFrontends(*service, slices, frontend_options_);
 }
 
@@ -153,7 +154,8 @@ Status ServiceProxy::SyncAll() {
   }
   std::vector<Frontend> frontends;
   frontends.reserve(claimed.size());
-  for (auto& [key, frontend] : claimed) frontends.push_back(std::move(frontend));
+  for (auto& [key, frontend] : claimed)
+    frontends.push_back(std::move(frontend));
   return rules_.Replace(frontends);
 }
 
@@ -178,13 +180,16 @@ Status ServiceProxy::SyncSome(const std::set<ServiceKey>& dirty) {
   }
   if (freed) {
     // A service that went without may get its turn.
-    for (const ServiceKey& key : contested_) built.try_emplace(key, Build(key));
+    for (const ServiceKey& key : contested_)
+      built.try_emplace(key, Build(key));
     contested_.clear();
   }
   std::map<FrontendKey, Frontend> claimed;
-  for (auto& [key, frontends] : built) Claim(key, std::move(frontends), &claimed);
+  for (auto& [key, frontends] : built)
+    Claim(key, std::move(frontends), &claimed);
   std::vector<ServiceRules::Change> changes;
-  for (const auto& [key, frontend] : claimed) changes.push_back({key, &frontend});
+  for (const auto& [key, frontend] : claimed)
+    changes.push_back({key, &frontend});
   for (const FrontendKey& key : touched) {
     if (!claimed.contains(key)) changes.push_back({key, nullptr});
   }
@@ -214,7 +219,8 @@ bool ServiceProxy::Drained(const std::vector<IpAddress>& ips) const {
     absl::MutexLock lock(&mutex_);
     if (!synced_) return false;
   }
-  return std::none_of(ips.begin(), ips.end(), [this](const IpAddress& ip) { return rules_.Uses(ip); });
+  return std::none_of(ips.begin(), ips.end(),
+                      [this](const IpAddress& ip) { return rules_.Uses(ip); });
 }
 
 Task<> ServiceProxy::AwaitDrained(std::vector<std::string> pod_ips, SteadyTime deadline) {

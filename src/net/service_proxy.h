@@ -33,10 +33,11 @@ struct ServiceProxyOptions {
   std::vector<IpAddress> dns_addresses;
 };
 
-// Leads connections to services to their endpoints, in the kernel: ClusterIP, NodePort, external and load balancer
-// addresses, from pods and from this host. Follows Services and EndpointSlices; a change is applied within milliseconds, and under
-// many changes once per short interval. Stopping leaves the rules in place.
-// Life cycle: made before informers.Start(); Start, then Stop. Threading: any thread.
+// Leads connections to services to their endpoints, in the kernel: ClusterIP, NodePort, external
+// and load balancer addresses, from pods and from this host. Follows Services and EndpointSlices; a
+// change is applied within milliseconds, and under many changes once per short interval. Stopping
+// leaves the rules in place. Life cycle: made before informers.Start(); Start, then Stop.
+// Threading: any thread.
 class ServiceProxy : public EndpointDrain {
  public:
   // `env` and `informers` outlive the proxy.
@@ -63,7 +64,8 @@ class ServiceProxy : public EndpointDrain {
   Status SyncAll();
   Status SyncSome(const std::set<ServiceKey>& dirty);
   // Gives the service those of `frontends` that no other one has.
-  void Claim(const ServiceKey& key, std::vector<Frontend> frontends, std::map<FrontendKey, Frontend>* claimed);
+  void Claim(const ServiceKey& key, std::vector<Frontend> frontends,
+             std::map<FrontendKey, Frontend>* claimed);
   bool Drained(const std::vector<IpAddress>& ips) const;
 
   Env& env_;

@@ -27,7 +27,8 @@ using testing::TestServer;
 namespace core = api::core::v1;
 namespace discovery = api::discovery::v1;
 
-// A node with three pods: "a" and "b" answer on TCP 8080 and UDP 5353, "c" asks. The API server is pretended; the kernel is real.
+// A node with three pods: "a" and "b" answer on TCP 8080 and UDP 5353, "c" asks. The API server is
+// pretended; the kernel is real.
 class ServiceProxyTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -82,11 +83,12 @@ class ServiceProxyTest : public ::testing::Test {
 
   // Asks until `accept` likes the answer: changes reach the kernel a moment after they are made.
   template <class Accept>
-  Reply Eventually(const TestNetns* from, const std::string& ip, uint16_t port, Accept accept, bool udp = false,
-                   uint16_t from_port = 0) {
+  Reply Eventually(const TestNetns* from, const std::string& ip, uint16_t port, Accept accept,
+                   bool udp = false, uint16_t from_port = 0) {
     Reply reply;
     for (int attempt = 0; attempt < 100; ++attempt) {
-      reply = from ? AskFrom(*from, ip, port, udp, from_port, 300) : Ask(ip, port, udp, from_port, 300);
+      reply =
+          from ? AskFrom(*from, ip, port, udp, from_port, 300) : Ask(ip, port, udp, from_port, 300);
       if (accept(reply)) return reply;
       host_.env().RunToEnd(Pause());
     }
@@ -99,11 +101,13 @@ class ServiceProxyTest : public ::testing::Test {
   static bool Refused(const Reply& reply) { return reply.error == ECONNREFUSED; }
 
   // Who answers, over many connections.
-  std::set<std::string> Answers(const TestNetns* from, const std::string& ip, uint16_t port, bool udp = false) {
+  std::set<std::string> Answers(const TestNetns* from, const std::string& ip, uint16_t port,
+                                bool udp = false) {
     std::set<std::string> names;
     for (int i = 0; i < 40; ++i) {
       Reply reply = from ? AskFrom(*from, ip, port, udp) : Ask(ip, port, udp);
-      names.insert(reply.error != 0 ? "errno " + std::to_string(reply.error) : reply.text.substr(0, 1));
+      names.insert(reply.error != 0 ? "errno " + std::to_string(reply.error)
+                                    : reply.text.substr(0, 1));
     }
     return names;
   }
@@ -157,7 +161,8 @@ TEST_F(ServiceProxyTest, RefusesWithoutEndpointsAtOnce) {
   EXPECT_EQ(AskFrom(c_, "10.43.0.5", 80).error, ECONNREFUSED);
   EXPECT_EQ(Ask("10.43.0.5", 80).error, ECONNREFUSED);
   EXPECT_EQ(AskFrom(c_, "10.43.0.6", 53, true).error, ECONNREFUSED);
-  EXPECT_EQ(AskFrom(c_, "10.43.0.5", 81).error, ECONNREFUSED) << "another port of the service's address";
+  EXPECT_EQ(AskFrom(c_, "10.43.0.5", 81).error, ECONNREFUSED)
+      << "another port of the service's address";
   EXPECT_EQ(AskFrom(c_, "10.43.9.9", 80).error, ECONNREFUSED) << "an address that no service has";
 }
 
@@ -185,7 +190,8 @@ TEST_F(ServiceProxyTest, ExternalPolicyLocalKeepsTheSender) {
   EXPECT_EQ(Answers(nullptr, "192.168.77.1", 30080), both_) << "the node itself may use all";
   EXPECT_EQ(Answers(&c_, "192.168.77.1", 30080), both_) << "and so may pods";
   Put(service, web_node_port_, {elsewhere});
-  EXPECT_EQ(Eventually(&host_.outside(), "192.168.77.1", 30080, [](const Reply& r) { return r.error == EINPROGRESS; })
+  EXPECT_EQ(Eventually(&host_.outside(), "192.168.77.1", 30080,
+                       [](const Reply& r) { return r.error == EINPROGRESS; })
                 .error,
             EINPROGRESS)
       << "no local endpoint: dropped, so that a load balancer looks elsewhere";
@@ -225,7 +231,8 @@ TEST_F(ServiceProxyTest, SessionAffinityHoldsUntilTheEndpointGoes) {
   const TestEndpoint& other = chosen == "a" ? ep_b_ : ep_a_;
   Put(service, web_node_port_, {other});
   const std::string now = chosen == "a" ? "b" : "a";
-  Reply moved = Eventually(&c_, "10.43.0.5", 80, [&](const Reply& r) { return r.text.substr(0, 1) == now; });
+  Reply moved =
+      Eventually(&c_, "10.43.0.5", 80, [&](const Reply& r) { return r.text.substr(0, 1) == now; });
   EXPECT_EQ(moved.text.substr(0, 1), now);
   EXPECT_EQ(Answers(&c_, "10.43.0.5", 80), std::set<std::string>{now});
 }
@@ -233,7 +240,10 @@ TEST_F(ServiceProxyTest, SessionAffinityHoldsUntilTheEndpointGoes) {
 TEST_F(ServiceProxyTest, SessionAffinityRunsOut) {
   core::Service service = MakeService("web", "10.43.0.5", web_);
   service.mutable_spec()->set_session_affinity("ClientIP");
-  service.mutable_spec()->mutable_session_affinity_config()->mutable_client_ip()->set_timeout_seconds(1);
+  service.mutable_spec()
+      ->mutable_session_affinity_config()
+      ->mutable_client_ip()
+      ->set_timeout_seconds(1);
   Put(service, web_, {ep_a_, ep_b_});
   std::set<std::string> seen;
   for (int i = 0; i < 30 && seen.size() < 2; ++i) {
@@ -248,11 +258,15 @@ TEST_F(ServiceProxyTest, UdpFlowsLeaveARemovedEndpoint) {
   Put(MakeService("dns", "10.43.0.6", dns_), dns_, {ep_a_});
   // One client port all the time: to the kernel this is one flow.
   ASSERT_EQ(Eventually(&c_, "10.43.0.6", 53, Answered, true, 40000).text.substr(0, 1), "a");
-  ASSERT_EQ(Eventually(&host_.outside(), "192.168.77.1", 30053, Answered, true, 40000).text.substr(0, 1), "a");
+  ASSERT_EQ(
+      Eventually(&host_.outside(), "192.168.77.1", 30053, Answered, true, 40000).text.substr(0, 1),
+      "a");
   Put(MakeService("dns", "10.43.0.6", dns_), dns_, {ep_b_});
   auto by_b = [](const Reply& r) { return r.text.substr(0, 1) == "b"; };
   EXPECT_EQ(Eventually(&c_, "10.43.0.6", 53, by_b, true, 40000).text.substr(0, 1), "b");
-  EXPECT_EQ(Eventually(&host_.outside(), "192.168.77.1", 30053, by_b, true, 40000).text.substr(0, 1), "b");
+  EXPECT_EQ(
+      Eventually(&host_.outside(), "192.168.77.1", 30053, by_b, true, 40000).text.substr(0, 1),
+      "b");
 }
 
 TEST_F(ServiceProxyTest, DrainReturnsWhenNobodyIsSentThere) {
@@ -281,7 +295,8 @@ TEST_F(ServiceProxyTest, ARestartReplacesWhatIsThereWithoutAGap) {
   Put(MakeService("old", "10.43.0.7", web_), web_, {ep_a_});
   ASSERT_EQ(Eventually(&c_, "10.43.0.7", 80, Answered).error, 0);
   StopProxy();
-  EXPECT_EQ(AskFrom(c_, "10.43.0.5", 80).text.substr(0, 1), "a") << "services work while the proxy is away";
+  EXPECT_EQ(AskFrom(c_, "10.43.0.5", 80).text.substr(0, 1), "a")
+      << "services work while the proxy is away";
   client_->Remove<core::Service>("default", "old");
   client_->Remove<discovery::EndpointSlice>("default", "old-1");
   client_->Put(MakeSlice("web", web_, {ep_b_}));
@@ -302,7 +317,8 @@ TEST_F(ServiceProxyTest, HealsWhenSomebodyRemovesItsTable) {
 }
 
 TEST_F(ServiceProxyTest, TwoServicesMayNotShareAnAddress) {
-  core::Service first = MakeService("first", "10.43.0.5", web_), second = MakeService("second", "10.43.0.6", web_);
+  core::Service first = MakeService("first", "10.43.0.5", web_),
+                second = MakeService("second", "10.43.0.6", web_);
   first.mutable_spec()->add_external_ips("192.0.2.1");
   second.mutable_spec()->add_external_ips("192.0.2.1");
   Put(first, web_, {ep_a_});

@@ -7,8 +7,8 @@
 
 namespace gantry::net {
 
-// Writes /proc/sys/net/<name>, a path such as "ipv4/ip_forward", where it does not hold `value` already.
-// kNotFound where the kernel has no such setting. Threading: any thread.
+// Writes /proc/sys/net/<name>, a path such as "ipv4/ip_forward", where it does not hold `value`
+// already. kNotFound where the kernel has no such setting. Threading: any thread.
 Status SetNetSysctl(const std::string& name, std::string_view value);
 
 }  // namespace gantry::net

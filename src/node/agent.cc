@@ -52,16 +52,25 @@ constexpr const char* kLeaseNamespace = "kube-node-lease";
 
 class Agent::Impl : public PodLookup, public std::enable_shared_from_this<Agent::Impl> {
  public:
-  Impl(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network, net::EndpointDrain* drain)
-      : env_(env), client_(client), options_(std::move(options)), paths_(options_.data_dir), strand_(env.MakeStrand()),
-        informers_(env, client), events_(env, client, "kubelet", options_.node_name), network_(network), drain_(drain) {}
+  Impl(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network,
+       net::EndpointDrain* drain)
+      : env_(env),
+        client_(client),
+        options_(std::move(options)),
+        paths_(options_.data_dir),
+        strand_(env.MakeStrand()),
+        informers_(env, client),
+        events_(env, client, "kubelet", options_.node_name),
+        network_(network),
+        drain_(drain) {}
 
   Task<Status> Start();
   Task<> Stop();
   const std::string& node_name() const { return options_.node_name; }
   std::shared_ptr<client::NodeApi> node_api() { return node_api_; }
 
-  Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid, std::string container, bool previous) override;
+  Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid,
+                             std::string container, bool previous) override;
   Task<std::vector<PodUsage>> Usage() override;
 
  private:
@@ -77,7 +86,8 @@ class Agent::Impl : public PodLookup, public std::enable_shared_from_this<Agent:
   void TakeUp(const std::string& uid, api::Ref<Pod> pod);
   void TakeUpOrphans();
   std::optional<Rejection> Admit(const Pod& pod);
-  Result<PodView> View(const std::string& ns, const std::string& name, const std::string& uid, const std::string& container, bool previous);
+  Result<PodView> View(const std::string& ns, const std::string& name, const std::string& uid,
+                       const std::string& container, bool previous);
 
   Env& env_;
   client::Client& client_;
@@ -147,7 +157,8 @@ Task<Status> Agent::Impl::Start() {
     }
   };
   objects_ = std::make_unique<WatchedObjects>(env_, client_, strand_, poke);
-  context_ = std::make_unique<NodeContext>(env_, client_, events_, paths_, *images_, *runtime_, cgroups_, *sandboxes_, *objects_);
+  context_ = std::make_unique<NodeContext>(env_, client_, events_, paths_, *images_, *runtime_,
+                                           cgroups_, *sandboxes_, *objects_);
   context_->network = network_;
   context_->drain = drain_;
   context_->node_name = options_.node_name;
@@ -201,7 +212,8 @@ Task<> Agent::Impl::Stop() {
   wake_.Notify();
   cidrs_changed_.Notify();
   auto stop_workers = [self = shared_from_this()] {
-    for (auto& [uid, worker] : self->workers_) worker->Stop();
+    for (auto& [uid, worker] : self->workers_)
+      worker->Stop();
     return true;
   };
   co_await RunOn(strand_, std::move(stop_workers));
@@ -321,12 +333,15 @@ Task<> Agent::Impl::KeepHouse() {
     if (due) {
       next = env_.Steady() + kLeasePeriod;
       co_await RenewLease();
-      for (auto& [uid, worker] : workers_) worker->RotateLogs();
+      for (auto& [uid, worker] : workers_)
+        worker->RotateLogs();
     }
     bool refresh = env_.Now() - status_written_ >= kStatusPeriod;
     Status written = co_await WriteNodeStatus(!refresh);
-    if (written.code() == Code::kNotFound) written = co_await Register();  // somebody deleted the node
-    if (!written.ok()) log::Warning("node", "node status was not written", {{"error", written.ToString()}});
+    if (written.code() == Code::kNotFound)
+      written = co_await Register();  // somebody deleted the node
+    if (!written.ok())
+      log::Warning("node", "node status was not written", {{"error", written.ToString()}});
     if (due && env_.Steady() - images_swept_ >= kImageSweepPeriod) {
       images_swept_ = env_.Steady();
       co_await SweepImages();
@@ -343,9 +358,11 @@ Task<> Agent::Impl::TakePodCidrs() {
     std::string all;
     if (node) {
       cidrs.assign(node->spec().pod_cidrs().begin(), node->spec().pod_cidrs().end());
-      if (cidrs.empty() && !node->spec().pod_cidr().empty()) cidrs.push_back(node->spec().pod_cidr());
+      if (cidrs.empty() && !node->spec().pod_cidr().empty())
+        cidrs.push_back(node->spec().pod_cidr());
     }
-    for (const std::string& cidr : cidrs) all += cidr + ",";
+    for (const std::string& cidr : cidrs)
+      all += cidr + ",";
     if (!cidrs.empty() && all != pod_cidrs_ && options_.set_pod_cidrs) {
       Status set = co_await options_.set_pod_cidrs(std::move(cidrs));
       if (set.ok()) {
@@ -355,25 +372,31 @@ Task<> Agent::Impl::TakePodCidrs() {
       }
       wake_.Notify();  // the node may be ready now
     }
-    // Only now: a pod that is attached before the network knows its addresses would have to be started twice.
+    // Only now: a pod that is attached before the network knows its addresses would have to be
+    // started twice.
     if (!pods_followed && (network_ == nullptr || network_->NotReadyReason().empty())) {
       pods_followed = true;
-      auto handler = [weak = weak_from_this()](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      auto handler = [weak = weak_from_this()](const api::ObjectPtr& before,
+                                               const api::ObjectPtr& after) {
         if (auto self = weak.lock()) {
-          boost::asio::post(self->strand_, [self, before, after] { self->PodChanged(before, after); });
+          boost::asio::post(self->strand_,
+                            [self, before, after] { self->PodChanged(before, after); });
         }
       };
       pods_->AddHandler(std::move(handler));
-      for (const api::ObjectPtr& pod : pods_->List()) PodChanged(nullptr, pod);
+      for (const api::ObjectPtr& pod : pods_->List())
+        PodChanged(nullptr, pod);
     }
-    co_await cidrs_changed_.Wait(env_, cancel, pods_followed ? std::nullopt : std::optional(env_.Steady() + seconds(1)));
+    co_await cidrs_changed_.Wait(
+        env_, cancel, pods_followed ? std::nullopt : std::optional(env_.Steady() + seconds(1)));
   }
 }
 
 void Agent::Impl::PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after) {
   if (stop_.token().cancelled()) return;
   if (before && (!after || after->uid() != before->uid())) {
-    if (auto it = workers_.find(before->uid()); it != workers_.end()) it->second->Update(api::Ref<Pod>());
+    if (auto it = workers_.find(before->uid()); it != workers_.end())
+      it->second->Update(api::Ref<Pod>());
   }
   if (after) TakeUp(after->uid(), api::Ref<Pod>(after));
 }
@@ -382,7 +405,8 @@ void Agent::Impl::TakeUp(const std::string& uid, api::Ref<Pod> pod) {
   std::shared_ptr<PodWorker>& worker = workers_[uid];
   if (!worker) {
     auto finished = [weak = weak_from_this(), uid] {
-      if (auto self = weak.lock()) boost::asio::post(self->strand_, [self, uid] { self->workers_.erase(uid); });
+      if (auto self = weak.lock())
+        boost::asio::post(self->strand_, [self, uid] { self->workers_.erase(uid); });
     };
     worker = std::make_shared<PodWorker>(*context_, uid, strand_, std::move(finished));
     worker->Update(std::move(pod));
@@ -395,7 +419,8 @@ void Agent::Impl::TakeUp(const std::string& uid, api::Ref<Pod> pod) {
 // Pods on this machine that the API server knows no more were deleted while nobody was looking.
 void Agent::Impl::TakeUpOrphans() {
   std::set<std::string> known;
-  for (const api::ObjectPtr& pod : pods_->List()) known.insert(pod->uid());
+  for (const api::ObjectPtr& pod : pods_->List())
+    known.insert(pod->uid());
   std::vector<std::string> live(known.begin(), known.end());
   for (const std::string& uid : ListDir(paths_.Pods())) {
     if (known.contains(uid) || workers_.contains(uid)) continue;
@@ -406,7 +431,8 @@ void Agent::Impl::TakeUpOrphans() {
       removed = RemoveTree(paths_.Pod(uid));
       continue;
     }
-    log::Info("node", "ending a pod that was deleted meanwhile", {{"pod", pod.metadata().namespace_() + "/" + pod.metadata().name()}});
+    log::Info("node", "ending a pod that was deleted meanwhile",
+              {{"pod", pod.metadata().namespace_() + "/" + pod.metadata().name()}});
     live.push_back(uid);
     TakeUp(uid, api::Ref<Pod>::Of(std::move(pod)));
     workers_[uid]->Update(api::Ref<Pod>());
@@ -414,7 +440,8 @@ void Agent::Impl::TakeUpOrphans() {
   if (network_ != nullptr) {
     auto release = [](std::shared_ptr<Impl> self, std::vector<std::string> live) -> Task<> {
       Status released = co_await self->network_->ReleaseAllBut(std::move(live));
-      if (!released.ok()) log::Warning("node", "stale addresses were not released", {{"error", released.ToString()}});
+      if (!released.ok())
+        log::Warning("node", "stale addresses were not released", {{"error", released.ToString()}});
     };
     Spawn(strand_, gate_, "node release", release(shared_from_this(), std::move(live)));
   }
@@ -423,7 +450,8 @@ void Agent::Impl::TakeUpOrphans() {
 std::optional<Rejection> Agent::Impl::Admit(const Pod& pod) {
   std::vector<const Pod*> others;
   for (const auto& [uid, worker] : workers_) {
-    if (uid != pod.metadata().uid() && worker->takes_resources() && worker->pod()) others.push_back(&*worker->pod());
+    if (uid != pod.metadata().uid() && worker->takes_resources() && worker->pod())
+      others.push_back(&*worker->pod());
   }
   return AdmitPod(pod, others, *node_);
 }
@@ -434,20 +462,25 @@ Task<> Agent::Impl::SweepImages() {
   for (const auto& [uid, worker] : workers_) {
     if (!worker->pod()) continue;
     ContainerList containers(*worker->pod());
-    for (const ContainerEntry& entry : containers.all()) used.insert(entry.spec->image());
+    for (const ContainerEntry& entry : containers.all())
+      used.insert(entry.spec->image());
     for (const auto& [name, runs] : worker->runs().all()) {
-      for (const ContainerRun& run : runs) used.insert(run.image_id);
+      for (const ContainerRun& run : runs)
+        used.insert(run.image_id);
     }
   }
   auto sweep = [this, used]() -> Status {
     auto fullness = [this] {
       MachineFacts facts = ReadMachine(paths_.data_dir());
-      return facts.disk_bytes == 0 ? 0.0 : 1.0 - static_cast<double>(facts.disk_free_bytes) / static_cast<double>(facts.disk_bytes);
+      return facts.disk_bytes == 0 ? 0.0
+                                   : 1.0 - static_cast<double>(facts.disk_free_bytes) /
+                                               static_cast<double>(facts.disk_bytes);
     };
     if (fullness() < kSweepAbove) return Status::Ok();
     for (const ImagePtr& image : own_images_->List()) {
       bool in_use = used.contains(image->id);
-      for (const std::string& digest : image->repo_digests) in_use |= used.contains(digest);
+      for (const std::string& digest : image->repo_digests)
+        in_use |= used.contains(digest);
       for (const std::string& name : used) {
         ImagePtr found = own_images_->store().FindAny(name);
         in_use |= found && found->id == image->id;
@@ -459,21 +492,26 @@ Task<> Agent::Impl::SweepImages() {
     return Status::Ok();
   };
   Status swept = co_await RunBlocking(env_, std::move(sweep));
-  if (!swept.ok()) log::Warning("node", "unused images were not removed", {{"error", swept.ToString()}});
+  if (!swept.ok())
+    log::Warning("node", "unused images were not removed", {{"error", swept.ToString()}});
 }
 
-Result<PodView> Agent::Impl::View(const std::string& ns, const std::string& name, const std::string& uid, const std::string& container,
+Result<PodView> Agent::Impl::View(const std::string& ns, const std::string& name,
+                                  const std::string& uid, const std::string& container,
                                   bool previous) {
   for (const auto& [worker_uid, worker] : workers_) {
     const api::Ref<Pod>& pod = worker->pod();
-    if (!pod || pod->metadata().namespace_() != ns || pod->metadata().name() != name || (!uid.empty() && worker_uid != uid)) continue;
+    if (!pod || pod->metadata().namespace_() != ns || pod->metadata().name() != name ||
+        (!uid.empty() && worker_uid != uid))
+      continue;
     PodView view;
     view.ns = ns;
     view.name = name;
     view.uid = worker_uid;
     view.network_namespace = sandboxes_->NamespacePath(worker_uid, "net");
     view.container = container;
-    if (view.container.empty() && !pod->spec().containers().empty()) view.container = pod->spec().containers(0).name();
+    if (view.container.empty() && !pod->spec().containers().empty())
+      view.container = pod->spec().containers(0).name();
     ContainerList containers(*pod);
     const ContainerEntry* entry = containers.Find(view.container);
     view.known_container = entry != nullptr;
@@ -483,9 +521,11 @@ Result<PodView> Agent::Impl::View(const std::string& ns, const std::string& name
     }
     if (const ContainerRun* run = worker->FindRun(view.container, previous)) view.run = *run;
     view.waiting_reason = "ContainerCreating";
-    for (const auto* list : {&pod->status().container_statuses(), &pod->status().init_container_statuses()}) {
+    for (const auto* list :
+         {&pod->status().container_statuses(), &pod->status().init_container_statuses()}) {
       for (const auto& status : *list) {
-        if (status.name() == view.container && status.state().has_waiting()) view.waiting_reason = status.state().waiting().reason();
+        if (status.name() == view.container && status.state().has_waiting())
+          view.waiting_reason = status.state().waiting().reason();
       }
     }
     return view;
@@ -493,8 +533,11 @@ Result<PodView> Agent::Impl::View(const std::string& ns, const std::string& name
   return Status(Code::kNotFound, "pod \"" + name + "\" not found on this node");
 }
 
-Task<Result<PodView>> Agent::Impl::Look(std::string ns, std::string pod, std::string uid, std::string container, bool previous) {
-  auto look = [self = shared_from_this(), ns, pod, uid, container, previous] { return self->View(ns, pod, uid, container, previous); };
+Task<Result<PodView>> Agent::Impl::Look(std::string ns, std::string pod, std::string uid,
+                                        std::string container, bool previous) {
+  auto look = [self = shared_from_this(), ns, pod, uid, container, previous] {
+    return self->View(ns, pod, uid, container, previous);
+  };
   co_return co_await RunOn(strand_, std::move(look));
 }
 
@@ -524,7 +567,8 @@ Task<std::vector<PodUsage>> Agent::Impl::Usage() {
   co_return co_await RunOn(strand_, std::move(collect));
 }
 
-Agent::Agent(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network, net::EndpointDrain* drain) {
+Agent::Agent(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network,
+             net::EndpointDrain* drain) {
   if (options.node_name.empty()) options.node_name = DefaultNodeName();
   impl_ = std::make_shared<Impl>(env, client, std::move(options), network, drain);
 }

@@ -20,25 +20,31 @@ struct AgentOptions {
   AgentOptions() = default;
   std::string node_name;  // empty: the host's name
   std::string data_dir;
-  std::string node_ip;    // empty: the address of the interface with the default route
+  std::string node_ip;  // empty: the address of the interface with the default route
   std::string cluster_dns, cluster_domain = "cluster.local";
-  // Called when the node's spec.podCIDRs become known or change, before pods that need the network are attached.
+  // Called when the node's spec.podCIDRs become known or change, before pods that need the network
+  // are attached.
   std::function<Task<Status>(std::vector<std::string> cidrs)> set_pod_cidrs;
-  // Stand-ins for tests and simulations; null: crun with conmon, and the image store of the data directory.
+  // Stand-ins for tests and simulations; null: crun with conmon, and the image store of the data
+  // directory.
   Runtime* runtime = nullptr;
   Images* images = nullptr;
 };
 
-// The node agent: registers the node, keeps its lease and status, runs the pods that are bound to it, and answers what the API
-// server asks of a node. Containers go on when the agent stops or is killed; the next one finds them again.
-// Life cycle: Start once, Stop before destruction. `env`, `client`, `network` and `drain` outlive it. Threading: any thread.
+// The node agent: registers the node, keeps its lease and status, runs the pods that are bound to
+// it, and answers what the API server asks of a node. Containers go on when the agent stops or is
+// killed; the next one finds them again. Life cycle: Start once, Stop before destruction. `env`,
+// `client`, `network` and `drain` outlive it. Threading: any thread.
 class Agent {
  public:
-  // `network` null: only pods of the host's network can run. `drain` null: nothing is waited for before pods are stopped.
-  Agent(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network, net::EndpointDrain* drain);
+  // `network` null: only pods of the host's network can run. `drain` null: nothing is waited for
+  // before pods are stopped.
+  Agent(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network,
+        net::EndpointDrain* drain);
   ~Agent();
 
-  // Ready to run pods when it returns. Errors say what is missing on the machine (crun, conmon, cgroups, rights).
+  // Ready to run pods when it returns. Errors say what is missing on the machine (crun, conmon,
+  // cgroups, rights).
   Task<Status> Start();
   Task<> Stop();
 

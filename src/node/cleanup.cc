@@ -19,7 +19,9 @@ std::set<pid_t> ProcessesThatName(const std::string& program, const std::string&
   for (const std::string& name : ListDir("/proc")) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     Result<std::string> line = ReadFile("/proc/" + name + "/cmdline");
-    if (!line.ok() || line->find(program) == std::string::npos || line->find(directory) == std::string::npos) continue;
+    if (!line.ok() || line->find(program) == std::string::npos ||
+        line->find(directory) == std::string::npos)
+      continue;
     pids.insert(std::atoi(name.c_str()));
   }
   return pids;
@@ -34,18 +36,22 @@ Status CleanUpNode(const std::string& data_dir) {
     if (!status.ok()) result = std::move(status);
   };
   // Monitors first: they would report and log what follows.
-  for (pid_t pid : ProcessesThatName("conmon", paths.Pods() + "/")) kill(pid, SIGKILL);
-  if (Result<Cgroups> cgroups = Cgroups::Detect(); cgroups.ok()) note(cgroups->Remove(paths.CgroupRoot()));
+  for (pid_t pid : ProcessesThatName("conmon", paths.Pods() + "/"))
+    kill(pid, SIGKILL);
+  if (Result<Cgroups> cgroups = Cgroups::Detect(); cgroups.ok())
+    note(cgroups->Remove(paths.CgroupRoot()));
   for (const std::string& uid : ListDir(paths.run_dir() + "/ns")) {
     Result<std::string> holder = ReadFile(paths.Namespaces(uid) + "/holder");
     int pid = 0;
     unsigned long start = 0;
-    if (holder.ok() && std::sscanf(holder->c_str(), "%d %lu", &pid, &start) == 2 && ProcessStartTime(pid) == start) {
+    if (holder.ok() && std::sscanf(holder->c_str(), "%d %lu", &pid, &start) == 2 &&
+        ProcessStartTime(pid) == start) {
       kill(pid, SIGKILL);
     }
   }
   for (const std::string& prefix : {paths.run_dir(), paths.Pods()}) {
-    for (const std::string& mount : MountsBelow(prefix)) note(Unmount(mount));
+    for (const std::string& mount : MountsBelow(prefix))
+      note(Unmount(mount));
   }
   note(RemoveTree(paths.run_dir()));
   rmdir("/run/gantry");

@@ -95,7 +95,8 @@ std::string DefaultNodeName() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
   std::string out(name);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (char& c : out)
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return out.empty() ? "localhost" : out;
 }
 

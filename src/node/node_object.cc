@@ -19,8 +19,8 @@ constexpr int64_t kMemoryPressure = 100 << 20;
 // Disk pressure below this share of free space.
 constexpr double kDiskPressure = 0.10;
 
-void SetCondition(Node* node, const Node& before, const std::string& type, bool value, const std::string& reason,
-                  const std::string& message, WallTime now) {
+void SetCondition(Node* node, const Node& before, const std::string& type, bool value,
+                  const std::string& reason, const std::string& message, WallTime now) {
   NodeCondition* condition = node->mutable_status()->add_conditions();
   condition->set_type(type);
   condition->set_status(value ? "True" : "False");
@@ -51,7 +51,9 @@ void SetNodeLabels(const NodeInputs& in, Node* node) {
 void SetNodeStatus(const NodeInputs& in, Node* node) {
   Node before = *node;
   auto* status = node->mutable_status();
-  auto set = [](auto* list, const std::string& name, const std::string& value) { (*list)[name].set_string(value); };
+  auto set = [](auto* list, const std::string& name, const std::string& value) {
+    (*list)[name].set_string(value);
+  };
   status->clear_capacity();
   status->clear_allocatable();
   for (auto* list : {status->mutable_capacity(), status->mutable_allocatable()}) {
@@ -63,24 +65,36 @@ void SetNodeStatus(const NodeInputs& in, Node* node) {
   }
   set(status->mutable_capacity(), "ephemeral-storage", Kibibytes(in.machine.disk_bytes));
   // As the kubelet's default eviction thresholds leave it.
-  set(status->mutable_allocatable(), "memory", Kibibytes(std::max<int64_t>(0, in.machine.memory_bytes - kMemoryPressure)));
-  set(status->mutable_allocatable(), "ephemeral-storage", std::to_string(static_cast<int64_t>(static_cast<double>(in.machine.disk_bytes) * (1 - kDiskPressure))));
+  set(status->mutable_allocatable(), "memory",
+      Kibibytes(std::max<int64_t>(0, in.machine.memory_bytes - kMemoryPressure)));
+  set(status->mutable_allocatable(), "ephemeral-storage",
+      std::to_string(
+          static_cast<int64_t>(static_cast<double>(in.machine.disk_bytes) * (1 - kDiskPressure))));
 
   status->clear_conditions();
-  double free_share = in.machine.disk_bytes > 0 ? static_cast<double>(in.machine.disk_free_bytes) / static_cast<double>(in.machine.disk_bytes) : 1;
+  double free_share = in.machine.disk_bytes > 0 ? static_cast<double>(in.machine.disk_free_bytes) /
+                                                      static_cast<double>(in.machine.disk_bytes)
+                                                : 1;
   bool disk_pressure = free_share < kDiskPressure;
-  SetCondition(node, before, "MemoryPressure", false, "KubeletHasSufficientMemory", "kubelet has sufficient memory available", in.now);
-  SetCondition(node, before, "DiskPressure", disk_pressure, disk_pressure ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
-               disk_pressure ? "kubelet has disk pressure" : "kubelet has no disk pressure", in.now);
-  SetCondition(node, before, "PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available", in.now);
+  SetCondition(node, before, "MemoryPressure", false, "KubeletHasSufficientMemory",
+               "kubelet has sufficient memory available", in.now);
+  SetCondition(node, before, "DiskPressure", disk_pressure,
+               disk_pressure ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
+               disk_pressure ? "kubelet has disk pressure" : "kubelet has no disk pressure",
+               in.now);
+  SetCondition(node, before, "PIDPressure", false, "KubeletHasSufficientPID",
+               "kubelet has sufficient PID available", in.now);
   bool ready = in.network_not_ready.empty();
   SetCondition(node, before, "Ready", ready, ready ? "KubeletReady" : "KubeletNotReady",
                ready ? "kubelet is posting ready status"
-                     : "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:" + in.network_not_ready,
+                     : "container runtime network not ready: NetworkReady=false "
+                       "reason:NetworkPluginNotReady message:" +
+                           in.network_not_ready,
                in.now);
   // What others report about the node stays.
   for (const NodeCondition& old : before.status().conditions()) {
-    bool ours = std::any_of(status->conditions().begin(), status->conditions().end(), [&](const NodeCondition& c) { return c.type() == old.type(); });
+    bool ours = std::any_of(status->conditions().begin(), status->conditions().end(),
+                            [&](const NodeCondition& c) { return c.type() == old.type(); });
     if (!ours) *status->add_conditions() = old;
   }
 
@@ -106,11 +120,15 @@ void SetNodeStatus(const NodeInputs& in, Node* node) {
 
   status->clear_images();
   std::vector<ImagePtr> images = in.images;
-  std::sort(images.begin(), images.end(), [](const ImagePtr& a, const ImagePtr& b) { return a->size != b->size ? a->size > b->size : a->id < b->id; });
+  std::sort(images.begin(), images.end(), [](const ImagePtr& a, const ImagePtr& b) {
+    return a->size != b->size ? a->size > b->size : a->id < b->id;
+  });
   for (size_t i = 0; i < images.size() && i < kMaxImages; ++i) {
     auto* image = status->add_images();
-    for (const std::string& digest : images[i]->repo_digests) image->add_names(digest);
-    for (const std::string& tag : images[i]->repo_tags) image->add_names(tag);
+    for (const std::string& digest : images[i]->repo_digests)
+      image->add_names(digest);
+    for (const std::string& tag : images[i]->repo_tags)
+      image->add_names(tag);
     image->set_size_bytes(images[i]->size);
   }
 }
@@ -118,7 +136,8 @@ void SetNodeStatus(const NodeInputs& in, Node* node) {
 bool NodeStatusChanged(const Node& before, const Node& after) {
   auto plain = [](const Node& node) {
     api::core::v1::NodeStatus status = node.status();
-    for (auto& condition : *status.mutable_conditions()) condition.clear_last_heartbeat_time();
+    for (auto& condition : *status.mutable_conditions())
+      condition.clear_last_heartbeat_time();
     return status;
   };
   return !google::protobuf::util::MessageDifferencer::Equals(plain(before), plain(after));

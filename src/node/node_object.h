@@ -24,8 +24,8 @@ inline constexpr const char* kKubeletVersion = "v1.32.0";
 
 // The labels that every node carries.
 void SetNodeLabels(const NodeInputs& inputs, api::core::v1::Node* node);
-// The status: capacity, allocatable, conditions (with the transition times of those that do not change), addresses, facts, images.
-// Pure.
+// The status: capacity, allocatable, conditions (with the transition times of those that do not
+// change), addresses, facts, images. Pure.
 void SetNodeStatus(const NodeInputs& inputs, api::core::v1::Node* node);
 
 // Whether two statuses differ in more than their heartbeat times.

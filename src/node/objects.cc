@@ -24,7 +24,8 @@ WatchedObjects::WatchedObjects(Env& env, client::Client& client, Executor strand
     : env_(env), client_(client), strand_(std::move(strand)), changed_(std::move(changed)) {}
 WatchedObjects::~WatchedObjects() = default;
 
-Task<Result<api::ObjectPtr>> WatchedObjects::Get(const api::KindInfo& kind, std::string ns, std::string name, std::string user) {
+Task<Result<api::ObjectPtr>> WatchedObjects::Get(const api::KindInfo& kind, std::string ns,
+                                                 std::string name, std::string user) {
   std::shared_ptr<Entry>& slot = entries_[std::string(kind.plural) + "/" + ns + "/" + name];
   if (!slot) {
     slot = std::make_shared<Entry>();
@@ -67,9 +68,11 @@ Task<> WatchedObjects::Follow(std::shared_ptr<Entry> entry) {
     entry->object = std::move(object);
     entry->known = true;
     entry->error = Status::Ok();
-    for (auto& notifier : std::exchange(entry->waiting, {})) notifier->Notify();
+    for (auto& notifier : std::exchange(entry->waiting, {}))
+      notifier->Notify();
     if (first || same) return;
-    for (const std::string& user : entry->users) changed_(user);
+    for (const std::string& user : entry->users)
+      changed_(user);
   };
   while (!cancel.cancelled()) {
     ListOptions options;
@@ -79,7 +82,8 @@ Task<> WatchedObjects::Follow(std::shared_ptr<Entry> entry) {
     Status failed = list.status();
     if (list.ok()) {
       publish(list->items.empty() ? nullptr : list->items.front());
-      Result<std::unique_ptr<client::Watcher>> watcher = co_await client_.Watch(*entry->kind, options, list->revision);
+      Result<std::unique_ptr<client::Watcher>> watcher =
+          co_await client_.Watch(*entry->kind, options, list->revision);
       failed = watcher.status();
       while (watcher.ok() && !cancel.cancelled()) {
         Result<std::vector<WatchEvent>> events = co_await (*watcher)->Next(cancel);
@@ -99,17 +103,20 @@ Task<> WatchedObjects::Follow(std::shared_ptr<Entry> entry) {
     if (!entry->known) {
       // Those who wait hear why; they ask again.
       entry->error = failed;
-      for (auto& notifier : std::exchange(entry->waiting, {})) notifier->Notify();
+      for (auto& notifier : std::exchange(entry->waiting, {}))
+        notifier->Notify();
     }
     co_await SleepFor(env_, pause, cancel);
     pause = std::min<Duration>(pause * 2, std::chrono::seconds(30));
     entry->error = Status::Ok();
   }
-  for (auto& notifier : std::exchange(entry->waiting, {})) notifier->Notify();
+  for (auto& notifier : std::exchange(entry->waiting, {}))
+    notifier->Notify();
 }
 
 Task<> WatchedObjects::Stop() {
-  for (auto& [key, entry] : entries_) entry->stop.Cancel();
+  for (auto& [key, entry] : entries_)
+    entry->stop.Cancel();
   co_await gate_.Close(env_);
 }
 

@@ -12,8 +12,9 @@
 
 namespace gantry::node {
 
-// Single objects that pods on this node refer to (ConfigMaps, Secrets), each followed by a watch of its own while
-// somebody uses it: a node may read only what its pods need. Threading: one strand (the agent's).
+// Single objects that pods on this node refer to (ConfigMaps, Secrets), each followed by a watch of
+// its own while somebody uses it: a node may read only what its pods need. Threading: one strand
+// (the agent's).
 class WatchedObjects {
  public:
   // `changed` is called, on the agent's strand, with the users of an object that has changed.
@@ -21,9 +22,10 @@ class WatchedObjects {
                  std::function<void(const std::string& user)> changed);
   ~WatchedObjects();
 
-  // The object as last seen; null when it does not exist. Waits for the first answer of the API server. `user` (a pod's
-  // uid) follows it from now on.
-  Task<Result<api::ObjectPtr>> Get(const api::KindInfo& kind, std::string ns, std::string name, std::string user);
+  // The object as last seen; null when it does not exist. Waits for the first answer of the API
+  // server. `user` (a pod's uid) follows it from now on.
+  Task<Result<api::ObjectPtr>> Get(const api::KindInfo& kind, std::string ns, std::string name,
+                                   std::string user);
 
   // `user` has gone: what nobody else follows is forgotten.
   void Release(const std::string& user);

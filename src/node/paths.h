@@ -5,8 +5,8 @@
 
 namespace gantry::node {
 
-// Where the node agent keeps what. All of it can be found again after kill -9; what is under run_dir is gone after a
-// reboot, as the containers are.
+// Where the node agent keeps what. All of it can be found again after kill -9; what is under
+// run_dir is gone after a reboot, as the containers are.
 //
 //   DATA/images/index.json            images by name and id
 //   DATA/images/configs/<sha256>      image configurations as they came
@@ -26,7 +26,8 @@ class Paths {
   explicit Paths(std::string data_dir);
 
   const std::string& data_dir() const { return data_dir_; }
-  // Eight hex digits that stand for the data directory in names of the kernel (cgroups, run directory).
+  // Eight hex digits that stand for the data directory in names of the kernel (cgroups, run
+  // directory).
   const std::string& instance() const { return instance_; }
   const std::string& run_dir() const { return run_dir_; }
 

@@ -30,13 +30,15 @@ struct Record {
 constexpr int64_t kAnyRevision = -1;
 constexpr int64_t kAbsent = 0;
 
-// One change of a batch. `expected_revision`: kAnyRevision, kAbsent, or the revision that the key must be at.
+// One change of a batch. `expected_revision`: kAnyRevision, kAbsent, or the revision that the key
+// must be at.
 struct Write {
   std::string key;
   Bytes value;  // null deletes the key
   int64_t expected_revision = kAnyRevision;
-  // The decoded form of what is written (for a delete: of what goes away), when the writer has it: stamped with the
-  // revision by the committer and handed to watchers as it is, so that nobody decodes it again. May be null.
+  // The decoded form of what is written (for a delete: of what goes away), when the writer has it:
+  // stamped with the revision by the committer and handed to watchers as it is, so that nobody
+  // decodes it again. May be null.
   std::shared_ptr<api::Object> object;
 };
 
@@ -53,7 +55,7 @@ struct CommitResult {
 struct Event {
   enum class Type : uint8_t { kPut, kDelete };
   Type type = Type::kPut;
-  Record record;              // of a delete: no value, `revision` is that of the delete
+  Record record;                   // of a delete: no value, `revision` is that of the delete
   std::optional<Record> previous;  // what the key held before, where it is still known
   std::shared_ptr<const api::Object> object;  // Write::object, or null
 };
@@ -65,8 +67,9 @@ struct ListPage {
   int64_t remaining = 0;  // how many keys stand behind this page
 };
 
-// Hears of every commit before it is acknowledged: how a cache shows a write to its own writer. Called by the committer,
-// one call at a time, in order of revision. Must be short and must not call the store.
+// Hears of every commit before it is acknowledged: how a cache shows a write to its own writer.
+// Called by the committer, one call at a time, in order of revision. Must be short and must not
+// call the store.
 class CommitObserver {
  public:
   virtual ~CommitObserver() = default;
@@ -84,42 +87,50 @@ class WatchStream {
   virtual ~WatchStream() = default;
 
   // The next events in order of revision: at least one. All events of a revision arrive together.
-  // kExpired: this reader was too slow, or the store was compacted past it; kCanceled; any other: the store failed.
+  // kExpired: this reader was too slow, or the store was compacted past it; kCanceled; any other:
+  // the store failed.
   virtual Task<Result<std::vector<Event>>> Next(CancelToken cancel) = 0;
 
   // Every change up to this revision has been returned by Next.
   virtual int64_t revision() const = 0;
 };
 
-// A revisioned key-value store. One counter for all keys: every committed batch gets the next revision, without
-// gaps going back. What Commit acknowledged survives kill -9 and power loss (but for the memory store).
-// Reads see every commit that was acknowledged before they began.
-// A failed disk write is final: from then on every call answers kUnavailable, and the process should end.
-// Life cycle: opened by the factories of the implementations; Stop() before destruction. Threading: any thread.
+// A revisioned key-value store. One counter for all keys: every committed batch gets the next
+// revision, without gaps going back. What Commit acknowledged survives kill -9 and power loss (but
+// for the memory store). Reads see every commit that was acknowledged before they began. A failed
+// disk write is final: from then on every call answers kUnavailable, and the process should end.
+// Life cycle: opened by the factories of the implementations; Stop() before destruction. Threading:
+// any thread.
 class Store {
  public:
   virtual ~Store() = default;
 
-  // All or nothing. Concurrent callers share one durable transaction. A batch names each key at most once
-  // (else kInternalError). Deleting an absent key with kAnyRevision changes nothing; a batch that changes nothing
-  // gets no revision of its own and answers the current one.
+  // All or nothing. Concurrent callers share one durable transaction. A batch names each key at
+  // most once (else kInternalError). Deleting an absent key with kAnyRevision changes nothing; a
+  // batch that changes nothing gets no revision of its own and answers the current one.
   virtual Task<Result<CommitResult>> Commit(std::vector<Write> writes) = 0;
 
-  // `revision` 0: now; else as of that revision (kExpired when compacted, kInvalid when in the future).
+  // `revision` 0: now; else as of that revision (kExpired when compacted, kInvalid when in the
+  // future).
   virtual Task<Result<std::optional<Record>>> Get(std::string key, int64_t revision = 0) = 0;
 
-  // Keys that start with `prefix` and sort behind `after` (empty: from the first), at most `limit` (0: all).
+  // Keys that start with `prefix` and sort behind `after` (empty: from the first), at most `limit`
+  // (0: all).
   virtual Task<Result<ListPage>> List(std::string prefix, std::string after = {}, int64_t limit = 0,
                                       int64_t revision = 0) = 0;
 
-  // Changes of keys that start with `prefix`, with revisions above `after_revision`. kExpired when compacted.
-  virtual Result<std::unique_ptr<WatchStream>> Watch(std::string prefix, int64_t after_revision) = 0;
+  // Changes of keys that start with `prefix`, with revisions above `after_revision`. kExpired when
+  // compacted.
+  virtual Result<std::unique_ptr<WatchStream>> Watch(std::string prefix,
+                                                     int64_t after_revision) = 0;
 
-  // Every commit above the returned revision will be heard by `observer`, until RemoveObserver returns.
+  // Every commit above the returned revision will be heard by `observer`, until RemoveObserver
+  // returns.
   virtual int64_t AddObserver(CommitObserver* observer) = 0;
   virtual void RemoveObserver(CommitObserver* observer) = 0;
 
-  // The last committed revision (1 for a store that was never written to), and the oldest that can still be read or watched from.
+  // The last committed revision (1 for a store that was never written to), and the oldest that can
+  // still be read or watched from.
   virtual int64_t revision() const = 0;
   virtual int64_t compacted_revision() const = 0;
 

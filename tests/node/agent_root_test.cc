@@ -74,8 +74,10 @@ TEST(Agent, PodsComeBackAfterAReboot) {
     const auto& status = pod.status().container_statuses(0);
     return status.restart_count() == 1 && status.ready();
   }));
-  EXPECT_EQ(node.Get("web")->status().container_statuses(0).last_state().terminated().reason(), "Unknown");
-  EXPECT_EQ(node.Get("web")->status().container_statuses(0).last_state().terminated().exit_code(), 255);
+  EXPECT_EQ(node.Get("web")->status().container_statuses(0).last_state().terminated().reason(),
+            "Unknown");
+  EXPECT_EQ(node.Get("web")->status().container_statuses(0).last_state().terminated().exit_code(),
+            255);
 }
 
 }  // namespace

@@ -8,10 +8,10 @@
 #include "api/core/v1/event.pb.h"
 #include "api/core/v1/node.pb.h"
 #include "api/core/v1/pod_status.pb.h"
+#include "base/check.h"
 #include "client/typed.h"
 #include "node/cleanup.h"
 #include "node/images/image_store.h"
-#include "base/check.h"
 #include "node/os/fs.h"
 #include "test_image.h"
 
@@ -74,7 +74,8 @@ void TestNode::Reboot() {
   for (const std::string& name : ListDir("/proc")) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::string line = ReadFile("/proc/" + name + "/cmdline").value_or("");
-    if (line.find("conmon") != std::string::npos && line.find(paths_->Pods()) != std::string::npos) kill(std::atoi(name.c_str()), SIGKILL);
+    if (line.find("conmon") != std::string::npos && line.find(paths_->Pods()) != std::string::npos)
+      kill(std::atoi(name.c_str()), SIGKILL);
   }
   (void)MakeDirs(keep);
   copy(paths_->Pods(), keep);
@@ -98,7 +99,8 @@ void TestNode::Delete(const std::string& name, int64_t grace_seconds) {
     client::DeleteOptions options;
     options.grace_period_seconds = grace;
     std::string ns = "default";
-    Status status = co_await client::Delete<Pod>(client, std::move(ns), std::move(name), std::move(options));
+    Status status =
+        co_await client::Delete<Pod>(client, std::move(ns), std::move(name), std::move(options));
     EXPECT_TRUE(status.ok()) << status.ToString();
   };
   env_.RunToEnd(remove(*api_, name, grace_seconds));
@@ -117,7 +119,8 @@ bool TestNode::Until(const std::string& name, std::function<bool(const Pod&)> co
     api::Ref<Pod> pod = Get(name);
     return pod && condition(*pod);
   });
-  EXPECT_TRUE(held) << (Get(name) ? Get(name)->status().DebugString() : name + " is gone") << Events();
+  EXPECT_TRUE(held) << (Get(name) ? Get(name)->status().DebugString() : name + " is gone")
+                    << Events();
   return held;
 }
 
@@ -142,7 +145,8 @@ bool TestNode::UntilReady(const std::string& name) {
 
 std::string TestNode::Logs(const std::string& name, const std::string& container, bool previous) {
   std::string out;
-  auto read = [](client::NodeApi& node, std::string name, std::string container, bool previous, std::string& out) -> Task<> {
+  auto read = [](client::NodeApi& node, std::string name, std::string container, bool previous,
+                 std::string& out) -> Task<> {
     client::LogOptions options;
     options.ns = "default";
     options.pod = name;
@@ -164,10 +168,12 @@ std::string TestNode::Logs(const std::string& name, const std::string& container
   return out;
 }
 
-std::pair<int, std::string> TestNode::Exec(const std::string& name, std::vector<std::string> command, const std::string& input, bool tty) {
+std::pair<int, std::string> TestNode::Exec(const std::string& name,
+                                           std::vector<std::string> command,
+                                           const std::string& input, bool tty) {
   std::pair<int, std::string> result{-1, ""};
-  auto run = [](client::NodeApi& node, std::string name, std::vector<std::string> command, std::string input, bool tty,
-                std::pair<int, std::string>& result) -> Task<> {
+  auto run = [](client::NodeApi& node, std::string name, std::vector<std::string> command,
+                std::string input, bool tty, std::pair<int, std::string>& result) -> Task<> {
     client::ExecOptions options;
     options.ns = "default";
     options.pod = name;
@@ -198,14 +204,16 @@ std::pair<int, std::string> TestNode::Exec(const std::string& name, std::vector<
 
 std::string TestNode::Events() {
   std::string out = "\nevents:\n";
-  for (const auto& event : api_->All<api::core::v1::Event>()) out += "  " + event->type() + " " + event->reason() + ": " + event->message() + "\n";
+  for (const auto& event : api_->All<api::core::v1::Event>())
+    out += "  " + event->type() + " " + event->reason() + ": " + event->message() + "\n";
   return out;
 }
 
 bool TestNode::HasEvent(const std::string& reason, const std::string& part) {
   return UntilTrue([&] {
     for (const auto& event : api_->All<api::core::v1::Event>()) {
-      if (event->reason() == reason && event->message().find(part) != std::string::npos) return true;
+      if (event->reason() == reason && event->message().find(part) != std::string::npos)
+        return true;
     }
     return false;
   });
@@ -221,7 +229,8 @@ Pod ShellPod(const std::string& name, const std::string& script) {
   container->set_name("main");
   container->set_image("busybox:1");
   container->set_image_pull_policy("IfNotPresent");
-  for (const char* part : {"sh", "-c"}) container->add_command(part);
+  for (const char* part : {"sh", "-c"})
+    container->add_command(part);
   container->add_command(script);
   return pod;
 }

@@ -23,8 +23,8 @@ class PaperNetwork : public net::PodNetwork {
   std::string NotReadyReason() const override { return {}; }
 };
 
-// A directory with an image store, a pretended API server and a real agent. The destructor removes everything from the machine,
-// whatever the test did. Threading: the test's thread.
+// A directory with an image store, a pretended API server and a real agent. The destructor removes
+// everything from the machine, whatever the test did. Threading: the test's thread.
 class TestNode {
  public:
   TestNode();
@@ -33,22 +33,26 @@ class TestNode {
   void StartAgent();
   // Like kill -9 as far as an agent can tell: nothing is said goodbye to.
   void DropAgent();
-  // Ends all processes of the node and empties what a reboot empties: run directory, mounts, control groups.
+  // Ends all processes of the node and empties what a reboot empties: run directory, mounts,
+  // control groups.
   void Reboot();
 
   // Puts a pod that is bound to this node there.
   std::string Run(api::core::v1::Pod pod);
   api::Ref<api::core::v1::Pod> Get(const std::string& name);
   void Delete(const std::string& name, int64_t grace_seconds);
-  // Waits (up to 30 s) until the condition holds; the test fails with the pod's status when it never does.
+  // Waits (up to 30 s) until the condition holds; the test fails with the pod's status when it
+  // never does.
   bool Until(const std::string& name, std::function<bool(const api::core::v1::Pod&)> condition);
   bool UntilGone(const std::string& name);
   bool UntilPhase(const std::string& name, const std::string& phase);
   bool UntilReady(const std::string& name);
   bool UntilTrue(std::function<bool()> condition);
-  std::string Logs(const std::string& name, const std::string& container = "", bool previous = false);
+  std::string Logs(const std::string& name, const std::string& container = "",
+                   bool previous = false);
   // Exit code and output of a command in the pod's container.
-  std::pair<int, std::string> Exec(const std::string& name, std::vector<std::string> command, const std::string& input = "", bool tty = false);
+  std::pair<int, std::string> Exec(const std::string& name, std::vector<std::string> command,
+                                   const std::string& input = "", bool tty = false);
   bool HasEvent(const std::string& reason, const std::string& part);
   std::string Events();
 

@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include "node/images/image_store.h"
 #include "base/check.h"
+#include "node/images/image_store.h"
 #include "node/os/fs.h"
 #include "test_image.h"
 
@@ -48,7 +48,10 @@ TEST_F(ImageStoreTest, BothKindsOfArchiveGiveTheSameImage) {
 
 TEST_F(ImageStoreTest, KeepsOwnersModesLinksAndWhiteouts) {
   TestImage image;
-  image.layers.push_back({{'d', "a", "", 0750, 5, 6}, {'f', "a/suid", "x", 04755, 7, 8}, {'h', "a/same", "a/suid"}, {'l', "link", "/etc/x", 0777}});
+  image.layers.push_back({{'d', "a", "", 0750, 5, 6},
+                          {'f', "a/suid", "x", 04755, 7, 8},
+                          {'h', "a/same", "a/suid"},
+                          {'l', "link", "/etc/x", 0777}});
   image.layers.push_back({{'f', "a/.wh.suid", ""}, {'d', "b"}, {'f', "b/.wh..wh..opq", ""}});
   ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, image)).ok());
   ImagePtr found = store_->Find("docker.io/library/busybox:1");

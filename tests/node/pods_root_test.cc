@@ -7,7 +7,8 @@
 #include "cluster.h"
 #include "node/os/fs.h"
 
-// What the containers of a pod find around them, as a user of Kubernetes would look at it: from inside.
+// What the containers of a pod find around them, as a user of Kubernetes would look at it: from
+// inside.
 namespace gantry::node::testing {
 namespace {
 
@@ -19,12 +20,15 @@ constexpr char kForever[] = "trap 'exit 0' TERM; while true; do sleep 1000 & wai
 
 std::string Condition(const Pod& pod, const std::string& type) {
   for (const auto& condition : pod.status().conditions()) {
-    if (condition.type() == type) return condition.status() + " " + condition.reason() + " " + condition.message();
+    if (condition.type() == type)
+      return condition.status() + " " + condition.reason() + " " + condition.message();
   }
   return "absent";
 }
 
-const api::core::v1::ContainerStatus& First(const Pod& pod) { return pod.status().container_statuses(0); }
+const api::core::v1::ContainerStatus& First(const Pod& pod) {
+  return pod.status().container_statuses(0);
+}
 
 std::string WaitingReason(const Pod& pod) {
   return pod.status().container_statuses().empty() ? "" : First(pod).state().waiting().reason();
@@ -33,7 +37,9 @@ std::string WaitingReason(const Pod& pod) {
 class PodTest : public ::testing::Test {
  protected:
   PodTest() { node.StartAgent(); }
-  std::string Shell(const std::string& pod, const std::string& script) { return node.Exec(pod, {"sh", "-c", script}).second; }
+  std::string Shell(const std::string& pod, const std::string& script) {
+    return node.Exec(pod, {"sh", "-c", script}).second;
+  }
   TestNode node;
 };
 
@@ -59,13 +65,17 @@ TEST_F(PodTest, EnvironmentAndVolumes) {
     variable->set_value(value);
     return variable;
   };
-  container->add_env_from()->mutable_config_map_ref()->mutable_local_object_reference()->set_name("config");
+  container->add_env_from()->mutable_config_map_ref()->mutable_local_object_reference()->set_name(
+      "config");
   env("GREETING", "color is $(COLOR), $(UNKNOWN), $$(COLOR)");
   auto* password = env("PASSWORD", "")->mutable_value_from()->mutable_secret_key_ref();
   password->mutable_local_object_reference()->set_name("secret");
   password->set_key("password");
   env("POD_IP", "")->mutable_value_from()->mutable_field_ref()->set_field_path("status.podIP");
-  env("LABEL", "")->mutable_value_from()->mutable_field_ref()->set_field_path("metadata.labels['app']");
+  env("LABEL", "")
+      ->mutable_value_from()
+      ->mutable_field_ref()
+      ->set_field_path("metadata.labels['app']");
   env("CPUS", "")->mutable_value_from()->mutable_resource_field_ref()->set_resource("limits.cpu");
   auto volume = [&](const std::string& name, const std::string& path) {
     auto* mount = container->add_volume_mounts();
@@ -75,7 +85,10 @@ TEST_F(PodTest, EnvironmentAndVolumes) {
     made->set_name(name);
     return made->mutable_volume_source();
   };
-  volume("config", "/config")->mutable_config_map()->mutable_local_object_reference()->set_name("config");
+  volume("config", "/config")
+      ->mutable_config_map()
+      ->mutable_local_object_reference()
+      ->set_name("config");
   auto* items = volume("secret", "/secret")->mutable_secret();
   items->set_secret_name("secret");
   items->set_default_mode(0400);
@@ -96,16 +109,21 @@ TEST_F(PodTest, EnvironmentAndVolumes) {
   node.Run(pod);
   ASSERT_TRUE(node.UntilReady("env"));
   std::string vars = Shell("env", "env");
-  for (const char* line : {"COLOR=blue\n", "GREETING=color is blue, $(UNKNOWN), $(COLOR)\n", "PASSWORD=hunter2\n", "POD_IP=10.88.0.2\n",
-                           "LABEL=web\n", "FROM_IMAGE=yes\n", "HOSTNAME=env\n", "HOME=/root\n"}) {
+  for (const char* line : {"COLOR=blue\n", "GREETING=color is blue, $(UNKNOWN), $(COLOR)\n",
+                           "PASSWORD=hunter2\n", "POD_IP=10.88.0.2\n", "LABEL=web\n",
+                           "FROM_IMAGE=yes\n", "HOSTNAME=env\n", "HOME=/root\n"}) {
     EXPECT_NE(vars.find(line), std::string::npos) << line << vars;
   }
   EXPECT_EQ(Shell("env", "cat /config/page"), "one");
   EXPECT_EQ(Shell("env", "cat /secret/deep/pw; stat -L -c %a /secret/deep/pw"), "hunter2400\n");
   EXPECT_EQ(Shell("env", "touch /sub/x; ls /scratch/one/two"), "x\n");
-  EXPECT_EQ(Shell("env", "dd if=/dev/zero of=/memory/f bs=1k count=2000 2>/dev/null; stat -c %s /memory/f"), "1048576\n");
+  EXPECT_EQ(
+      Shell("env",
+            "dd if=/dev/zero of=/memory/f bs=1k count=2000 2>/dev/null; stat -c %s /memory/f"),
+      "1048576\n");
   EXPECT_EQ(Shell("env", "cat /info/labels"), "app=\"web\"");
-  EXPECT_NE(Shell("env", "cat /etc/resolv.conf").find("nameserver 10.43.0.10\n"), std::string::npos);
+  EXPECT_NE(Shell("env", "cat /etc/resolv.conf").find("nameserver 10.43.0.10\n"),
+            std::string::npos);
   EXPECT_NE(Shell("env", "cat /etc/hosts").find("10.88.0.2\tenv\n"), std::string::npos);
 
   (*config.mutable_data())["page"] = "two";
@@ -128,7 +146,8 @@ TEST_F(PodTest, InitContainersAndSidecarsRunInOrder) {
   };
   add("first", "echo first >> /work/log", false);
   add("side", "echo side >> /work/log; " + std::string(kForever), true);
-  add("second", "while ! grep -q side /work/log; do sleep 0.01; done; echo second >> /work/log", false);
+  add("second", "while ! grep -q side /work/log; do sleep 0.01; done; echo second >> /work/log",
+      false);
   pod.mutable_spec()->add_volumes()->set_name("work");
   pod.mutable_spec()->mutable_volumes(0)->mutable_volume_source()->mutable_empty_dir();
   auto* mount = pod.mutable_spec()->mutable_containers(0)->add_volume_mounts();
@@ -136,7 +155,8 @@ TEST_F(PodTest, InitContainersAndSidecarsRunInOrder) {
   mount->set_mount_path("/work");
   node.Run(pod);
   ASSERT_TRUE(node.UntilReady("init"));
-  EXPECT_TRUE(node.UntilTrue([&] { return node.Logs("init", "main") == "first\nside\nsecond\n"; })) << node.Logs("init", "main");
+  EXPECT_TRUE(node.UntilTrue([&] { return node.Logs("init", "main") == "first\nside\nsecond\n"; }))
+      << node.Logs("init", "main");
   auto status = node.Get("init")->status();
   EXPECT_EQ(status.init_container_statuses(0).state().terminated().reason(), "Completed");
   EXPECT_TRUE(status.init_container_statuses(1).state().has_running());
@@ -166,20 +186,27 @@ TEST_F(PodTest, PhasesFollowRestartPolicies) {
     auto pod = node.Get(row.name);
     EXPECT_EQ(First(*pod).state().terminated().reason(), row.reason) << row.name;
     EXPECT_EQ(First(*pod).state().terminated().exit_code(), row.code) << row.name;
-    EXPECT_EQ(Condition(*pod, "Ready"), std::string("False ") + (std::string(row.phase) == "Succeeded" ? "PodCompleted " : "PodFailed ")) << row.name;
+    EXPECT_EQ(Condition(*pod, "Ready"),
+              std::string("False ") +
+                  (std::string(row.phase) == "Succeeded" ? "PodCompleted " : "PodFailed "))
+        << row.name;
   }
 }
 
 TEST_F(PodTest, CrashLoopsBackOff) {
   node.Run(ShellPod("crash", "echo oops; exit 1"));
-  ASSERT_TRUE(node.Until("crash", [](const Pod& pod) { return WaitingReason(pod) == "CrashLoopBackOff"; }));
+  ASSERT_TRUE(
+      node.Until("crash", [](const Pod& pod) { return WaitingReason(pod) == "CrashLoopBackOff"; }));
   auto pod = node.Get("crash");
   EXPECT_EQ(pod->status().phase(), "Running");
   EXPECT_EQ(First(*pod).restart_count(), 1);
   EXPECT_EQ(First(*pod).last_state().terminated().exit_code(), 1);
-  EXPECT_TRUE(First(*pod).state().waiting().message().starts_with("back-off 10s restarting failed container=main pod=crash_default("));
-  EXPECT_EQ(Condition(*pod, "Ready"), "False ContainersNotReady containers with unready status: [main]");
-  EXPECT_TRUE(node.HasEvent("BackOff", "Back-off restarting failed container main in pod crash_default("));
+  EXPECT_TRUE(First(*pod).state().waiting().message().starts_with(
+      "back-off 10s restarting failed container=main pod=crash_default("));
+  EXPECT_EQ(Condition(*pod, "Ready"),
+            "False ContainersNotReady containers with unready status: [main]");
+  EXPECT_TRUE(
+      node.HasEvent("BackOff", "Back-off restarting failed container main in pod crash_default("));
   EXPECT_EQ(node.Logs("crash", "main", true), "oops\n");
 }
 
@@ -197,7 +224,10 @@ TEST_F(PodTest, WhatCannotStartSaysWhy) {
   Pod config = ShellPod("config", kForever);
   auto* variable = config.mutable_spec()->mutable_containers(0)->add_env();
   variable->set_name("X");
-  variable->mutable_value_from()->mutable_config_map_key_ref()->mutable_local_object_reference()->set_name("absent");
+  variable->mutable_value_from()
+      ->mutable_config_map_key_ref()
+      ->mutable_local_object_reference()
+      ->set_name("absent");
   node.Run(config);
   Pod command = ShellPod("command", kForever);
   command.mutable_spec()->mutable_containers(0)->set_command(0, "/no/such/program");
@@ -207,23 +237,36 @@ TEST_F(PodTest, WhatCannotStartSaysWhy) {
   node.Run(root);
   Pod mount = ShellPod("mount", kForever);
   mount.mutable_spec()->add_volumes()->set_name("cfg");
-  mount.mutable_spec()->mutable_volumes(0)->mutable_volume_source()->mutable_config_map()->mutable_local_object_reference()->set_name("nope");
+  mount.mutable_spec()
+      ->mutable_volumes(0)
+      ->mutable_volume_source()
+      ->mutable_config_map()
+      ->mutable_local_object_reference()
+      ->set_name("nope");
   node.Run(mount);
 
   auto waits = [&](const std::string& name, const std::string& reason) {
-    EXPECT_TRUE(node.Until(name, [&](const Pod& pod) { return WaitingReason(pod) == reason; })) << name;
+    EXPECT_TRUE(node.Until(name, [&](const Pod& pod) { return WaitingReason(pod) == reason; }))
+        << name;
     return First(*node.Get(name)).state().waiting().message();
   };
-  EXPECT_EQ(waits("never", "ErrImageNeverPull"), "Container image \"absent:1\" is not present with pull policy of Never");
+  EXPECT_EQ(waits("never", "ErrImageNeverPull"),
+            "Container image \"absent:1\" is not present with pull policy of Never");
   waits("invalid", "InvalidImageName");
   EXPECT_TRUE(node.HasEvent("Failed", "Error: ErrImagePull"));
-  EXPECT_TRUE(waits("unreachable", "ImagePullBackOff").starts_with("Back-off pulling image \"127.0.0.1:9/x:1\""));
+  EXPECT_TRUE(waits("unreachable", "ImagePullBackOff")
+                  .starts_with("Back-off pulling image \"127.0.0.1:9/x:1\""));
   EXPECT_EQ(waits("config", "CreateContainerConfigError"), "configmap \"absent\" not found");
-  EXPECT_TRUE(waits("root", "CreateContainerConfigError").starts_with("container has runAsNonRoot and image will run as root (pod: \"root_default("));
+  EXPECT_TRUE(
+      waits("root", "CreateContainerConfigError")
+          .starts_with(
+              "container has runAsNonRoot and image will run as root (pod: \"root_default("));
   EXPECT_TRUE(node.Until("command", [](const Pod& pod) {
-    return !pod.status().container_statuses().empty() && First(pod).last_state().terminated().reason() == "StartError";
+    return !pod.status().container_statuses().empty() &&
+           First(pod).last_state().terminated().reason() == "StartError";
   }));
-  EXPECT_TRUE(node.HasEvent("FailedMount", "MountVolume.SetUp failed for volume \"cfg\" : configmap \"nope\" not found"));
+  EXPECT_TRUE(node.HasEvent(
+      "FailedMount", "MountVolume.SetUp failed for volume \"cfg\" : configmap \"nope\" not found"));
   EXPECT_EQ(waits("mount", "ContainerCreating"), "");
 
   // The missing thing appears: the pod runs without waiting for its next turn.
@@ -238,7 +281,8 @@ TEST_F(PodTest, ProbesDecide) {
   Pod live = ShellPod("live", "touch /tmp/ok; " + std::string(kForever));
   auto* container = live.mutable_spec()->mutable_containers(0);
   auto set = [](api::core::v1::Probe* probe, const std::string& script, int threshold) {
-    for (const char* part : {"sh", "-c"}) probe->mutable_handler()->mutable_exec()->add_command(part);
+    for (const char* part : {"sh", "-c"})
+      probe->mutable_handler()->mutable_exec()->add_command(part);
     probe->mutable_handler()->mutable_exec()->add_command(script);
     probe->set_period_seconds(1);
     probe->set_failure_threshold(threshold);
@@ -249,14 +293,19 @@ TEST_F(PodTest, ProbesDecide) {
   container->mutable_lifecycle()->mutable_post_start()->mutable_exec()->add_command("touch");
   container->mutable_lifecycle()->mutable_post_start()->mutable_exec()->add_command("/tmp/hooked");
   node.Run(live);
-  ASSERT_TRUE(node.Until("live", [](const Pod& pod) { return pod.status().container_statuses_size() > 0 && First(pod).started(); }));
-  EXPECT_EQ(Condition(*node.Get("live"), "Ready"), "False ContainersNotReady containers with unready status: [main]");
+  ASSERT_TRUE(node.Until("live", [](const Pod& pod) {
+    return pod.status().container_statuses_size() > 0 && First(pod).started();
+  }));
+  EXPECT_EQ(Condition(*node.Get("live"), "Ready"),
+            "False ContainersNotReady containers with unready status: [main]");
   EXPECT_EQ(Shell("live", "ls /tmp/hooked"), "/tmp/hooked\n");
   Shell("live", "touch /tmp/ready");
   ASSERT_TRUE(node.UntilReady("live"));
   EXPECT_TRUE(node.HasEvent("Unhealthy", "Readiness probe failed: "));
   Shell("live", "rm /tmp/ok 2>/dev/null || busybox rm /tmp/ok");
-  ASSERT_TRUE(node.Until("live", [](const Pod& pod) { return First(pod).restart_count() == 1 && First(pod).started(); }));
+  ASSERT_TRUE(node.Until("live", [](const Pod& pod) {
+    return First(pod).restart_count() == 1 && First(pod).started();
+  }));
   EXPECT_TRUE(node.HasEvent("Killing", "Container main failed liveness probe, will be restarted"));
 }
 
@@ -272,7 +321,8 @@ TEST_F(PodTest, NetworkProbesReachTheHostsNetwork) {
   auto* live = container->mutable_liveness_probe()->mutable_handler()->mutable_tcp_socket();
   live->mutable_port()->set_int_val(18099);
   node.Run(pod);
-  EXPECT_TRUE(node.HasEvent("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404"));
+  EXPECT_TRUE(
+      node.HasEvent("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404"));
   EXPECT_EQ(node.Get("web")->status().pod_ip(), "127.0.0.1");
 }
 
@@ -309,16 +359,19 @@ TEST_F(PodTest, SecurityContext) {
   EXPECT_EQ(Shell("secure", "touch /data/x && stat -c %g /data/x"), "2000\n");
   EXPECT_NE(Shell("secure", "grep NoNewPrivs /proc/self/status").find("1"), std::string::npos);
   EXPECT_NE(Shell("secure", "grep Seccomp: /proc/self/status").find("2"), std::string::npos);
-  EXPECT_NE(Shell("secure", "grep CapBnd /proc/self/status").find("0000000000000400"), std::string::npos);
+  EXPECT_NE(Shell("secure", "grep CapBnd /proc/self/status").find("0000000000000400"),
+            std::string::npos);
   EXPECT_EQ(Shell("secure", "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), "80\n");
   std::string score = Shell("secure", "cat /proc/1/oom_score_adj");
-  EXPECT_TRUE(score == "-997\n" || score == "0\n") << score;  // the latter where we may not lower it
+  EXPECT_TRUE(score == "-997\n" || score == "0\n")
+      << score;  // the latter where we may not lower it
 }
 
 TEST_F(PodTest, MemoryLimitKills) {
   Pod pod = ShellPod("oom", "x=a; while true; do x=$x$x; done");
   pod.mutable_spec()->set_restart_policy("Never");
-  (*pod.mutable_spec()->mutable_containers(0)->mutable_resources()->mutable_limits())["memory"].set_string("20Mi");
+  (*pod.mutable_spec()->mutable_containers(0)->mutable_resources()->mutable_limits())["memory"]
+      .set_string("20Mi");
   node.Run(pod);
   ASSERT_TRUE(node.UntilPhase("oom", "Failed"));
   EXPECT_EQ(First(*node.Get("oom")).state().terminated().reason(), "OOMKilled");
@@ -331,7 +384,8 @@ TEST_F(PodTest, TheEndIsOrderly) {
   node.Run(message);
   Pod fallback = ShellPod("fallback", "echo last words; exit 3");
   fallback.mutable_spec()->set_restart_policy("Never");
-  fallback.mutable_spec()->mutable_containers(0)->set_termination_message_policy("FallbackToLogsOnError");
+  fallback.mutable_spec()->mutable_containers(0)->set_termination_message_policy(
+      "FallbackToLogsOnError");
   node.Run(fallback);
   Pod deadline = ShellPod("deadline", kForever);
   deadline.mutable_spec()->set_active_deadline_seconds(1);
@@ -348,7 +402,11 @@ TEST_F(PodTest, TheEndIsOrderly) {
   auto* mount = hook.mutable_spec()->mutable_containers(0)->add_volume_mounts();
   mount->set_name("host");
   mount->set_mount_path("/host");
-  auto* stop = hook.mutable_spec()->mutable_containers(0)->mutable_lifecycle()->mutable_pre_stop()->mutable_exec();
+  auto* stop = hook.mutable_spec()
+                   ->mutable_containers(0)
+                   ->mutable_lifecycle()
+                   ->mutable_pre_stop()
+                   ->mutable_exec();
   stop->add_command("touch");
   stop->add_command("/host/stopped");
   node.Run(hook);

@@ -54,8 +54,11 @@ std::string Tar(const std::vector<LayerEntry>& entries, bool compressed) {
 
 std::string Config(const TestImage& image) {
   std::string diff_ids;
-  for (const auto& layer : image.layers) diff_ids += (diff_ids.empty() ? "\"sha256:" : ",\"sha256:") + Sha256Hex(Tar(layer, false)) + "\"";
-  return R"({"architecture":"amd64","os":"linux","config":)" + image.config + R"(,"rootfs":{"type":"layers","diff_ids":[)" + diff_ids + "]}}";
+  for (const auto& layer : image.layers)
+    diff_ids +=
+        (diff_ids.empty() ? "\"sha256:" : ",\"sha256:") + Sha256Hex(Tar(layer, false)) + "\"";
+  return R"({"architecture":"amd64","os":"linux","config":)" + image.config +
+         R"(,"rootfs":{"type":"layers","diff_ids":[)" + diff_ids + "]}}";
 }
 
 LayerEntry File(std::string path, std::string text) {
@@ -72,14 +75,18 @@ std::string LayerTar(const std::vector<LayerEntry>& entries) { return Tar(entrie
 TestImage Busybox() {
   TestImage image;
   std::vector<LayerEntry> layer;
-  for (const char* path : {"bin", "etc", "root", "proc", "dev", "sys", "www"}) layer.push_back({'d', path, "", 0755});
+  for (const char* path : {"bin", "etc", "root", "proc", "dev", "sys", "www"})
+    layer.push_back({'d', path, "", 0755});
   layer.push_back({'d', "tmp", "", 01777});
   layer.push_back({'f', "bin/busybox", ReadFile("/bin/busybox").value_or(""), 0755});
-  for (const char* name : {"sh", "cat", "echo", "sleep", "id", "env", "ls", "stat", "httpd", "wget", "hostname", "grep", "true", "false",
-                           "mkdir", "touch", "chmod", "test", "kill", "ps", "dd", "mount", "tty", "stty", "date", "nc", "trap", "head", "tail", "wc", "pwd", "cut"}) {
+  for (const char* name : {"sh",    "cat",  "echo",     "sleep", "id",   "env",   "ls",    "stat",
+                           "httpd", "wget", "hostname", "grep",  "true", "false", "mkdir", "touch",
+                           "chmod", "test", "kill",     "ps",    "dd",   "mount", "tty",   "stty",
+                           "date",  "nc",   "trap",     "head",  "tail", "wc",    "pwd",   "cut"}) {
     layer.push_back({'l', std::string("bin/") + name, "busybox", 0777});
   }
-  layer.push_back(File("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:1001:1002::/home/web:/bin/sh\n"));
+  layer.push_back(
+      File("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:1001:1002::/home/web:/bin/sh\n"));
   layer.push_back(File("etc/group", "root:x:0:\nweb:x:1002:\nextra:x:1003:web\n"));
   image.layers.push_back(std::move(layer));
   image.config = R"({"Env":["PATH=/bin","FROM_IMAGE=yes"],"Cmd":["sh"]})";
@@ -95,7 +102,8 @@ std::string WriteDockerArchive(const std::string& directory, const TestImage& im
     files.push_back(File(name, Tar(image.layers[i], false)));
     layers += (layers.empty() ? "\"" : ",\"") + name + "\"";
   }
-  files.push_back(File("manifest.json", R"([{"Config":"config.json","RepoTags":[")" + image.name + R"("],"Layers":[)" + layers + "]}]"));
+  files.push_back(File("manifest.json", R"([{"Config":"config.json","RepoTags":[")" + image.name +
+                                            R"("],"Layers":[)" + layers + "]}]"));
   std::string path = directory + "/docker.tar";
   (void)WriteFile(path, Tar(files, false));
   return path;
@@ -111,12 +119,18 @@ std::string WriteOciArchive(const std::string& directory, const TestImage& image
   files.push_back(File("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
   std::string layers;
   for (const auto& layer : image.layers) {
-    layers += (layers.empty() ? "" : ",") + std::string(R"({"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip",)") + blob(Tar(layer, true)) + "}";
+    layers += (layers.empty() ? "" : ",") +
+              std::string(R"({"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip",)") +
+              blob(Tar(layer, true)) + "}";
   }
   std::string config = blob(Config(image));
-  std::string manifest = R"({"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json",)" + config + R"(},"layers":[)" + layers + "]}";
-  std::string index = R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",)" + blob(manifest) +
-                      R"(,"annotations":{"org.opencontainers.image.ref.name":")" + image.name + R"("}}]})";
+  std::string manifest =
+      R"({"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json",)" +
+      config + R"(},"layers":[)" + layers + "]}";
+  std::string index =
+      R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",)" +
+      blob(manifest) + R"(,"annotations":{"org.opencontainers.image.ref.name":")" + image.name +
+      R"("}}]})";
   files.push_back(File("index.json", index));
   std::string path = directory + "/oci.tar";
   (void)WriteFile(path, Tar(files, false));

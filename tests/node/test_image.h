@@ -5,7 +5,8 @@
 
 namespace gantry::node::testing {
 
-// One entry of a layer. `kind`: 'f' file, 'd' directory, 'l' symbolic link, 'h' hard link, 'c' character device 0/0.
+// One entry of a layer. `kind`: 'f' file, 'd' directory, 'l' symbolic link, 'h' hard link, 'c'
+// character device 0/0.
 struct LayerEntry {
   char kind = 'f';
   std::string path;

@@ -32,7 +32,8 @@ inline JsonValue Merged(JsonValue base, const JsonValue& patch) {
       base.Erase(name);
     } else {
       JsonValue& member = base[name];
-      member = Merged(value.is_object() && !member.is_object() ? JsonValue::MakeObject() : member, value);
+      member = Merged(value.is_object() && !member.is_object() ? JsonValue::MakeObject() : member,
+                      value);
     }
   }
   return base;
@@ -43,21 +44,24 @@ struct Sample {
   std::unique_ptr<google::protobuf::Message> object;
 };
 
-inline Sample MakeSample(std::string_view api_version, std::string_view kind, const JsonValue& json) {
+inline Sample MakeSample(std::string_view api_version, std::string_view kind,
+                         const JsonValue& json) {
   Sample sample{FindKindByApiVersion(api_version, kind), nullptr};
   EXPECT_NE(sample.kind, nullptr) << kind;
   sample.object.reset(sample.kind->prototype->New());
   JsonIssues issues;
   Status status = ReadJson(json.ToString(), sample.object.get(), &issues);
   EXPECT_TRUE(status.ok()) << status.message();
-  for (const std::string& issue : issues.messages) ADD_FAILURE() << issue;
+  for (const std::string& issue : issues.messages)
+    ADD_FAILURE() << issue;
   SetDefaults(sample.object.get());
   return sample;
 }
 
 inline Texts ToTexts(const FieldErrors& errors) {
   Texts texts;
-  for (const FieldError& error : errors) texts.push_back(error.field + ": " + error.message);
+  for (const FieldError& error : errors)
+    texts.push_back(error.field + ": " + error.message);
   return texts;
 }
 
@@ -76,8 +80,8 @@ inline Texts OnUpdate(std::string_view api_version, std::string_view kind, std::
   return ToTexts(ValidateUpdate(*sample.kind, *sample.object, *old.object));
 }
 
-inline Texts OnStatusUpdate(std::string_view api_version, std::string_view kind, std::string_view base,
-                            std::string_view patch) {
+inline Texts OnStatusUpdate(std::string_view api_version, std::string_view kind,
+                            std::string_view base, std::string_view patch) {
   Sample old = MakeSample(api_version, kind, ParseJson(base));
   Sample sample = MakeSample(api_version, kind, Merged(ParseJson(base), ParseJson(patch)));
   return ToTexts(ValidateStatusUpdate(*sample.kind, *sample.object, *old.object));

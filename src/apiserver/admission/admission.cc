@@ -10,12 +10,14 @@ Status AdmissionRequest::Forbid(std::string_view why) const {
 }
 
 Status AdmissionChain::Mutate(AdmissionRequest& request) const {
-  for (const std::unique_ptr<AdmissionPlugin>& plugin : plugins_) GANTRY_TRY(plugin->Mutate(request));
+  for (const std::unique_ptr<AdmissionPlugin>& plugin : plugins_)
+    GANTRY_TRY(plugin->Mutate(request));
   return {};
 }
 
 Status AdmissionChain::Validate(const AdmissionRequest& request) const {
-  for (const std::unique_ptr<AdmissionPlugin>& plugin : plugins_) GANTRY_TRY(plugin->Validate(request));
+  for (const std::unique_ptr<AdmissionPlugin>& plugin : plugins_)
+    GANTRY_TRY(plugin->Validate(request));
   return {};
 }
 

@@ -14,11 +14,17 @@ namespace gantry::apiserver {
 
 enum class Operation : uint8_t { kCreate, kUpdate, kDelete, kConnect };
 
-// One write on its way to the store. Objects are of the stored kind, or of the subresource's own kind (a Binding, say).
+// One write on its way to the store. Objects are of the stored kind, or of the subresource's own
+// kind (a Binding, say).
 struct AdmissionRequest {
-  AdmissionRequest(Operation operation_, const Call& call_, const ResourceRow& row_, std::string_view subresource_,
-                   std::string_view ns_, std::string_view name_)
-      : operation(operation_), call(call_), row(row_), subresource(subresource_), ns(ns_), name(name_) {}
+  AdmissionRequest(Operation operation_, const Call& call_, const ResourceRow& row_,
+                   std::string_view subresource_, std::string_view ns_, std::string_view name_)
+      : operation(operation_),
+        call(call_),
+        row(row_),
+        subresource(subresource_),
+        ns(ns_),
+        name(name_) {}
 
   Operation operation;
   const Call& call;

@@ -1,6 +1,6 @@
+#include "apiserver/pki/certificates.h"
 #include "api/certificates/v1/signing_request.pb.h"
 #include "apiserver/admission/plugins.h"
-#include "apiserver/pki/certificates.h"
 
 namespace gantry::apiserver {
 namespace {
@@ -15,7 +15,9 @@ class Plugin : public AdmissionPlugin {
   std::string_view name() const override { return "CertificateSigning"; }
 
   Status Validate(const AdmissionRequest& request) override {
-    if (!request.Is("certificates.k8s.io", "certificatesigningrequests") || request.object == nullptr) return {};
+    if (!request.Is("certificates.k8s.io", "certificatesigningrequests") ||
+        request.object == nullptr)
+      return {};
     const auto& object = static_cast<const Request&>(*request.object);
     if (request.operation == Operation::kCreate) return CheckSubject(request, object);
     const std::string& signer = object.spec().signer_name();
@@ -36,13 +38,15 @@ class Plugin : public AdmissionPlugin {
     if (!subject.ok()) return {};
     for (const std::string& group : subject->organizations) {
       if (group != kSystemMasters) continue;
-      return request.Forbid("use of " + std::string(kClientSigner) + " signer with system:masters group is not allowed");
+      return request.Forbid("use of " + std::string(kClientSigner) +
+                            " signer with system:masters group is not allowed");
     }
     return {};
   }
 
   // The right for the signer itself, or for all of its domain.
-  Status CheckSigner(const AdmissionRequest& request, const std::string& signer, const std::string& verb) {
+  Status CheckSigner(const AdmissionRequest& request, const std::string& signer,
+                     const std::string& verb) {
     Access access;
     access.is_resource = true;
     access.verb = verb;
@@ -53,7 +57,8 @@ class Plugin : public AdmissionPlugin {
     if (authorizer_.Authorize(request.call.user, access).allowed()) return {};
     access.name = signer.substr(0, signer.find('/')) + "/*";
     if (authorizer_.Authorize(request.call.user, access).allowed()) return {};
-    return request.Forbid("user not permitted to " + verb + " requests with signerName \"" + signer + "\"");
+    return request.Forbid("user not permitted to " + verb + " requests with signerName \"" +
+                          signer + "\"");
   }
 
   Authorizer& authorizer_;

@@ -7,7 +7,8 @@ namespace {
 using api::core::v1::Pod;
 using api::core::v1::Toleration;
 
-constexpr std::string_view kTaints[] = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"};
+constexpr std::string_view kTaints[] = {"node.kubernetes.io/not-ready",
+                                        "node.kubernetes.io/unreachable"};
 constexpr int64_t kSeconds = 300;
 
 bool Tolerates(const Pod& pod, std::string_view key) {
@@ -25,7 +26,8 @@ class Plugin : public AdmissionPlugin {
   std::string_view name() const override { return "DefaultTolerationSeconds"; }
 
   Status Mutate(AdmissionRequest& request) override {
-    if (!request.Is("", "pods") || !request.subresource.empty() || request.object == nullptr) return {};
+    if (!request.Is("", "pods") || !request.subresource.empty() || request.object == nullptr)
+      return {};
     Pod* pod = static_cast<Pod*>(request.object);
     for (std::string_view key : kTaints) {
       if (Tolerates(*pod, key)) continue;

@@ -26,12 +26,14 @@ std::optional<Quantity> Find(const ResourceList& list, const std::string& name) 
 // The names of a list in a fixed order.
 std::vector<std::string> SortedKeys(const ResourceList& list) {
   std::vector<std::string> keys;
-  for (const auto& [name, value] : list) keys.push_back(name);
+  for (const auto& [name, value] : list)
+    keys.push_back(name);
   std::sort(keys.begin(), keys.end());
   return keys;
 }
 
-void FillMissing(const ResourceList& defaults, ResourceList* list, std::vector<std::string>* filled) {
+void FillMissing(const ResourceList& defaults, ResourceList* list,
+                 std::vector<std::string>* filled) {
   for (const std::string& name : SortedKeys(defaults)) {
     if (list->find(name) != list->end()) continue;
     (*list)[name] = defaults.at(name);
@@ -43,15 +45,17 @@ void FillMissing(const ResourceList& defaults, ResourceList* list, std::vector<s
 void Note(const std::vector<std::string>& names, const std::string& what, std::string* note) {
   if (names.empty()) return;
   std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  for (const std::string& name : names)
+    list += (list.empty() ? "" : ", ") + name;
   *note += (note->empty() ? "" : "; ") + list + " " + what;
 }
 
-void CheckBounds(const LimitRangeItem& item, const ResourceList& requests, const ResourceList& limits,
-                 std::vector<std::string>* errors) {
+void CheckBounds(const LimitRangeItem& item, const ResourceList& requests,
+                 const ResourceList& limits, std::vector<std::string>* errors) {
   for (const std::string& name : SortedKeys(item.min())) {
     const Quantity least = Quantity::ParseOrZero(item.min().at(name).string());
-    const std::string start = "minimum " + name + " usage per " + item.type() + " is " + least.ToString();
+    const std::string start =
+        "minimum " + name + " usage per " + item.type() + " is " + least.ToString();
     std::optional<Quantity> request = Find(requests, name), limit = Find(limits, name);
     if (!request) {
       errors->push_back(start + ".  No request is specified");
@@ -63,7 +67,8 @@ void CheckBounds(const LimitRangeItem& item, const ResourceList& requests, const
   }
   for (const std::string& name : SortedKeys(item.max())) {
     const Quantity most = Quantity::ParseOrZero(item.max().at(name).string());
-    const std::string start = "maximum " + name + " usage per " + item.type() + " is " + most.ToString();
+    const std::string start =
+        "maximum " + name + " usage per " + item.type() + " is " + most.ToString();
     std::optional<Quantity> request = Find(requests, name), limit = Find(limits, name);
     if (!limit && item.type() != "PersistentVolumeClaim") {
       errors->push_back(start + ".  No limit is specified");
@@ -76,12 +81,14 @@ void CheckBounds(const LimitRangeItem& item, const ResourceList& requests, const
 }
 
 void AddTo(const ResourceList& list, std::map<std::string, Quantity>* totals) {
-  for (const auto& [name, value] : list) (*totals)[name] += Quantity::ParseOrZero(value.string());
+  for (const auto& [name, value] : list)
+    (*totals)[name] += Quantity::ParseOrZero(value.string());
 }
 
 ResourceList ListOf(const std::map<std::string, Quantity>& totals) {
   ResourceList list;
-  for (const auto& [name, value] : totals) list[name].set_string(value.ToString());
+  for (const auto& [name, value] : totals)
+    list[name].set_string(value.ToString());
   return list;
 }
 
@@ -91,7 +98,9 @@ class Plugin : public AdmissionPlugin {
   std::string_view name() const override { return "LimitRanger"; }
 
   Status Mutate(AdmissionRequest& request) override {
-    if (request.operation != Operation::kCreate || !request.Is("", "pods") || !request.subresource.empty()) return {};
+    if (request.operation != Operation::kCreate || !request.Is("", "pods") ||
+        !request.subresource.empty())
+      return {};
     Pod* pod = static_cast<Pod*>(request.object);
     std::string note;
     ForEachItem(request.ns, [&](const LimitRangeItem& item) {
@@ -99,7 +108,8 @@ class Plugin : public AdmissionPlugin {
       auto fill = [&](auto* containers, const char* type) {
         for (auto& container : *containers) {
           std::vector<std::string> requests, limits;
-          FillMissing(item.default_request(), container.mutable_resources()->mutable_requests(), &requests);
+          FillMissing(item.default_request(), container.mutable_resources()->mutable_requests(),
+                      &requests);
           FillMissing(item.default_(), container.mutable_resources()->mutable_limits(), &limits);
           Note(requests, "request for " + std::string(type) + " " + container.name(), &note);
           Note(limits, "limit for " + std::string(type) + " " + container.name(), &note);
@@ -109,7 +119,8 @@ class Plugin : public AdmissionPlugin {
       fill(pod->mutable_spec()->mutable_init_containers(), "init container");
     });
     if (!note.empty()) {
-      (*pod->mutable_metadata()->mutable_annotations())["kubernetes.io/limit-ranger"] = "LimitRanger plugin set: " + note;
+      (*pod->mutable_metadata()->mutable_annotations())["kubernetes.io/limit-ranger"] =
+          "LimitRanger plugin set: " + note;
     }
     return {};
   }
@@ -122,12 +133,14 @@ class Plugin : public AdmissionPlugin {
     } else if (request.Is("", "persistentvolumeclaims")) {
       const auto& claim = static_cast<const api::core::v1::PersistentVolumeClaim&>(*request.object);
       ForEachItem(request.ns, [&](const LimitRangeItem& item) {
-        if (item.type() == "PersistentVolumeClaim") CheckBounds(item, claim.spec().resources().requests(), {}, &errors);
+        if (item.type() == "PersistentVolumeClaim")
+          CheckBounds(item, claim.spec().resources().requests(), {}, &errors);
       });
     }
     if (errors.empty()) return {};
     std::string all;
-    for (const std::string& error : errors) all += (all.empty() ? "" : ", ") + error;
+    for (const std::string& error : errors)
+      all += (all.empty() ? "" : ", ") + error;
     return request.Forbid(errors.size() == 1 ? all : "[" + all + "]");
   }
 
@@ -136,8 +149,10 @@ class Plugin : public AdmissionPlugin {
   void ForEachItem(std::string_view ns, Visit visit) const {
     store::Selection selection;
     selection.ns = std::string(ns);
-    for (const api::ObjectPtr& object : registry_.CacheOf(api::KindOf<LimitRange>()).List(selection).objects) {
-      for (const LimitRangeItem& item : object->As<LimitRange>().spec().limits()) visit(item);
+    for (const api::ObjectPtr& object :
+         registry_.CacheOf(api::KindOf<LimitRange>()).List(selection).objects) {
+      for (const LimitRangeItem& item : object->As<LimitRange>().spec().limits())
+        visit(item);
     }
   }
 
@@ -145,10 +160,12 @@ class Plugin : public AdmissionPlugin {
     ForEachItem(ns, [&](const LimitRangeItem& item) {
       if (item.type() == "Container") {
         for (const auto& container : pod.spec().containers()) {
-          CheckBounds(item, container.resources().requests(), container.resources().limits(), errors);
+          CheckBounds(item, container.resources().requests(), container.resources().limits(),
+                      errors);
         }
         for (const auto& container : pod.spec().init_containers()) {
-          CheckBounds(item, container.resources().requests(), container.resources().limits(), errors);
+          CheckBounds(item, container.resources().requests(), container.resources().limits(),
+                      errors);
         }
       } else if (item.type() == "Pod") {
         std::map<std::string, Quantity> requests, limits;
@@ -166,6 +183,8 @@ class Plugin : public AdmissionPlugin {
 
 }  // namespace
 
-std::unique_ptr<AdmissionPlugin> LimitRanger(Registry& registry) { return std::make_unique<Plugin>(registry); }
+std::unique_ptr<AdmissionPlugin> LimitRanger(Registry& registry) {
+  return std::make_unique<Plugin>(registry);
+}
 
 }  // namespace gantry::apiserver

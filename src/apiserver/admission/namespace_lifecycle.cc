@@ -22,7 +22,8 @@ class Plugin : public AdmissionPlugin {
 
   Status Validate(const AdmissionRequest& request) override {
     if (request.operation != Operation::kDelete || !request.Is("", "namespaces")) return {};
-    if (std::find(std::begin(kImmortal), std::end(kImmortal), request.name) == std::end(kImmortal)) return {};
+    if (std::find(std::begin(kImmortal), std::end(kImmortal), request.name) == std::end(kImmortal))
+      return {};
     return ForbiddenObject(*request.row.kind, request.name, "this namespace may not be deleted");
   }
 
@@ -33,10 +34,11 @@ class Plugin : public AdmissionPlugin {
     api::Ref<Namespace> live = registry_.Peek<Namespace>("", ns);
     if (!live) return NotFound(api::KindOf<Namespace>(), ns);
     if (live->status().phase() != "Terminating" || !request.subresource.empty()) return {};
-    Status refused =
-        request.Forbid("unable to create new content in namespace " + ns + " because it is being terminated");
+    Status refused = request.Forbid("unable to create new content in namespace " + ns +
+                                    " because it is being terminated");
     StatusDetails details = refused.details();
-    details.causes.push_back({"NamespaceTerminating", "namespace " + ns + " is being terminated", "metadata.namespace"});
+    details.causes.push_back(
+        {"NamespaceTerminating", "namespace " + ns + " is being terminated", "metadata.namespace"});
     return refused.WithDetails(std::move(details));
   }
 
@@ -45,6 +47,8 @@ class Plugin : public AdmissionPlugin {
 
 }  // namespace
 
-std::unique_ptr<AdmissionPlugin> NamespaceLifecycle(Registry& registry) { return std::make_unique<Plugin>(registry); }
+std::unique_ptr<AdmissionPlugin> NamespaceLifecycle(Registry& registry) {
+  return std::make_unique<Plugin>(registry);
+}
 
 }  // namespace gantry::apiserver

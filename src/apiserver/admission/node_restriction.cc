@@ -1,7 +1,7 @@
+#include "api/authentication/v1/review.pb.h"
 #include "api/coordination/v1/lease.pb.h"
 #include "api/core/v1/node.pb.h"
 #include "api/core/v1/pod.pb.h"
-#include "api/authentication/v1/review.pb.h"
 #include "apiserver/admission/plugins.h"
 #include "apiserver/authz/node_authorizer.h"
 #include "apiserver/registry/messages.h"
@@ -22,12 +22,16 @@ class Plugin : public AdmissionPlugin {
   Status Validate(const AdmissionRequest& request) override {
     const std::string node(NodeOf(request.call.user));
     if (node.empty()) return {};
-    auto forbid = [&](const std::string& why) { return request.Forbid("node \"" + node + "\" " + why); };
+    auto forbid = [&](const std::string& why) {
+      return request.Forbid("node \"" + node + "\" " + why);
+    };
     if (request.Is("", "pods")) return CheckPod(request, node);
     if (request.Is("", "nodes")) return CheckNode(request, node);
-    if (request.Is("", "serviceaccounts") && request.subresource == "token") return CheckToken(request, node);
+    if (request.Is("", "serviceaccounts") && request.subresource == "token")
+      return CheckToken(request, node);
     if (request.Is("coordination.k8s.io", "leases")) {
-      if (request.ns != "kube-node-lease") return forbid("can only access leases in the \"kube-node-lease\" system namespace");
+      if (request.ns != "kube-node-lease")
+        return forbid("can only access leases in the \"kube-node-lease\" system namespace");
       std::string_view name = request.name;
       if (name.empty() && request.object != nullptr) name = MetaOf(*request.object).name();
       if (name != node) return forbid("can only access its own node lease");
@@ -40,10 +44,13 @@ class Plugin : public AdmissionPlugin {
 
  private:
   Status CheckPod(const AdmissionRequest& request, const std::string& node) {
-    auto forbid = [&](const std::string& why) { return request.Forbid("node \"" + node + "\" " + why); };
+    auto forbid = [&](const std::string& why) {
+      return request.Forbid("node \"" + node + "\" " + why);
+    };
     if (request.subresource == "eviction" || (request.operation == Operation::kDelete)) {
       api::Ref<Pod> pod = registry_.Peek<Pod>(request.ns, request.name);
-      if (pod && pod->spec().node_name() != node) return forbid("can only delete pods with spec.nodeName set to itself");
+      if (pod && pod->spec().node_name() != node)
+        return forbid("can only delete pods with spec.nodeName set to itself");
       return {};
     }
     if (request.operation == Operation::kCreate && request.subresource.empty()) {
@@ -51,7 +58,8 @@ class Plugin : public AdmissionPlugin {
       if (pod.metadata().annotations().count(std::string(kMirror)) == 0) {
         return forbid("can only create mirror pods");
       }
-      if (pod.spec().node_name() != node) return forbid("can only create pods with spec.nodeName set to itself");
+      if (pod.spec().node_name() != node)
+        return forbid("can only create pods with spec.nodeName set to itself");
       return {};
     }
     if (request.operation == Operation::kUpdate && request.subresource == "status") {
@@ -79,7 +87,8 @@ class Plugin : public AdmissionPlugin {
       return ForbiddenObject(*request.row.kind, request.name, "node \"" + node + "\" " + why);
     };
     if (request.operation == Operation::kDelete) return forbid("is not allowed to delete nodes");
-    if (MetaOf(*request.object).name() != node) return forbid("is not allowed to modify node \"" + MetaOf(*request.object).name() + "\"");
+    if (MetaOf(*request.object).name() != node)
+      return forbid("is not allowed to modify node \"" + MetaOf(*request.object).name() + "\"");
     if (request.operation == Operation::kUpdate) {
       const auto& before = static_cast<const Node&>(*request.old);
       const auto& after = static_cast<const Node&>(*request.object);
@@ -98,7 +107,8 @@ class Plugin : public AdmissionPlugin {
     if (reference.kind() != "Pod" || reference.name().empty()) {
       return request.Forbid("node requested token not bound to a pod");
     }
-    if (reference.uid().empty()) return request.Forbid("node requested token with a pod binding without a uid");
+    if (reference.uid().empty())
+      return request.Forbid("node requested token with a pod binding without a uid");
     api::Ref<Pod> pod = registry_.Peek<Pod>(request.ns, reference.name());
     if (!pod) return NotFound(api::KindOf<Pod>(), reference.name());
     if (pod->metadata().uid() != reference.uid()) {
@@ -117,6 +127,8 @@ class Plugin : public AdmissionPlugin {
 
 }  // namespace
 
-std::unique_ptr<AdmissionPlugin> NodeRestriction(Registry& registry) { return std::make_unique<Plugin>(registry); }
+std::unique_ptr<AdmissionPlugin> NodeRestriction(Registry& registry) {
+  return std::make_unique<Plugin>(registry);
+}
 
 }  // namespace gantry::apiserver

@@ -24,9 +24,11 @@ std::unique_ptr<AdmissionPlugin> PodSecurity(Registry& registry);
 std::unique_ptr<AdmissionPlugin> NodeRestriction(Registry& registry);
 // Pods and claims keep to the limit ranges of their namespace, which also give defaults.
 std::unique_ptr<AdmissionPlugin> LimitRanger(Registry& registry);
-// Who approves or signs certificates must be allowed to for the signer; nobody asks for system:masters.
+// Who approves or signs certificates must be allowed to for the signer; nobody asks for
+// system:masters.
 std::unique_ptr<AdmissionPlugin> CertificateAdmission(Authorizer& authorizer);
 // Nobody grants rights that they do not have, unless they may escalate or bind.
-std::unique_ptr<AdmissionPlugin> RbacEscalation(Registry& registry, RbacAuthorizer& rbac, Authorizer& authorizer);
+std::unique_ptr<AdmissionPlugin> RbacEscalation(Registry& registry, RbacAuthorizer& rbac,
+                                                Authorizer& authorizer);
 
 }  // namespace gantry::apiserver

@@ -63,7 +63,12 @@ const PodSpec* PodsOf(const AdmissionRequest& request) {
       {"Job", TemplateOf<api::batch::v1::Job>},
       {"CronJob",
        [](const Message& object) {
-         return &static_cast<const api::batch::v1::CronJob&>(object).spec().job_template().spec().template_().spec();
+         return &static_cast<const api::batch::v1::CronJob&>(object)
+                     .spec()
+                     .job_template()
+                     .spec()
+                     .template_()
+                     .spec();
        }},
       {"PodTemplate",
        [](const Message& object) {
@@ -82,11 +87,14 @@ class Plugin : public AdmissionPlugin {
   std::string_view name() const override { return "PodSecurity"; }
 
   Status Validate(const AdmissionRequest& request) override {
-    if (request.object == nullptr || request.operation == Operation::kDelete || request.ns.empty()) return {};
+    if (request.object == nullptr || request.operation == Operation::kDelete || request.ns.empty())
+      return {};
     const bool pod = request.Is("", "pods");
     const bool containers_added = pod && request.subresource == "ephemeralcontainers";
     if (!request.subresource.empty() && !containers_added) return {};
-    if (pod && request.operation == Operation::kUpdate && !containers_added && !ImagesChange(request)) return {};
+    if (pod && request.operation == Operation::kUpdate && !containers_added &&
+        !ImagesChange(request))
+      return {};
     const PodSpec* spec = pod ? &static_cast<const Pod*>(request.object)->spec() : PodsOf(request);
     if (spec == nullptr) return {};
     api::Ref<Namespace> ns = registry_.Peek<Namespace>("", request.ns);
@@ -95,10 +103,12 @@ class Plugin : public AdmissionPlugin {
     const Policy enforce = PolicyOf(*ns, "enforce"), warn = PolicyOf(*ns, "warn");
     if (pod) {
       std::string violations = SecurityViolations(*spec, enforce.level);
-      if (!violations.empty()) return request.Forbid("violates PodSecurity \"" + enforce.text + "\": " + violations);
+      if (!violations.empty())
+        return request.Forbid("violates PodSecurity \"" + enforce.text + "\": " + violations);
     }
     std::string violations = SecurityViolations(*spec, warn.level);
-    if (!violations.empty()) request.Warn("would violate PodSecurity \"" + warn.text + "\": " + violations);
+    if (!violations.empty())
+      request.Warn("would violate PodSecurity \"" + warn.text + "\": " + violations);
     return {};
   }
 
@@ -118,6 +128,8 @@ class Plugin : public AdmissionPlugin {
 
 }  // namespace
 
-std::unique_ptr<AdmissionPlugin> PodSecurity(Registry& registry) { return std::make_unique<Plugin>(registry); }
+std::unique_ptr<AdmissionPlugin> PodSecurity(Registry& registry) {
+  return std::make_unique<Plugin>(registry);
+}
 
 }  // namespace gantry::apiserver

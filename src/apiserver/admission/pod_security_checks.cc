@@ -14,15 +14,22 @@ using api::core::v1::SecurityContext;
 using Names = std::vector<std::string>;
 
 constexpr std::string_view kDefaultCapabilities[] = {
-    "AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE", "FOWNER", "FSETID",           "KILL",     "MKNOD",
-    "NET_BIND_SERVICE", "SETFCAP", "SETGID",  "SETPCAP", "SETUID", "SYS_CHROOT"};
-constexpr std::string_view kSafeSysctls[] = {
-    "kernel.shm_rmid_forced",        "net.ipv4.ip_local_port_range",   "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.tcp_syncookies",       "net.ipv4.ping_group_range",      "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",   "net.ipv4.tcp_fin_timeout",       "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem",              "net.ipv4.tcp_wmem"};
-constexpr std::string_view kSeLinuxTypes[] = {"", "container_t", "container_init_t", "container_kvm_t",
-                                              "container_engine_t"};
+    "AUDIT_WRITE",      "CHOWN",   "DAC_OVERRIDE", "FOWNER",  "FSETID", "KILL",      "MKNOD",
+    "NET_BIND_SERVICE", "SETFCAP", "SETGID",       "SETPCAP", "SETUID", "SYS_CHROOT"};
+constexpr std::string_view kSafeSysctls[] = {"kernel.shm_rmid_forced",
+                                             "net.ipv4.ip_local_port_range",
+                                             "net.ipv4.ip_unprivileged_port_start",
+                                             "net.ipv4.tcp_syncookies",
+                                             "net.ipv4.ping_group_range",
+                                             "net.ipv4.ip_local_reserved_ports",
+                                             "net.ipv4.tcp_keepalive_time",
+                                             "net.ipv4.tcp_fin_timeout",
+                                             "net.ipv4.tcp_keepalive_intvl",
+                                             "net.ipv4.tcp_keepalive_probes",
+                                             "net.ipv4.tcp_rmem",
+                                             "net.ipv4.tcp_wmem"};
+constexpr std::string_view kSeLinuxTypes[] = {"", "container_t", "container_init_t",
+                                              "container_kvm_t", "container_engine_t"};
 
 template <class List>
 bool Contains(const List& list, std::string_view value) {
@@ -32,7 +39,8 @@ bool Contains(const List& list, std::string_view value) {
 template <class List>
 std::string Quoted(const List& list) {
   std::string text;
-  for (const auto& item : list) text += (text.empty() ? "\"" : ", \"") + std::string(item) + "\"";
+  for (const auto& item : list)
+    text += (text.empty() ? "\"" : ", \"") + std::string(item) + "\"";
   return text;
 }
 
@@ -58,9 +66,12 @@ View ViewOf(const Container& container) {
 
 std::vector<View> AllContainers(const PodSpec& spec) {
   std::vector<View> all;
-  for (const auto& container : spec.init_containers()) all.push_back(ViewOf(container));
-  for (const auto& container : spec.containers()) all.push_back(ViewOf(container));
-  for (const auto& container : spec.ephemeral_containers()) all.push_back(ViewOf(container.ephemeral_container_common()));
+  for (const auto& container : spec.init_containers())
+    all.push_back(ViewOf(container));
+  for (const auto& container : spec.containers())
+    all.push_back(ViewOf(container));
+  for (const auto& container : spec.ephemeral_containers())
+    all.push_back(ViewOf(container.ephemeral_container_common()));
   return all;
 }
 
@@ -82,12 +93,15 @@ std::string Said(const Names& names, std::string_view what) {
 
 std::string AppArmor(const PodSpec& spec, const std::vector<View>& containers) {
   std::string who = spec.security_context().app_armor_profile().type() == "Unconfined" ? "pod" : "";
-  Names names = Where(containers, [](const SecurityContext& s) { return s.app_armor_profile().type() == "Unconfined"; });
+  Names names = Where(containers, [](const SecurityContext& s) {
+    return s.app_armor_profile().type() == "Unconfined";
+  });
   if (!names.empty()) who += (who.empty() ? "" : " and ") + Containers(names);
   return who.empty() ? who : who + " must not set AppArmor profile type to \"Unconfined\"";
 }
 
-std::string ExtraCapabilities(const std::vector<View>& containers, bool (*allowed)(std::string_view)) {
+std::string ExtraCapabilities(const std::vector<View>& containers,
+                              bool (*allowed)(std::string_view)) {
   Names names;
   std::set<std::string> extra;
   for (const View& view : containers) {
@@ -100,11 +114,13 @@ std::string ExtraCapabilities(const std::vector<View>& containers, bool (*allowe
     if (found) names.push_back(*view.name);
   }
   if (names.empty()) return "";
-  return Containers(names) + " must not include " + Quoted(extra) + " in securityContext.capabilities.add";
+  return Containers(names) + " must not include " + Quoted(extra) +
+         " in securityContext.capabilities.add";
 }
 
 std::string BaselineCapabilities(const PodSpec&, const std::vector<View>& containers) {
-  return ExtraCapabilities(containers, [](std::string_view name) { return Contains(kDefaultCapabilities, name); });
+  return ExtraCapabilities(
+      containers, [](std::string_view name) { return Contains(kDefaultCapabilities, name); });
 }
 
 std::string HostNamespaces(const PodSpec& spec, const std::vector<View>&) {
@@ -137,9 +153,10 @@ std::string HostPorts(const PodSpec&, const std::vector<View>& containers) {
   }
   if (names.empty()) return "";
   std::string numbers;
-  for (int32_t port : ports) numbers += (numbers.empty() ? "" : ", ") + std::to_string(port);
-  return Containers(names) + (names.size() == 1 ? " uses " : " use ") + (ports.size() == 1 ? "hostPort " : "hostPorts ") +
-         numbers;
+  for (int32_t port : ports)
+    numbers += (numbers.empty() ? "" : ", ") + std::to_string(port);
+  return Containers(names) + (names.size() == 1 ? " uses " : " use ") +
+         (ports.size() == 1 ? "hostPort " : "hostPorts ") + numbers;
 }
 
 std::string Privileged(const PodSpec&, const std::vector<View>& containers) {
@@ -149,7 +166,9 @@ std::string Privileged(const PodSpec&, const std::vector<View>& containers) {
 
 std::string ProcMount(const PodSpec&, const std::vector<View>& containers) {
   return Said(Where(containers,
-                    [](const SecurityContext& s) { return s.has_proc_mount() && s.proc_mount() != "Default"; }),
+                    [](const SecurityContext& s) {
+                      return s.has_proc_mount() && s.proc_mount() != "Default";
+                    }),
               "must not set securityContext.procMount to \"Unmasked\"");
 }
 
@@ -158,13 +177,15 @@ std::string SeLinux(const PodSpec& spec, const std::vector<View>& containers) {
   bool user = false, role = false;
   auto bad = [&](const api::core::v1::SELinuxOptions& options) {
     bool found = false;
-    if (!Contains(kSeLinuxTypes, options.type())) found = types.insert(options.type()).second || true;
+    if (!Contains(kSeLinuxTypes, options.type()))
+      found = types.insert(options.type()).second || true;
     if (!options.user().empty()) found = user = true;
     if (!options.role().empty()) found = role = true;
     return found;
   };
   std::string who = bad(spec.security_context().se_linux_options()) ? "pod" : "";
-  Names names = Where(containers, [&](const SecurityContext& s) { return bad(s.se_linux_options()); });
+  Names names =
+      Where(containers, [&](const SecurityContext& s) { return bad(s.se_linux_options()); });
   if (!names.empty()) who += (who.empty() ? "" : " and ") + Containers(names);
   if (who.empty()) return who;
   std::string what;
@@ -176,22 +197,27 @@ std::string SeLinux(const PodSpec& spec, const std::vector<View>& containers) {
 
 std::string BaselineSeccomp(const PodSpec& spec, const std::vector<View>& containers) {
   std::string who = spec.security_context().seccomp_profile().type() == "Unconfined" ? "pod" : "";
-  Names names = Where(containers, [](const SecurityContext& s) { return s.seccomp_profile().type() == "Unconfined"; });
+  Names names = Where(containers, [](const SecurityContext& s) {
+    return s.seccomp_profile().type() == "Unconfined";
+  });
   if (!names.empty()) who += (who.empty() ? "" : " and ") + Containers(names);
-  return who.empty() ? who : who + " must not set securityContext.seccompProfile.type to \"Unconfined\"";
+  return who.empty() ? who
+                     : who + " must not set securityContext.seccompProfile.type to \"Unconfined\"";
 }
 
 std::string Sysctls(const PodSpec& spec, const std::vector<View>&) {
   std::string names;
   for (const auto& sysctl : spec.security_context().sysctls()) {
-    if (!Contains(kSafeSysctls, sysctl.name())) names += (names.empty() ? "" : ", ") + sysctl.name();
+    if (!Contains(kSafeSysctls, sysctl.name()))
+      names += (names.empty() ? "" : ", ") + sysctl.name();
   }
   return names;
 }
 
 std::string HostProcess(const PodSpec& spec, const std::vector<View>& containers) {
   std::string who = spec.security_context().windows_options().host_process() ? "pod" : "";
-  Names names = Where(containers, [](const SecurityContext& s) { return s.windows_options().host_process(); });
+  Names names = Where(containers,
+                      [](const SecurityContext& s) { return s.windows_options().host_process(); });
   if (!names.empty()) who += (who.empty() ? "" : " and ") + Containers(names);
   return who.empty() ? who : who + " must not set securityContext.windowsOptions.hostProcess=true";
 }
@@ -206,17 +232,19 @@ std::string PrivilegeEscalation(const PodSpec&, const std::vector<View>& contain
 
 std::string RestrictedCapabilities(const PodSpec&, const std::vector<View>& containers) {
   std::string text = Said(
-      Where(containers, [](const SecurityContext& s) { return !Contains(s.capabilities().drop(), "ALL"); }),
+      Where(containers,
+            [](const SecurityContext& s) { return !Contains(s.capabilities().drop(), "ALL"); }),
       "must set securityContext.capabilities.drop=[\"ALL\"]");
-  std::string extra =
-      ExtraCapabilities(containers, [](std::string_view name) { return name == "NET_BIND_SERVICE"; });
+  std::string extra = ExtraCapabilities(
+      containers, [](std::string_view name) { return name == "NET_BIND_SERVICE"; });
   if (!extra.empty()) text += (text.empty() ? "" : "; ") + extra;
   return text;
 }
 
 std::string RestrictedVolumes(const PodSpec& spec, const std::vector<View>&) {
-  static constexpr std::string_view kAllowed[] = {"config_map", "csi",       "downward_api", "empty_dir", "ephemeral",
-                                                  "persistent_volume_claim", "projected",    "secret",    "image"};
+  static constexpr std::string_view kAllowed[] = {
+      "config_map", "csi",    "downward_api", "empty_dir", "ephemeral", "persistent_volume_claim",
+      "projected",  "secret", "image"};
   Names names;
   std::set<std::string> types;
   for (const auto& volume : spec.volumes()) {
@@ -230,16 +258,20 @@ std::string RestrictedVolumes(const PodSpec& spec, const std::vector<View>&) {
     }
   }
   if (names.empty()) return "";
-  return (names.size() == 1 ? "volume " : "volumes ") + Quoted(names) + (names.size() == 1 ? " uses " : " use ") +
-         (types.size() == 1 ? "restricted volume type " : "restricted volume types ") + Quoted(types);
+  return (names.size() == 1 ? "volume " : "volumes ") + Quoted(names) +
+         (names.size() == 1 ? " uses " : " use ") +
+         (types.size() == 1 ? "restricted volume type " : "restricted volume types ") +
+         Quoted(types);
 }
 
 std::string RunAsNonRoot(const PodSpec& spec, const std::vector<View>& containers) {
   const auto& pod = spec.security_context();
   const bool pod_says = pod.has_run_as_non_root(), pod_true = pod.run_as_non_root();
-  Names wrong = Where(containers,
-                      [](const SecurityContext& s) { return s.has_run_as_non_root() && !s.run_as_non_root(); });
-  Names silent = Where(containers, [](const SecurityContext& s) { return !s.has_run_as_non_root(); });
+  Names wrong = Where(containers, [](const SecurityContext& s) {
+    return s.has_run_as_non_root() && !s.run_as_non_root();
+  });
+  Names silent =
+      Where(containers, [](const SecurityContext& s) { return !s.has_run_as_non_root(); });
   std::string who;
   if (pod_says && !pod_true) who = "pod";
   if (!wrong.empty()) who += (who.empty() ? "" : " and ") + Containers(wrong);
@@ -251,7 +283,9 @@ std::string RunAsNonRoot(const PodSpec& spec, const std::vector<View>& container
 std::string RunAsUser(const PodSpec& spec, const std::vector<View>& containers) {
   const auto& pod = spec.security_context();
   std::string who = pod.has_run_as_user() && pod.run_as_user() == 0 ? "pod" : "";
-  Names names = Where(containers, [](const SecurityContext& s) { return s.has_run_as_user() && s.run_as_user() == 0; });
+  Names names = Where(containers, [](const SecurityContext& s) {
+    return s.has_run_as_user() && s.run_as_user() == 0;
+  });
   if (!names.empty()) who += (who.empty() ? "" : " and ") + Containers(names);
   return who.empty() ? who : who + " must not set runAsUser=0";
 }
@@ -261,12 +295,15 @@ std::string RestrictedSeccomp(const PodSpec& spec, const std::vector<View>& cont
     return profile.type() == "RuntimeDefault" || profile.type() == "Localhost";
   };
   const auto& pod = spec.security_context();
-  Names wrong = Where(containers,
-                      [&](const SecurityContext& s) { return s.has_seccomp_profile() && !good(s.seccomp_profile()); });
+  Names wrong = Where(containers, [&](const SecurityContext& s) {
+    return s.has_seccomp_profile() && !good(s.seccomp_profile());
+  });
   std::string who = pod.has_seccomp_profile() && !good(pod.seccomp_profile()) ? "pod" : "";
   if (!wrong.empty()) who += (who.empty() ? "" : " and ") + Containers(wrong);
-  if (!who.empty()) return who + " must not set securityContext.seccompProfile.type to \"Unconfined\"";
-  Names silent = Where(containers, [](const SecurityContext& s) { return !s.has_seccomp_profile(); });
+  if (!who.empty())
+    return who + " must not set securityContext.seccompProfile.type to \"Unconfined\"";
+  Names silent =
+      Where(containers, [](const SecurityContext& s) { return !s.has_seccomp_profile(); });
   if (good(pod.seccomp_profile()) || silent.empty()) return "";
   return "pod or " + Containers(silent) +
          " must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"";
@@ -275,7 +312,8 @@ std::string RestrictedSeccomp(const PodSpec& spec, const std::vector<View>& cont
 struct Row {
   std::string_view reason;
   Check check;
-  bool restricted_replaces = false;  // a baseline check that the restricted level has a stricter one for
+  bool restricted_replaces =
+      false;  // a baseline check that the restricted level has a stricter one for
 };
 
 // In the order in which Kubernetes names them.
@@ -310,13 +348,15 @@ std::string SecurityViolations(const PodSpec& spec, SecurityLevel level) {
   std::string all;
   auto run = [&](const Row& row) {
     std::string details = row.check(spec, containers);
-    if (!details.empty()) all += (all.empty() ? "" : ", ") + std::string(row.reason) + " (" + details + ")";
+    if (!details.empty())
+      all += (all.empty() ? "" : ", ") + std::string(row.reason) + " (" + details + ")";
   };
   for (const Row& row : kBaseline) {
     if (!(restricted && row.restricted_replaces)) run(row);
   }
   if (restricted) {
-    for (const Row& row : kRestricted) run(row);
+    for (const Row& row : kRestricted)
+      run(row);
   }
   return all;
 }

@@ -33,19 +33,24 @@ class Plugin : public AdmissionPlugin {
       if (chosen) spec->set_priority_class_name(chosen->metadata().name());
     } else {
       chosen = registry_.Peek<PriorityClass>("", spec->priority_class_name());
-      if (!chosen) return request.Forbid("no PriorityClass with name " + spec->priority_class_name() + " was found");
+      if (!chosen)
+        return request.Forbid("no PriorityClass with name " + spec->priority_class_name() +
+                              " was found");
     }
     const int32_t value = chosen ? chosen->value() : 0;
     if (spec->has_priority() && spec->priority() != value) {
-      return request.Forbid("the integer value of priority (" + std::to_string(spec->priority()) +
-                            ") must not be provided in pod spec; priority admission controller computed " +
-                            std::to_string(value) + " from the given PriorityClass name");
+      return request.Forbid(
+          "the integer value of priority (" + std::to_string(spec->priority()) +
+          ") must not be provided in pod spec; priority admission controller computed " +
+          std::to_string(value) + " from the given PriorityClass name");
     }
-    std::string policy = chosen && chosen->has_preemption_policy() ? chosen->preemption_policy() : "PreemptLowerPriority";
+    std::string policy = chosen && chosen->has_preemption_policy() ? chosen->preemption_policy()
+                                                                   : "PreemptLowerPriority";
     if (spec->has_preemption_policy() && spec->preemption_policy() != policy) {
-      return request.Forbid("the string value of PreemptionPolicy (" + spec->preemption_policy() +
-                            ") must not be provided in pod spec; priority admission controller computed " + policy +
-                            " from the given PriorityClass name");
+      return request.Forbid(
+          "the string value of PreemptionPolicy (" + spec->preemption_policy() +
+          ") must not be provided in pod spec; priority admission controller computed " + policy +
+          " from the given PriorityClass name");
     }
     spec->set_priority(value);
     spec->set_preemption_policy(std::move(policy));
@@ -56,7 +61,8 @@ class Plugin : public AdmissionPlugin {
     if (!request.Is("scheduling.k8s.io", "priorityclasses") || request.object == nullptr) return {};
     if (!static_cast<const PriorityClass*>(request.object)->global_default()) return {};
     api::Ref<PriorityClass> other = Default();
-    if (!other || other->metadata().name() == static_cast<const PriorityClass*>(request.object)->metadata().name()) {
+    if (!other || other->metadata().name() ==
+                      static_cast<const PriorityClass*>(request.object)->metadata().name()) {
       return {};
     }
     return request.Forbid("PriorityClass " + other->metadata().name() +
@@ -66,9 +72,11 @@ class Plugin : public AdmissionPlugin {
  private:
   api::Ref<PriorityClass> Default() const {
     api::Ref<PriorityClass> lowest;
-    for (const api::ObjectPtr& object : registry_.CacheOf(api::KindOf<PriorityClass>()).List({}).objects) {
+    for (const api::ObjectPtr& object :
+         registry_.CacheOf(api::KindOf<PriorityClass>()).List({}).objects) {
       api::Ref<PriorityClass> candidate(object);
-      if (candidate->global_default() && (!lowest || candidate->value() < lowest->value())) lowest = candidate;
+      if (candidate->global_default() && (!lowest || candidate->value() < lowest->value()))
+        lowest = candidate;
     }
     return lowest;
   }
@@ -78,6 +86,8 @@ class Plugin : public AdmissionPlugin {
 
 }  // namespace
 
-std::unique_ptr<AdmissionPlugin> PriorityAdmission(Registry& registry) { return std::make_unique<Plugin>(registry); }
+std::unique_ptr<AdmissionPlugin> PriorityAdmission(Registry& registry) {
+  return std::make_unique<Plugin>(registry);
+}
 
 }  // namespace gantry::apiserver

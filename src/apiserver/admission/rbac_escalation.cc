@@ -18,7 +18,8 @@ template <class List>
 std::string Listed(const char* name, const List& list) {
   if (list.empty()) return "";
   std::string text;
-  for (const auto& item : list) text += (text.empty() ? "\"" : ", \"") + std::string(item) + "\"";
+  for (const auto& item : list)
+    text += (text.empty() ? "\"" : ", \"") + std::string(item) + "\"";
   return std::string(name) + ":[" + text + "]";
 }
 
@@ -26,8 +27,8 @@ std::string Text(const PolicyRule& rule) {
   std::string text;
   for (const std::string& part :
        {Listed("APIGroups", rule.api_groups()), Listed("Resources", rule.resources()),
-        Listed("ResourceNames", rule.resource_names()), Listed("NonResourceURLs", rule.non_resource_urls()),
-        Listed("Verbs", rule.verbs())}) {
+        Listed("ResourceNames", rule.resource_names()),
+        Listed("NonResourceURLs", rule.non_resource_urls()), Listed("Verbs", rule.verbs())}) {
     if (!part.empty()) text += (text.empty() ? "" : ", ") + part;
   }
   return "{" + text + "}";
@@ -75,10 +76,12 @@ class Plugin : public AdmissionPlugin {
     const std::string_view plural = request.row.kind->plural;
     if (request.old != nullptr && SameDesired(*request.old, *request.object)) return {};
     if (plural == "roles" || plural == "clusterroles") {
-      const Rules& rules = plural == "roles" ? static_cast<const Role*>(request.object)->rules()
-                                             : static_cast<const ClusterRole*>(request.object)->rules();
+      const Rules& rules = plural == "roles"
+                               ? static_cast<const Role*>(request.object)->rules()
+                               : static_cast<const ClusterRole*>(request.object)->rules();
       if (Allowed(request, "escalate", plural, request.name)) return {};
-      if (plural == "clusterroles" && static_cast<const ClusterRole*>(request.object)->has_aggregation_rule()) {
+      if (plural == "clusterroles" &&
+          static_cast<const ClusterRole*>(request.object)->has_aggregation_rule()) {
         PolicyRule all;
         all.add_api_groups("*");
         all.add_resources("*");
@@ -89,8 +92,9 @@ class Plugin : public AdmissionPlugin {
       }
       return CheckRules(request, rules);
     }
-    const RoleRef& role = plural == "rolebindings" ? static_cast<const RoleBinding*>(request.object)->role_ref()
-                                                   : static_cast<const ClusterRoleBinding*>(request.object)->role_ref();
+    const RoleRef& role = plural == "rolebindings"
+                              ? static_cast<const RoleBinding*>(request.object)->role_ref()
+                              : static_cast<const ClusterRoleBinding*>(request.object)->role_ref();
     const bool cluster = role.kind() == "ClusterRole";
     if (Allowed(request, "bind", cluster ? "clusterroles" : "roles", role.name())) return {};
     if (cluster) {
@@ -104,7 +108,8 @@ class Plugin : public AdmissionPlugin {
   }
 
  private:
-  bool Allowed(const AdmissionRequest& request, const char* verb, std::string_view resource, std::string_view name) {
+  bool Allowed(const AdmissionRequest& request, const char* verb, std::string_view resource,
+               std::string_view name) {
     Access access;
     access.is_resource = true;
     access.verb = verb;
@@ -121,7 +126,8 @@ class Plugin : public AdmissionPlugin {
     for (const Access& question : Questions(rule)) {
       bool found = false;
       rbac_.VisitRules(request.call.user, request.ns, [&](const PolicyRule& held) {
-        // A rule for single names grants nothing on all of them; RuleAllows sees an empty name as none of its.
+        // A rule for single names grants nothing on all of them; RuleAllows sees an empty name as
+        // none of its.
         found = RuleAllows(held, question);
         return !found;
       });
@@ -137,9 +143,11 @@ class Plugin : public AdmissionPlugin {
     }
     if (missing.empty()) return {};
     std::string groups;
-    for (const std::string& group : request.call.user.groups) groups += (groups.empty() ? "\"" : " \"") + group + "\"";
-    return request.Forbid("user \"" + request.call.user.name + "\" (groups=[" + groups +
-                          "]) is attempting to grant RBAC permissions not currently held:" + missing);
+    for (const std::string& group : request.call.user.groups)
+      groups += (groups.empty() ? "\"" : " \"") + group + "\"";
+    return request.Forbid(
+        "user \"" + request.call.user.name + "\" (groups=[" + groups +
+        "]) is attempting to grant RBAC permissions not currently held:" + missing);
   }
 
   Registry& registry_;
@@ -149,7 +157,8 @@ class Plugin : public AdmissionPlugin {
 
 }  // namespace
 
-std::unique_ptr<AdmissionPlugin> RbacEscalation(Registry& registry, RbacAuthorizer& rbac, Authorizer& authorizer) {
+std::unique_ptr<AdmissionPlugin> RbacEscalation(Registry& registry, RbacAuthorizer& rbac,
+                                                Authorizer& authorizer) {
   return std::make_unique<Plugin>(registry, rbac, authorizer);
 }
 

@@ -42,24 +42,32 @@ class Plugin : public AdmissionPlugin {
   std::string_view name() const override { return "ServiceAccount"; }
 
   Status Mutate(AdmissionRequest& request) override {
-    if (request.operation != Operation::kCreate || !request.Is("", "pods") || !request.subresource.empty()) return {};
+    if (request.operation != Operation::kCreate || !request.Is("", "pods") ||
+        !request.subresource.empty())
+      return {};
     Pod* pod = static_cast<Pod*>(request.object);
     auto* spec = pod->mutable_spec();
-    if (pod->metadata().annotations().count(std::string(kMirror)) != 0) return CheckMirror(request, *pod);
+    if (pod->metadata().annotations().count(std::string(kMirror)) != 0)
+      return CheckMirror(request, *pod);
     if (spec->service_account_name().empty()) {
       spec->set_service_account_name("default");
     }
     spec->set_service_account(spec->service_account_name());
     const std::string ns(request.ns);
-    api::Ref<ServiceAccount> account = registry_.Peek<ServiceAccount>(ns, spec->service_account_name());
+    api::Ref<ServiceAccount> account =
+        registry_.Peek<ServiceAccount>(ns, spec->service_account_name());
     if (!account) {
-      return request.Forbid("error looking up service account " + ns + "/" + spec->service_account_name() +
-                            ": serviceaccount \"" + spec->service_account_name() + "\" not found");
+      return request.Forbid("error looking up service account " + ns + "/" +
+                            spec->service_account_name() + ": serviceaccount \"" +
+                            spec->service_account_name() + "\" not found");
     }
-    if (spec->image_pull_secrets().empty()) *spec->mutable_image_pull_secrets() = account->image_pull_secrets();
+    if (spec->image_pull_secrets().empty())
+      *spec->mutable_image_pull_secrets() = account->image_pull_secrets();
     bool mounts = true;
-    if (account->has_automount_service_account_token()) mounts = account->automount_service_account_token();
-    if (spec->has_automount_service_account_token()) mounts = spec->automount_service_account_token();
+    if (account->has_automount_service_account_token())
+      mounts = account->automount_service_account_token();
+    if (spec->has_automount_service_account_token())
+      mounts = spec->automount_service_account_token();
     if (mounts) AddToken(spec);
     return {};
   }
@@ -70,7 +78,8 @@ class Plugin : public AdmissionPlugin {
       return request.Forbid("a mirror pod may not reference service accounts");
     }
     for (const Volume& volume : pod.spec().volumes()) {
-      if (volume.volume_source().has_secret()) return request.Forbid("a mirror pod may not reference secrets");
+      if (volume.volume_source().has_secret())
+        return request.Forbid("a mirror pod may not reference secrets");
     }
     return {};
   }
@@ -91,7 +100,8 @@ class Plugin : public AdmissionPlugin {
     auto mount = [&](auto* containers) {
       for (Container& container : *containers) {
         bool taken = false;
-        for (const auto& existing : container.volume_mounts()) taken = taken || existing.mount_path() == kMountPath;
+        for (const auto& existing : container.volume_mounts())
+          taken = taken || existing.mount_path() == kMountPath;
         if (taken) continue;
         auto* added = container.add_volume_mounts();
         added->set_name(name);

@@ -21,12 +21,14 @@ bool IsBootstrapToken(std::string_view token) {
   return true;
 }
 
-// The token of the Authorization header, or of the WebSocket protocol in which browsers must send it.
+// The token of the Authorization header, or of the WebSocket protocol in which browsers must send
+// it.
 std::string BearerToken(const Headers& headers) {
   std::string_view header = headers.Get("authorization");
   if (header.size() > 7 && (header.starts_with("Bearer ") || header.starts_with("bearer "))) {
     header.remove_prefix(7);
-    while (!header.empty() && header.front() == ' ') header.remove_prefix(1);
+    while (!header.empty() && header.front() == ' ')
+      header.remove_prefix(1);
     return std::string(header);
   }
   return {};
@@ -37,7 +39,8 @@ std::string BearerToken(const Headers& headers) {
 bool SameSecret(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   unsigned char difference = 0;
-  for (size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ b[i]);
+  for (size_t i = 0; i < a.size(); ++i)
+    difference |= static_cast<unsigned char>(a[i] ^ b[i]);
   return difference == 0;
 }
 
@@ -56,12 +59,15 @@ Result<UserInfo> Authenticator::Authenticate(const Request& request) {
     if (!user.ok()) return Unauthorized();
     return user;
   }
-  const bool bad_certificate = request.peer.certificate_expired || !request.peer.certificate_error.empty();
-  if (bad_certificate || request.headers.Has("authorization") || !options_.anonymous) return Unauthorized();
+  const bool bad_certificate =
+      request.peer.certificate_expired || !request.peer.certificate_error.empty();
+  if (bad_certificate || request.headers.Has("authorization") || !options_.anonymous)
+    return Unauthorized();
   return UserInfo(std::string(kAnonymousUser), {std::string(kUnauthenticatedGroup)});
 }
 
-Result<UserInfo> Authenticator::AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences,
+Result<UserInfo> Authenticator::AuthenticateToken(std::string_view token,
+                                                  const std::vector<std::string>& audiences,
                                                   std::vector<std::string>* matched) {
   auto own_audience = [&] {
     if (matched != nullptr) *matched = audiences.empty() ? tokens_.options().audiences : audiences;
@@ -85,19 +91,23 @@ Result<UserInfo> Authenticator::Bootstrap(std::string_view token) const {
   api::Ref<api::core::v1::Secret> secret =
       registry_.Peek<api::core::v1::Secret>("kube-system", "bootstrap-token-" + id);
   auto refuse = [](const char* why) { return Status(Code::kUnauthorized, why); };
-  if (!secret || secret->type() != "bootstrap.kubernetes.io/token" || secret->metadata().has_deletion_timestamp()) {
+  if (!secret || secret->type() != "bootstrap.kubernetes.io/token" ||
+      secret->metadata().has_deletion_timestamp()) {
     return refuse("no such bootstrap token");
   }
   auto field = [&](const char* key) {
     auto it = secret->data().find(key);
     return it == secret->data().end() ? std::string() : it->second;
   };
-  if (field("token-id") != id || !SameSecret(field("token-secret"), token.substr(7))) return refuse("wrong secret");
+  if (field("token-id") != id || !SameSecret(field("token-secret"), token.substr(7)))
+    return refuse("wrong secret");
   if (std::string expiration = field("expiration"); !expiration.empty()) {
     Result<WallTime> until = api::ParseTime(expiration);
-    if (!until.ok() || *until <= registry_.env().Now()) return refuse("the bootstrap token has expired");
+    if (!until.ok() || *until <= registry_.env().Now())
+      return refuse("the bootstrap token has expired");
   }
-  if (field("usage-bootstrap-authentication") != "true") return refuse("the bootstrap token is not for authentication");
+  if (field("usage-bootstrap-authentication") != "true")
+    return refuse("the bootstrap token is not for authentication");
   UserInfo user("system:bootstrap:" + id, {"system:bootstrappers"});
   std::string groups = field("auth-extra-groups");
   std::string_view rest = groups;

@@ -15,8 +15,8 @@ namespace gantry::apiserver {
 
 class Registry;
 
-// Finds out who sends a request: client certificate, static token, service account token, bootstrap token, or nobody
-// (system:anonymous). Threading: any thread.
+// Finds out who sends a request: client certificate, static token, service account token, bootstrap
+// token, or nobody (system:anonymous). Threading: any thread.
 class Authenticator {
  public:
   struct Options {
@@ -28,11 +28,13 @@ class Authenticator {
   // All outlive this.
   Authenticator(Registry& registry, TokenIssuer& tokens, Options options);
 
-  // kUnauthorized ("Unauthorized") for credentials that are not good; no credentials at all give the anonymous user.
+  // kUnauthorized ("Unauthorized") for credentials that are not good; no credentials at all give
+  // the anonymous user.
   Result<UserInfo> Authenticate(const Request& request);
 
   // Who a bearer token stands for; kUnauthorized with the reason.
-  Result<UserInfo> AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences,
+  Result<UserInfo> AuthenticateToken(std::string_view token,
+                                     const std::vector<std::string>& audiences,
                                      std::vector<std::string>* matched);
 
  private:

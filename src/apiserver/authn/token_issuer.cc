@@ -56,7 +56,8 @@ Status InvalidRequest(std::string field, std::string message) {
 
 }  // namespace
 
-TokenIssuer::TokenIssuer(Registry& registry, Options options) : registry_(registry), options_(std::move(options)) {}
+TokenIssuer::TokenIssuer(Registry& registry, Options options)
+    : registry_(registry), options_(std::move(options)) {}
 
 Result<api::ObjectPtr> TokenIssuer::Issue(const std::string& ns, const std::string& name,
                                           const google::protobuf::Message& message) {
@@ -66,27 +67,32 @@ Result<api::ObjectPtr> TokenIssuer::Issue(const std::string& ns, const std::stri
   auto* spec = request->mutable_spec();
   if (!spec->has_expiration_seconds()) spec->set_expiration_seconds(kDefaultSeconds);
   if (spec->expiration_seconds() < kMinSeconds) {
-    return InvalidRequest("spec.expirationSeconds", "Invalid value: " + std::to_string(spec->expiration_seconds()) +
-                                                        ": may not specify a duration less than 10 minutes");
+    return InvalidRequest("spec.expirationSeconds",
+                          "Invalid value: " + std::to_string(spec->expiration_seconds()) +
+                              ": may not specify a duration less than 10 minutes");
   }
   if (spec->expiration_seconds() > kMaxSeconds) {
-    return InvalidRequest("spec.expirationSeconds", "Invalid value: " + std::to_string(spec->expiration_seconds()) +
-                                                        ": may not specify a duration larger than 2^32 seconds");
+    return InvalidRequest("spec.expirationSeconds",
+                          "Invalid value: " + std::to_string(spec->expiration_seconds()) +
+                              ": may not specify a duration larger than 2^32 seconds");
   }
   if (spec->audiences().empty()) {
-    for (const std::string& audience : options_.audiences) spec->add_audiences(audience);
+    for (const std::string& audience : options_.audiences)
+      spec->add_audiences(audience);
   }
 
   JsonValue bound = JsonValue::MakeObject();
   bound["namespace"] = ns;
   if (spec->has_bound_object_ref()) {
     const auto& reference = spec->bound_object_ref();
-    auto check = [&](const api::ObjectPtr& object, const api::KindInfo& kind, const char* key) -> Status {
+    auto check = [&](const api::ObjectPtr& object, const api::KindInfo& kind,
+                     const char* key) -> Status {
       if (object == nullptr) return NotFound(kind, reference.name());
       if (!reference.uid().empty() && reference.uid() != object->uid()) {
         return Conflict(kind, reference.name(),
-                        "the UID in the bound object reference (" + reference.uid() + ") does not match the UID in record. "
-                        "The object might have been deleted and then recreated");
+                        "the UID in the bound object reference (" + reference.uid() +
+                            ") does not match the UID in record. "
+                            "The object might have been deleted and then recreated");
       }
       bound[key] = Reference(object->name(), object->uid());
       return {};
@@ -95,7 +101,8 @@ Result<api::ObjectPtr> TokenIssuer::Issue(const std::string& ns, const std::stri
       api::Ref<api::core::v1::Pod> pod = registry_.Peek<api::core::v1::Pod>(ns, reference.name());
       GANTRY_TRY(check(pod.object(), api::KindOf<api::core::v1::Pod>(), "pod"));
       if (pod->spec().service_account_name() != name) {
-        return BadRequest("cannot bind token for serviceaccount \"" + name + "\" to pod running with different serviceaccount name.");
+        return BadRequest("cannot bind token for serviceaccount \"" + name +
+                          "\" to pod running with different serviceaccount name.");
       }
       if (const std::string& node_name = pod->spec().node_name(); !node_name.empty()) {
         api::Ref<api::core::v1::Node> node = registry_.Peek<api::core::v1::Node>("", node_name);
@@ -108,7 +115,8 @@ Result<api::ObjectPtr> TokenIssuer::Issue(const std::string& ns, const std::stri
       GANTRY_TRY(check(registry_.Peek(api::KindOf<api::core::v1::Node>(), "", reference.name()),
                        api::KindOf<api::core::v1::Node>(), "node"));
     } else {
-      return BadRequest("cannot bind token to object of type " + reference.api_version() + ", Kind=" + reference.kind());
+      return BadRequest("cannot bind token to object of type " + reference.api_version() +
+                        ", Kind=" + reference.kind());
     }
   }
   bound["serviceaccount"] = Reference(name, account->metadata().uid());
@@ -116,7 +124,8 @@ Result<api::ObjectPtr> TokenIssuer::Issue(const std::string& ns, const std::stri
   const int64_t now = SecondsOf(registry_.env().Now());
   const int64_t expires = now + spec->expiration_seconds();
   JsonValue::Array audiences;
-  for (const std::string& audience : spec->audiences()) audiences.emplace_back(audience);
+  for (const std::string& audience : spec->audiences())
+    audiences.emplace_back(audience);
   JsonValue claims = JsonValue::MakeObject();
   claims["aud"] = std::move(audiences);
   claims["exp"] = expires;
@@ -149,7 +158,8 @@ Result<std::string> TokenIssuer::Claims(std::string_view token) {
   return claims;
 }
 
-Result<UserInfo> TokenIssuer::Verify(std::string_view token, const std::vector<std::string>& audiences,
+Result<UserInfo> TokenIssuer::Verify(std::string_view token,
+                                     const std::vector<std::string>& audiences,
                                      std::vector<std::string>* matched) {
   GANTRY_ASSIGN(std::string text, Claims(token));
   Result<JsonValue> parsed = JsonValue::Parse(text);
@@ -164,7 +174,8 @@ Result<UserInfo> TokenIssuer::Verify(std::string_view token, const std::vector<s
   std::vector<std::string> common;
   if (const JsonValue* held = claims.Find("aud"); held != nullptr && held->is_array()) {
     for (const JsonValue& audience : held->as_array()) {
-      if (audience.is_string() && std::find(wanted.begin(), wanted.end(), audience.as_string()) != wanted.end()) {
+      if (audience.is_string() &&
+          std::find(wanted.begin(), wanted.end(), audience.as_string()) != wanted.end()) {
         common.push_back(audience.as_string());
       }
     }
@@ -177,10 +188,12 @@ Result<UserInfo> TokenIssuer::Verify(std::string_view token, const std::vector<s
   const JsonValue* account = bound == nullptr ? nullptr : bound->Find("serviceaccount");
   const std::string name = TextAt(account, "name");
   api::ObjectPtr live = registry_.Peek(api::KindOf<ServiceAccount>(), ns, name);
-  if (live == nullptr || live->uid() != TextAt(account, "uid")) return Refuse("service account token has been invalidated");
+  if (live == nullptr || live->uid() != TextAt(account, "uid"))
+    return Refuse("service account token has been invalidated");
 
-  UserInfo user("system:serviceaccount:" + ns + ":" + name,
-                {"system:serviceaccounts", "system:serviceaccounts:" + ns, std::string(kAuthenticatedGroup)});
+  UserInfo user(
+      "system:serviceaccount:" + ns + ":" + name,
+      {"system:serviceaccounts", "system:serviceaccounts:" + ns, std::string(kAuthenticatedGroup)});
   user.uid = live->uid();
   user.extra.emplace_back("authentication.kubernetes.io/credential-id",
                           std::vector<std::string>{"JTI=" + TextAt(&claims, "jti")});
@@ -200,8 +213,10 @@ Result<UserInfo> TokenIssuer::Verify(std::string_view token, const std::vector<s
     // The node of a pod's token is told, and checked only where the token is bound to it alone.
     const bool checked = std::string_view(binding.key) != "node" || !has_pod;
     if (checked) {
-      api::ObjectPtr object = registry_.Peek(*binding.kind, binding.namespaced ? ns : std::string(), bound_name);
-      if (object == nullptr || object->uid() != uid) return Refuse("service account token has been invalidated");
+      api::ObjectPtr object =
+          registry_.Peek(*binding.kind, binding.namespaced ? ns : std::string(), bound_name);
+      if (object == nullptr || object->uid() != uid)
+        return Refuse("service account token has been invalidated");
     }
     if (std::string_view(binding.key) == "secret") continue;
     std::string prefix = "authentication.kubernetes.io/" + std::string(binding.key);

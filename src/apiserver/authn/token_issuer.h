@@ -18,8 +18,9 @@ namespace gantry::apiserver {
 
 class Registry;
 
-// Issues and checks the tokens of service accounts: JWTs bound to an account and, where asked, to a pod, secret or node. A
-// token is good for as long as all that it is bound to exists. Threading: any thread.
+// Issues and checks the tokens of service accounts: JWTs bound to an account and, where asked, to a
+// pod, secret or node. A token is good for as long as all that it is bound to exists. Threading:
+// any thread.
 class TokenIssuer {
  public:
   struct Options {
@@ -36,15 +37,16 @@ class TokenIssuer {
   Result<api::ObjectPtr> Issue(const std::string& ns, const std::string& name,
                                const google::protobuf::Message& request);
 
-  // The account that a token stands for. kUnauthorized with the reason for the log. `audiences` empty: the server's own;
-  // `matched` (may be null) gets those of the token that were asked for.
+  // The account that a token stands for. kUnauthorized with the reason for the log. `audiences`
+  // empty: the server's own; `matched` (may be null) gets those of the token that were asked for.
   Result<UserInfo> Verify(std::string_view token, const std::vector<std::string>& audiences,
                           std::vector<std::string>* matched);
 
   const Options& options() const { return options_; }
 
  private:
-  // The claims of a token with a good signature; remembered, since verifying one costs as much as serving a request.
+  // The claims of a token with a good signature; remembered, since verifying one costs as much as
+  // serving a request.
   Result<std::string> Claims(std::string_view token);
 
   Registry& registry_;

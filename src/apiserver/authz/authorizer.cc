@@ -28,7 +28,8 @@ Status Forbidden(const UserInfo& user, const Access& access, std::string_view re
     std::string resource = access.resource;
     if (!access.subresource.empty()) resource += "/" + access.subresource;
     message += " resource " + Quoted(resource) + " in API group " + Quoted(access.group);
-    message += access.ns.empty() ? " at the cluster scope" : " in the namespace " + Quoted(access.ns);
+    message +=
+        access.ns.empty() ? " at the cluster scope" : " in the namespace " + Quoted(access.ns);
     subject = access.resource + (access.group.empty() ? "" : "." + access.group);
     if (!access.name.empty()) subject += " " + Quoted(access.name);
     subject += " is ";

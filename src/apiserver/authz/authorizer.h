@@ -14,8 +14,9 @@ struct Access {
   Access() = default;
   std::string verb;
   bool is_resource = false;
-  std::string group, version, resource, subresource, ns, name;  // of a resource; `resource` may be "*"
-  std::string path;                                             // of anything else
+  std::string group, version, resource, subresource, ns,
+      name;          // of a resource; `resource` may be "*"
+  std::string path;  // of anything else
 };
 
 struct Decision {

@@ -2,8 +2,8 @@
 
 #include "api/core/v1/persistent_volume_claim.pb.h"
 #include "api/core/v1/pod.pb.h"
-#include "apiserver/bootstrap/default_roles.h"
 #include "apiserver/authz/rbac.h"
+#include "apiserver/bootstrap/default_roles.h"
 #include "apiserver/registry/registry.h"
 
 namespace gantry::apiserver {
@@ -23,8 +23,8 @@ bool EnvRefers(const auto& container, bool secret, std::string_view name) {
     if (reference.name() == name) return true;
   }
   for (const auto& source : container.env_from()) {
-    const auto& reference =
-        secret ? source.secret_ref().local_object_reference() : source.config_map_ref().local_object_reference();
+    const auto& reference = secret ? source.secret_ref().local_object_reference()
+                                   : source.config_map_ref().local_object_reference();
     if (reference.name() == name) return true;
   }
   return false;
@@ -61,9 +61,11 @@ bool RefersToSecret(const PodSpec& spec, std::string_view name) {
 bool RefersToConfigMap(const PodSpec& spec, std::string_view name) {
   for (const auto& volume : spec.volumes()) {
     const auto& source = volume.volume_source();
-    if (source.has_config_map() && source.config_map().local_object_reference().name() == name) return true;
+    if (source.has_config_map() && source.config_map().local_object_reference().name() == name)
+      return true;
     for (const auto& part : source.projected().sources()) {
-      if (part.has_config_map() && part.config_map().local_object_reference().name() == name) return true;
+      if (part.has_config_map() && part.config_map().local_object_reference().name() == name)
+        return true;
     }
   }
   return ContainersRefer(spec, false, name);
@@ -88,12 +90,14 @@ Decision NoOpinion(std::string reason) {
   return decision;
 }
 
-// What every node may do: the role "system:node" as it is in the table, of which the careful kinds are cut out below.
+// What every node may do: the role "system:node" as it is in the table, of which the careful kinds
+// are cut out below.
 bool RoleAllows(const Access& access) {
   static const auto* const rules = [] {
     for (const DefaultRole& role : DefaultRoles()) {
       if (role.name == "system:node") {
-        return new google::protobuf::RepeatedPtrField<api::rbac::v1::PolicyRule>(ParseRules(role.rules));
+        return new google::protobuf::RepeatedPtrField<api::rbac::v1::PolicyRule>(
+            ParseRules(role.rules));
       }
     }
     return new google::protobuf::RepeatedPtrField<api::rbac::v1::PolicyRule>();
@@ -148,17 +152,20 @@ Decision NodeAuthorizer::Authorize(const UserInfo& user, const Access& access) {
   const bool reads = access.verb == "get" || access.verb == "list" || access.verb == "watch";
   const std::string& resource = access.resource;
 
-  const bool careful = core && (resource == "secrets" || resource == "configmaps" || resource == "serviceaccounts" ||
-                                resource == "persistentvolumeclaims" || resource == "persistentvolumes");
+  const bool careful =
+      core && (resource == "secrets" || resource == "configmaps" || resource == "serviceaccounts" ||
+               resource == "persistentvolumeclaims" || resource == "persistentvolumes");
   if (careful) {
     if (resource == "serviceaccounts" && access.subresource == "token") {
-      if (access.verb != "create") return NoOpinion("can only create tokens for individual service accounts");
+      if (access.verb != "create")
+        return NoOpinion("can only create tokens for individual service accounts");
     } else if (!reads || !access.subresource.empty()) {
       return NoOpinion("can only read resources of this type");
     }
     if (access.name.empty()) return NoOpinion("No Object name found");
     if (!Needs(node, access)) {
-      return NoOpinion("no relationship found between node '" + std::string(node) + "' and this object");
+      return NoOpinion("no relationship found between node '" + std::string(node) +
+                       "' and this object");
     }
     return Allow();
   }
@@ -166,17 +173,22 @@ Decision NodeAuthorizer::Authorize(const UserInfo& user, const Access& access) {
     if (access.ns != "kube-node-lease") {
       return NoOpinion("can only access leases in the \"kube-node-lease\" system namespace");
     }
-    if (access.verb != "create" && access.name != node) return NoOpinion("can only access node lease with the same name as the requesting node");
+    if (access.verb != "create" && access.name != node)
+      return NoOpinion("can only access node lease with the same name as the requesting node");
     return RoleAllows(access) ? Allow() : Decision();
   }
   if (access.group == "storage.k8s.io" && resource == "csinodes") {
-    if (access.verb != "create" && access.name != node) return NoOpinion("can only access CSINode with the same name as the requesting node");
+    if (access.verb != "create" && access.name != node)
+      return NoOpinion("can only access CSINode with the same name as the requesting node");
     return RoleAllows(access) ? Allow() : Decision();
   }
-  if (core && resource == "nodes" && access.verb == "get" && access.name != node && !access.name.empty()) {
-    return NoOpinion("node '" + std::string(node) + "' cannot read '" + access.name + "', only its own Node object");
+  if (core && resource == "nodes" && access.verb == "get" && access.name != node &&
+      !access.name.empty()) {
+    return NoOpinion("node '" + std::string(node) + "' cannot read '" + access.name +
+                     "', only its own Node object");
   }
-  // Beyond a kubelet: the agent runs the node's part of the network, and keeps a tunnel to the server open.
+  // Beyond a kubelet: the agent runs the node's part of the network, and keeps a tunnel to the
+  // server open.
   struct Extra {
     std::string_view group, resource;
     bool writes;

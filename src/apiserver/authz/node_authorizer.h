@@ -8,8 +8,8 @@ namespace gantry::apiserver {
 
 class Registry;
 
-// What the agent of a node (user system:node:NAME, group system:nodes) may do: read what its own pods need, write
-// what is its own. Threading: any thread.
+// What the agent of a node (user system:node:NAME, group system:nodes) may do: read what its own
+// pods need, write what is its own. Threading: any thread.
 class NodeAuthorizer : public Authorizer {
  public:
   explicit NodeAuthorizer(Registry& registry) : registry_(registry) {}

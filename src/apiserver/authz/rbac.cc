@@ -19,9 +19,12 @@ using api::rbac::v1::Subject;
 using Rules = google::protobuf::RepeatedPtrField<PolicyRule>;
 using Strings = google::protobuf::RepeatedPtrField<std::string>;
 
-bool Has(const Strings& list, std::string_view value) { return std::find(list.begin(), list.end(), value) != list.end(); }
+bool Has(const Strings& list, std::string_view value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
 bool HasOrStar(const Strings& list, std::string_view value) {
-  return std::any_of(list.begin(), list.end(), [&](const std::string& item) { return item == "*" || item == value; });
+  return std::any_of(list.begin(), list.end(),
+                     [&](const std::string& item) { return item == "*" || item == value; });
 }
 
 bool ResourceMatches(const PolicyRule& rule, const Access& access) {
@@ -42,7 +45,9 @@ bool ResourceMatches(const PolicyRule& rule, const Access& access) {
 bool PathMatches(const PolicyRule& rule, std::string_view path) {
   for (const std::string& pattern : rule.non_resource_urls()) {
     if (pattern == "*" || pattern == path) return true;
-    if (pattern.ends_with('*') && path.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1))) return true;
+    if (pattern.ends_with('*') &&
+        path.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1)))
+      return true;
   }
   return false;
 }
@@ -82,10 +87,12 @@ RbacAuthorizer::~RbacAuthorizer() = default;
 
 std::shared_ptr<const RbacAuthorizer::Index> RbacAuthorizer::Build() const {
   auto index = std::make_shared<Index>();
-  store::WatchCache* caches[] = {
-      &registry_.CacheOf(api::KindOf<Role>()), &registry_.CacheOf(api::KindOf<RoleBinding>()),
-      &registry_.CacheOf(api::KindOf<ClusterRole>()), &registry_.CacheOf(api::KindOf<ClusterRoleBinding>())};
-  for (size_t i = 0; i < 4; ++i) index->revisions[i] = caches[i]->changed_revision();
+  store::WatchCache* caches[] = {&registry_.CacheOf(api::KindOf<Role>()),
+                                 &registry_.CacheOf(api::KindOf<RoleBinding>()),
+                                 &registry_.CacheOf(api::KindOf<ClusterRole>()),
+                                 &registry_.CacheOf(api::KindOf<ClusterRoleBinding>())};
+  for (size_t i = 0; i < 4; ++i)
+    index->revisions[i] = caches[i]->changed_revision();
 
   auto rules_of = [&](const RoleRef& reference, std::string_view ns) -> const Rules* {
     const bool cluster = reference.kind() == "ClusterRole";
@@ -104,8 +111,10 @@ std::shared_ptr<const RbacAuthorizer::Index> RbacAuthorizer::Build() const {
       if (!key.empty()) index->grants[key].push_back({std::string(ns), rules});
     }
   };
-  for (const api::ObjectPtr& object : caches[3]->List({}).objects) add(object->As<ClusterRoleBinding>(), "");
-  for (const api::ObjectPtr& object : caches[1]->List({}).objects) add(object->As<RoleBinding>(), object->ns());
+  for (const api::ObjectPtr& object : caches[3]->List({}).objects)
+    add(object->As<ClusterRoleBinding>(), "");
+  for (const api::ObjectPtr& object : caches[1]->List({}).objects)
+    add(object->As<RoleBinding>(), object->ns());
   return index;
 }
 
@@ -115,7 +124,8 @@ std::shared_ptr<const RbacAuthorizer::Index> RbacAuthorizer::Current() {
                          registry_.CacheOf(api::KindOf<ClusterRole>()).changed_revision(),
                          registry_.CacheOf(api::KindOf<ClusterRoleBinding>()).changed_revision()};
   absl::MutexLock lock(&mutex_);
-  if (index_ == nullptr || !std::equal(std::begin(now), std::end(now), index_->revisions)) index_ = Build();
+  if (index_ == nullptr || !std::equal(std::begin(now), std::end(now), index_->revisions))
+    index_ = Build();
   return index_;
 }
 
@@ -141,11 +151,12 @@ void RbacAuthorizer::VisitRules(const UserInfo& user, std::string_view ns,
 
 Decision RbacAuthorizer::Authorize(const UserInfo& user, const Access& access) {
   Decision decision;
-  VisitRules(user, access.is_resource ? std::string_view(access.ns) : std::string_view(), [&](const PolicyRule& rule) {
-    if (!RuleAllows(rule, access)) return true;
-    decision.verdict = Decision::Verdict::kAllow;
-    return false;
-  });
+  VisitRules(user, access.is_resource ? std::string_view(access.ns) : std::string_view(),
+             [&](const PolicyRule& rule) {
+               if (!RuleAllows(rule, access)) return true;
+               decision.verdict = Decision::Verdict::kAllow;
+               return false;
+             });
   return decision;
 }
 

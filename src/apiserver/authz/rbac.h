@@ -14,8 +14,8 @@ namespace gantry::apiserver {
 
 class Registry;
 
-// Role-based access control over the roles and bindings in the cache. An index by subject is rebuilt when one of them
-// has changed, at the next question. Threading: any thread.
+// Role-based access control over the roles and bindings in the cache. An index by subject is
+// rebuilt when one of them has changed, at the next question. Threading: any thread.
 class RbacAuthorizer : public Authorizer {
  public:
   explicit RbacAuthorizer(Registry& registry);
@@ -23,7 +23,8 @@ class RbacAuthorizer : public Authorizer {
 
   Decision Authorize(const UserInfo& user, const Access& access) override;
 
-  // Every rule that `user` has in `ns` (empty: cluster-wide ones only), until `visit` returns false.
+  // Every rule that `user` has in `ns` (empty: cluster-wide ones only), until `visit` returns
+  // false.
   void VisitRules(const UserInfo& user, std::string_view ns,
                   const std::function<bool(const api::rbac::v1::PolicyRule& rule)>& visit);
 

@@ -34,8 +34,8 @@ class Batch {
     if (!Live(object)) Put(std::move(object), store::kAbsent, nullptr);
   }
 
-  // Writes `object`; where there is one already, `merge` changes a copy of that one, and it is written if that made a
-  // difference.
+  // Writes `object`; where there is one already, `merge` changes a copy of that one, and it is
+  // written if that made a difference.
   template <class T, class Merge>
   void Reconcile(T object, Merge merge) {
     api::Ref<T> live = Live(object);
@@ -68,7 +68,8 @@ class Batch {
     const api::KindInfo& kind = api::KindOf<T>();
     store::Write write;
     write.key = api::StorageKey(kind, meta->namespace_(), meta->name());
-    std::shared_ptr<api::Object> stored = api::Object::FromMessage(kind, std::make_unique<T>(std::move(object)));
+    std::shared_ptr<api::Object> stored =
+        api::Object::FromMessage(kind, std::make_unique<T>(std::move(object)));
     write.value = stored->stored();
     write.expected_revision = expected;
     write.object = std::move(stored);
@@ -97,7 +98,8 @@ void AddNamespaces(Batch* batch) {
   }
 }
 
-void AddKubernetesService(Batch* batch, const Allocators& allocators, const BootstrapOptions& options) {
+void AddKubernetesService(Batch* batch, const Allocators& allocators,
+                          const BootstrapOptions& options) {
   const std::string address = allocators.first_address();
   auto service = Named<api::core::v1::Service>("default", "kubernetes");
   auto& labels = *service.mutable_metadata()->mutable_labels();
@@ -120,7 +122,8 @@ void AddKubernetesService(Batch* batch, const Allocators& allocators, const Boot
 
   auto claim = Named<api::networking::v1::IPAddress>("", address);
   (*claim.mutable_metadata()->mutable_labels())["ipaddress.kubernetes.io/ip-family"] = "IPv4";
-  (*claim.mutable_metadata()->mutable_labels())["ipaddress.kubernetes.io/managed-by"] = "ipallocator.k8s.io";
+  (*claim.mutable_metadata()->mutable_labels())["ipaddress.kubernetes.io/managed-by"] =
+      "ipallocator.k8s.io";
   auto* parent = claim.mutable_spec()->mutable_parent_ref();
   parent->set_resource("services");
   parent->set_namespace_("default");
@@ -132,7 +135,8 @@ void AddKubernetesService(Batch* batch, const Allocators& allocators, const Boot
   batch->Ensure(std::move(range));
 
   auto endpoints = Named<api::core::v1::Endpoints>("default", "kubernetes");
-  (*endpoints.mutable_metadata()->mutable_labels())["endpointslice.kubernetes.io/skip-mirror"] = "true";
+  (*endpoints.mutable_metadata()->mutable_labels())["endpointslice.kubernetes.io/skip-mirror"] =
+      "true";
   auto* subset = endpoints.add_subsets();
   subset->add_addresses()->set_ip(options.advertise_address);
   auto* endpoint_port = subset->add_ports();
@@ -168,7 +172,8 @@ void AddPriorityClasses(Batch* batch) {
   };
   constexpr Row kRows[] = {
       {"system-cluster-critical", 2000000000,
-       "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."},
+       "Used for system critical pods that must run in the cluster, but can be moved to another "
+       "node if necessary."},
       {"system-node-critical", 2000001000,
        "Used for system critical pods that must not be moved from their current node."}};
   for (const Row& row : kRows) {
@@ -198,7 +203,8 @@ void AddMissingRules(T* live, const T& wanted) {
   if (!UpdatesItself(*live)) return;
   for (const PolicyRule& rule : wanted.rules()) {
     bool found = false;
-    for (const PolicyRule& held : live->rules()) found = found || SameMessage(held, rule);
+    for (const PolicyRule& held : live->rules())
+      found = found || SameMessage(held, rule);
     if (!found) *live->add_rules() = rule;
   }
 }
@@ -208,7 +214,8 @@ void AddMissingSubjects(T* live, const T& wanted) {
   if (!UpdatesItself(*live)) return;
   for (const auto& subject : wanted.subjects()) {
     bool found = false;
-    for (const auto& held : live->subjects()) found = found || SameMessage(held, subject);
+    for (const auto& held : live->subjects())
+      found = found || SameMessage(held, subject);
     if (!found) *live->add_subjects() = subject;
   }
 }
@@ -217,7 +224,8 @@ std::string AggregationLabel(std::string_view role) {
   return "rbac.authorization.k8s.io/aggregate-to-" + std::string(role);
 }
 
-// The rules of every table role that is aggregated to `role`, directly or over another aggregated one.
+// The rules of every table role that is aggregated to `role`, directly or over another aggregated
+// one.
 void CollectRules(std::string_view role, Rules* rules) {
   for (const DefaultRole& row : DefaultRoles()) {
     if (row.aggregate_to != role) continue;
@@ -299,22 +307,27 @@ void AddClusterInfo(Batch* batch, const BootstrapOptions& options) {
   if (options.ca_pem.empty()) return;
   auto info = Named<api::core::v1::ConfigMap>("kube-public", "cluster-info");
   (*info.mutable_data())["kubeconfig"] =
-      "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: " + absl::Base64Escape(options.ca_pem) +
-      "\n    server: https://" + options.advertise_address + ":" + std::to_string(options.advertise_port) +
+      "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: " +
+      absl::Base64Escape(options.ca_pem) + "\n    server: https://" + options.advertise_address +
+      ":" + std::to_string(options.advertise_port) +
       "\n  name: \"\"\ncontexts: null\ncurrent-context: \"\"\nkind: Config\nusers: null\n";
   batch->Reconcile(std::move(info), [](auto* live, const auto& wanted) {
-    for (const auto& [key, value] : wanted.data()) (*live->mutable_data())[key] = value;
+    for (const auto& [key, value] : wanted.data())
+      (*live->mutable_data())[key] = value;
   });
-  auto clients = Named<api::core::v1::ConfigMap>("kube-system", "extension-apiserver-authentication");
+  auto clients =
+      Named<api::core::v1::ConfigMap>("kube-system", "extension-apiserver-authentication");
   (*clients.mutable_data())["client-ca-file"] = options.ca_pem;
   batch->Reconcile(std::move(clients), [](auto* live, const auto& wanted) {
-    for (const auto& [key, value] : wanted.data()) (*live->mutable_data())[key] = value;
+    for (const auto& [key, value] : wanted.data())
+      (*live->mutable_data())[key] = value;
   });
 }
 
 }  // namespace
 
-Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocators, BootstrapOptions options) {
+Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocators,
+                                   BootstrapOptions options) {
   for (int tries = 1;; ++tries) {
     Batch batch(registry);
     AddNamespaces(&batch);
@@ -329,7 +342,8 @@ Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocat
     if (!result.ok()) co_return result.status();
     if (result->committed()) co_return co_await registry.caches().WaitFor(result->revision);
     // Another server was quicker with a part of it.
-    if (tries == kTries) co_return InternalError("the objects that every cluster has could not be written");
+    if (tries == kTries)
+      co_return InternalError("the objects that every cluster has could not be written");
     Status seen = co_await registry.caches().WaitFor(registry.store().revision());
     if (!seen.ok()) co_return seen;
   }

@@ -8,8 +8,10 @@ namespace {
 constexpr DefaultRole kRoles[] = {
     {"", "cluster-admin", "*; *; *\n*; *"},
     {"", "system:discovery",
-     "get; /livez,/readyz,/healthz,/version,/version/,/openapi,/openapi/*,/api,/api/*,/apis,/apis/*"},
-    {"", "system:monitoring", "get; /healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*"},
+     "get; "
+     "/livez,/readyz,/healthz,/version,/version/,/openapi,/openapi/*,/api,/api/*,/apis,/apis/*"},
+    {"", "system:monitoring",
+     "get; /healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*"},
     {"", "system:basic-user",
      "create; authorization.k8s.io; selfsubjectaccessreviews,selfsubjectrulesreviews\n"
      "create; authentication.k8s.io; selfsubjectreviews"},
@@ -19,43 +21,53 @@ constexpr DefaultRole kRoles[] = {
     {"", "view", "", "edit", "view"},
     {"", "system:aggregate-to-admin",
      "create; authorization.k8s.io; localsubjectaccessreviews\n"
-     "create,delete,deletecollection,get,list,patch,update,watch; rbac.authorization.k8s.io; roles,rolebindings",
+     "create,delete,deletecollection,get,list,patch,update,watch; rbac.authorization.k8s.io; "
+     "roles,rolebindings",
      "admin"},
     {"", "system:aggregate-to-edit",
      "get,list,watch; -; pods/attach,pods/proxy,pods/exec,pods/portforward,secrets,services/proxy\n"
      "impersonate; -; serviceaccounts\n"
-     "create,delete,deletecollection,patch,update; -; pods,pods/attach,pods/proxy,pods/exec,pods/portforward\n"
+     "create,delete,deletecollection,patch,update; -; "
+     "pods,pods/attach,pods/proxy,pods/exec,pods/portforward\n"
      "create; -; pods/eviction\n"
      "create,delete,deletecollection,patch,update; -; "
      "replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/proxy,"
      "persistentvolumeclaims,configmaps,secrets,events\n"
      "create; -; serviceaccounts/token\n"
      "create,delete,deletecollection,patch,update; apps; "
-     "statefulsets,statefulsets/scale,daemonsets,deployments,deployments/scale,deployments/rollback,replicasets,"
+     "statefulsets,statefulsets/scale,daemonsets,deployments,deployments/scale,deployments/"
+     "rollback,replicasets,"
      "replicasets/scale\n"
      "create,delete,deletecollection,patch,update; autoscaling; horizontalpodautoscalers\n"
      "create,delete,deletecollection,patch,update; batch; jobs,cronjobs\n"
      "create,delete,deletecollection,patch,update; extensions; "
-     "daemonsets,deployments,deployments/scale,deployments/rollback,ingresses,replicasets,replicasets/scale,"
+     "daemonsets,deployments,deployments/scale,deployments/"
+     "rollback,ingresses,replicasets,replicasets/scale,"
      "replicationcontrollers/scale,networkpolicies\n"
      "create,delete,deletecollection,patch,update; policy; poddisruptionbudgets\n"
      "create,delete,deletecollection,patch,update; networking.k8s.io; networkpolicies,ingresses\n"
      "create,delete,deletecollection,get,list,patch,update,watch; coordination.k8s.io; leases",
      "edit"},
     {"", "system:aggregate-to-view",
-     "get,list,watch; -; pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,"
+     "get,list,watch; -; "
+     "pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,"
      "services/status,endpoints,persistentvolumeclaims,persistentvolumeclaims/status,configmaps\n"
-     "get,list,watch; -; limitranges,resourcequotas,bindings,events,pods/status,resourcequotas/status,"
+     "get,list,watch; -; "
+     "limitranges,resourcequotas,bindings,events,pods/status,resourcequotas/status,"
      "namespaces/status,replicationcontrollers/status,pods/log\n"
      "get,list,watch; -; namespaces\n"
      "get,list,watch; discovery.k8s.io; endpointslices\n"
-     "get,list,watch; apps; controllerrevisions,statefulsets,statefulsets/status,statefulsets/scale,daemonsets,"
-     "daemonsets/status,deployments,deployments/status,deployments/scale,replicasets,replicasets/status,"
+     "get,list,watch; apps; "
+     "controllerrevisions,statefulsets,statefulsets/status,statefulsets/scale,daemonsets,"
+     "daemonsets/status,deployments,deployments/status,deployments/scale,replicasets,replicasets/"
+     "status,"
      "replicasets/scale\n"
      "get,list,watch; autoscaling; horizontalpodautoscalers,horizontalpodautoscalers/status\n"
      "get,list,watch; batch; jobs,cronjobs,jobs/status,cronjobs/status\n"
-     "get,list,watch; extensions; daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,"
-     "ingresses,ingresses/status,replicasets,replicasets/scale,replicasets/status,replicationcontrollers/scale,"
+     "get,list,watch; extensions; "
+     "daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,"
+     "ingresses,ingresses/status,replicasets,replicasets/scale,replicasets/"
+     "status,replicationcontrollers/scale,"
      "networkpolicies\n"
      "get,list,watch; policy; poddisruptionbudgets,poddisruptionbudgets/status\n"
      "get,list,watch; networking.k8s.io; networkpolicies,ingresses,ingresses/status",
@@ -94,10 +106,13 @@ constexpr DefaultRole kRoles[] = {
      "list,watch; networking.k8s.io; servicecidrs"},
     {"", "system:kubelet-api-admin",
      "get,list,watch; -; nodes\nproxy; -; nodes\n"
-     "*; -; nodes/log,nodes/metrics,nodes/proxy,nodes/stats,nodes/configz,nodes/healthz,nodes/pods"},
-    {"", "system:node-bootstrapper", "create,get,list,watch; certificates.k8s.io; certificatesigningrequests"},
+     "*; -; "
+     "nodes/log,nodes/metrics,nodes/proxy,nodes/stats,nodes/configz,nodes/healthz,nodes/pods"},
+    {"", "system:node-bootstrapper",
+     "create,get,list,watch; certificates.k8s.io; certificatesigningrequests"},
     {"", "system:auth-delegator",
-     "create; authentication.k8s.io; tokenreviews\ncreate; authorization.k8s.io; subjectaccessreviews"},
+     "create; authentication.k8s.io; tokenreviews\ncreate; authorization.k8s.io; "
+     "subjectaccessreviews"},
     {"", "system:kube-aggregator", "get,list,watch; -; services,endpoints"},
     {"", "system:kube-controller-manager",
      "create,patch,update; -,events.k8s.io; events\n"
@@ -139,7 +154,10 @@ constexpr DefaultRole kRoles[] = {
      "get,list,patch,update,watch; -; persistentvolumes\n"
      "get,list,watch; storage.k8s.io; storageclasses\n"
      "get,list,patch,update,watch; -; persistentvolumeclaims"},
-    {"", "system:service-account-issuer-discovery", "get; /.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/"},
+    {"", "system:service-account-issuer-discovery",
+     "get; "
+     "/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/"
+     "v1/jwks/"},
     {"", "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
      "create; certificates.k8s.io; certificatesigningrequests/nodeclient"},
     {"", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
@@ -177,20 +195,24 @@ constexpr DefaultBinding kBindings[] = {
     {"", "system:public-info-viewer", "system:public-info-viewer",
      "group:system:authenticated,group:system:unauthenticated"},
     {"", "system:node-proxier", "system:node-proxier", "user:system:kube-proxy"},
-    {"", "system:kube-controller-manager", "system:kube-controller-manager", "user:system:kube-controller-manager"},
+    {"", "system:kube-controller-manager", "system:kube-controller-manager",
+     "user:system:kube-controller-manager"},
     {"", "system:kube-dns", "system:kube-dns", "account:kube-system/kube-dns"},
     {"", "system:kube-scheduler", "system:kube-scheduler", "user:system:kube-scheduler"},
     {"", "system:volume-scheduler", "system:volume-scheduler", "user:system:kube-scheduler"},
     {"", "system:node", "system:node", ""},
     {"", "system:service-account-issuer-discovery", "system:service-account-issuer-discovery",
      "group:system:serviceaccounts"},
-    // How machines join: a bootstrap token may ask for a node's certificate, which is approved by itself.
+    // How machines join: a bootstrap token may ask for a node's certificate, which is approved by
+    // itself.
     {"", "gantry:node-bootstrapper", "system:node-bootstrapper", "group:system:bootstrappers"},
-    {"", "gantry:node-autoapprove", "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+    {"", "gantry:node-autoapprove",
+     "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
      "group:system:bootstrappers"},
-    {"", "gantry:node-autorenew", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
-     "group:system:nodes"},
-    {"kube-system", "system::extension-apiserver-authentication-reader", "extension-apiserver-authentication-reader",
+    {"", "gantry:node-autorenew",
+     "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", "group:system:nodes"},
+    {"kube-system", "system::extension-apiserver-authentication-reader",
+     "extension-apiserver-authentication-reader",
      "user:system:kube-controller-manager,user:system:kube-scheduler", false},
     {"kube-system", "system:controller:bootstrap-signer", "system:controller:bootstrap-signer",
      "account:kube-system/bootstrap-signer", false},
@@ -198,9 +220,11 @@ constexpr DefaultBinding kBindings[] = {
      "account:kube-system/cloud-provider", false},
     {"kube-system", "system:controller:token-cleaner", "system:controller:token-cleaner",
      "account:kube-system/token-cleaner", false},
-    {"kube-system", "system::leader-locking-kube-controller-manager", "system::leader-locking-kube-controller-manager",
+    {"kube-system", "system::leader-locking-kube-controller-manager",
+     "system::leader-locking-kube-controller-manager",
      "user:system:kube-controller-manager,account:kube-system/kube-controller-manager", false},
-    {"kube-system", "system::leader-locking-kube-scheduler", "system::leader-locking-kube-scheduler",
+    {"kube-system", "system::leader-locking-kube-scheduler",
+     "system::leader-locking-kube-scheduler",
      "user:system:kube-scheduler,account:kube-system/kube-scheduler", false},
     {"kube-public", "system:controller:bootstrap-signer", "system:controller:bootstrap-signer",
      "account:kube-system/bootstrap-signer", false},
@@ -212,7 +236,8 @@ std::string_view NextPart(std::string_view* rest, char separator) {
   size_t end = rest->find(separator);
   std::string_view part = rest->substr(0, end);
   *rest = end == std::string_view::npos ? std::string_view() : rest->substr(end + 1);
-  while (!part.empty() && part.front() == ' ') part.remove_prefix(1);
+  while (!part.empty() && part.front() == ' ')
+    part.remove_prefix(1);
   return part;
 }
 
@@ -241,8 +266,10 @@ google::protobuf::RepeatedPtrField<api::rbac::v1::PolicyRule> ParseRules(std::st
       continue;
     }
     ForEach(second, [&](std::string group) { rule->add_api_groups(std::move(group)); });
-    ForEach(NextPart(&line, ';'), [&](std::string resource) { rule->add_resources(std::move(resource)); });
-    ForEach(NextPart(&line, ';'), [&](std::string name) { rule->add_resource_names(std::move(name)); });
+    ForEach(NextPart(&line, ';'),
+            [&](std::string resource) { rule->add_resources(std::move(resource)); });
+    ForEach(NextPart(&line, ';'),
+            [&](std::string name) { rule->add_resource_names(std::move(name)); });
   }
   return parsed;
 }

@@ -7,14 +7,16 @@
 
 namespace gantry::apiserver {
 
-// One role as Kubernetes bootstraps it. `rules`: one rule a line, "verbs; API groups; resources" with commas inside, "-" for
-// the core group, and "; names" behind where a rule has resourceNames; or "verbs; /path,/path".
+// One role as Kubernetes bootstraps it. `rules`: one rule a line, "verbs; API groups; resources"
+// with commas inside, "-" for the core group, and "; names" behind where a rule has resourceNames;
+// or "verbs; /path,/path".
 struct DefaultRole {
   std::string_view ns;  // empty: a ClusterRole
   std::string_view name;
   std::string_view rules;
-  std::string_view aggregate_to = {};    // the label of which aggregated role: "view"
-  std::string_view aggregated_from = {};  // the label values of an aggregated role: "edit,view" and its own
+  std::string_view aggregate_to = {};  // the label of which aggregated role: "view"
+  std::string_view aggregated_from =
+      {};  // the label values of an aggregated role: "edit,view" and its own
 };
 
 struct DefaultBinding {

@@ -15,9 +15,9 @@
 namespace gantry::client {
 namespace {
 
+using apiserver::testing::TestServer;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using apiserver::testing::TestServer;
 
 // Parameter: TLS with HTTP/2, or plain HTTP/1.1.
 class Transport : public ::testing::TestWithParam<bool> {
@@ -37,7 +37,8 @@ class Transport : public ::testing::TestWithParam<bool> {
     settings.private_key_pem = server_.Read(name + ".key");
     return wire::TlsContext::Client(settings).value();
   }
-  Result<HttpReply> Fetch(HttpTransport& transport, HttpRequest request, CancelToken cancel = CancelToken()) {
+  Result<HttpReply> Fetch(HttpTransport& transport, HttpRequest request,
+                          CancelToken cancel = CancelToken()) {
     std::optional<Result<HttpReply>> out;
     auto body = [](HttpTransport& transport, HttpRequest request, CancelToken cancel,
                    std::optional<Result<HttpReply>>& out) -> Task<> {
@@ -54,14 +55,16 @@ class Transport : public ::testing::TestWithParam<bool> {
 TEST_P(Transport, AnswersComeWhole) {
   HttpTransport transport(server_.env(), Options());
   const std::string protocol = GetParam() ? "h2" : "h1";
-  EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/echo?a=b"))->body, "GET /echo [a=b] " + protocol + " 0 \n");
+  EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/echo?a=b"))->body,
+            "GET /echo [a=b] " + protocol + " 0 \n");
   HttpRequest post("POST", "/echo");
   post.body = "hello";
   EXPECT_EQ(Fetch(transport, post)->body, "POST /echo [] " + protocol + " 5 hello\n");
   post.body.assign(2'000'000, 'z');
   EXPECT_THAT(Fetch(transport, post)->body, StartsWith("POST /echo [] " + protocol + " 2000000 "));
   for (size_t size : {size_t{0}, size_t{1}, size_t{100'000}, size_t{20'000'000}}) {
-    EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/body?" + std::to_string(size)))->body.size(), size);
+    EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/body?" + std::to_string(size)))->body.size(),
+              size);
   }
   EXPECT_EQ(Fetch(transport, HttpRequest("HEAD", "/body?500"))->body, "");
   EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/nowhere"))->status, 404);
@@ -83,7 +86,8 @@ TEST_P(Transport, ManyRequestsAtOnce) {
   std::atomic<int> good = 0;
   Gate gate;
   for (int i = 0; i < 600; ++i) {
-    Spawn(server_.env().executor(), gate, "fetch", FetchInto(transport, i % 2 ? "/stream?100" : "/sleep?20", good));
+    Spawn(server_.env().executor(), gate, "fetch",
+          FetchInto(transport, i % 2 ? "/stream?100" : "/sleep?20", good));
   }
   server_.env().RunToEnd(gate.Close(server_.env()));
   EXPECT_EQ(good, 600);
@@ -94,7 +98,8 @@ TEST_P(Transport, CancellingEndsTheRequestOnBothSides) {
   HttpTransport transport(server_.env(), Options());
   CancelSource source;
   auto body = [](HttpTransport& transport, CancelSource& source) -> Task<> {
-    Result<HttpResponse> response = co_await transport.Send(HttpRequest("GET", "/wait"), source.token());
+    Result<HttpResponse> response =
+        co_await transport.Send(HttpRequest("GET", "/wait"), source.token());
     EXPECT_TRUE(response.ok());
     if (!response.ok()) co_return;
     Result<std::string> first = co_await response->body->Read();
@@ -105,7 +110,8 @@ TEST_P(Transport, CancellingEndsTheRequestOnBothSides) {
   };
   server_.env().RunToEnd(body(transport, source));
   auto wait = [](RealEnv& env, apiserver::testing::TestHandler& handler) -> Task<> {
-    for (int i = 0; i < 500 && handler.waiting > 0; ++i) co_await SleepFor(env, std::chrono::milliseconds(10));
+    for (int i = 0; i < 500 && handler.waiting > 0; ++i)
+      co_await SleepFor(env, std::chrono::milliseconds(10));
   };
   server_.env().RunToEnd(wait(server_.env(), server_.handler()));
   EXPECT_EQ(server_.handler().cancelled, 1);
@@ -115,7 +121,8 @@ TEST_P(Transport, CancellingEndsTheRequestOnBothSides) {
 
 TEST_P(Transport, FailsOverToAServerThatAnswers) {
   HttpTransportOptions options = Options();
-  options.servers.insert(options.servers.begin(), GetParam() ? "https://127.0.0.1:1" : "http://127.0.0.1:1");
+  options.servers.insert(options.servers.begin(),
+                         GetParam() ? "https://127.0.0.1:1" : "http://127.0.0.1:1");
   HttpTransport transport(server_.env(), options);
   EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/echo"))->status, 200);
   Stop(transport);
@@ -127,8 +134,9 @@ TEST_P(Transport, SaysWhyAServerCannotBeReached) {
   HttpTransport transport(server_.env(), options);
   const Result<HttpReply> reply = Fetch(transport, HttpRequest("GET", "/api"));
   EXPECT_EQ(reply.code(), Code::kUnavailable);
-  EXPECT_EQ(reply.status().message(),
-            "Get \"" + options.servers[0] + "/api\": dial tcp 127.0.0.1:1: connect: connection refused");
+  EXPECT_EQ(
+      reply.status().message(),
+      "Get \"" + options.servers[0] + "/api\": dial tcp 127.0.0.1:1: connect: connection refused");
   Stop(transport);
 }
 
@@ -174,7 +182,8 @@ TEST(TransportTls, RefusesAServerThatItDoesNotTrust) {
     const char* url_host;
     const char* expected;
   } rows[] = {
-      {"another authority", server.Read("stranger.crt"), "127.0.0.1", "failed to verify certificate"},
+      {"another authority", server.Read("stranger.crt"), "127.0.0.1",
+       "failed to verify certificate"},
       {"another name", server.Read("ca.crt"), "127.0.0.2", "failed to verify certificate"},
   };
   for (const auto& row : rows) {
@@ -198,15 +207,17 @@ TEST(TransportTls, RefusesAServerThatItDoesNotTrust) {
 
 TEST(StatusOfReply, ReadsWhatTheApiServerSays) {
   const Status status = StatusOfReply(
-      409, R"({"kind":"Status","apiVersion":"v1","status":"Failure","message":"pods \"a\" already exists",)"
-           R"("reason":"AlreadyExists","details":{"name":"a","kind":"pods","causes":[{"reason":"R","message":"M",)"
-           R"("field":"F"}]},"code":409})");
+      409,
+      R"({"kind":"Status","apiVersion":"v1","status":"Failure","message":"pods \"a\" already exists",)"
+      R"("reason":"AlreadyExists","details":{"name":"a","kind":"pods","causes":[{"reason":"R","message":"M",)"
+      R"("field":"F"}]},"code":409})");
   EXPECT_EQ(status.code(), Code::kAlreadyExists);
   EXPECT_EQ(status.message(), "pods \"a\" already exists");
   EXPECT_EQ(status.details().name, "a");
   ASSERT_EQ(status.details().causes.size(), 1u);
   EXPECT_EQ(status.details().causes[0].field, "F");
-  EXPECT_EQ(StatusOfReply(404, "404 page not found\n").message(), "the server answered: 404 page not found");
+  EXPECT_EQ(StatusOfReply(404, "404 page not found\n").message(),
+            "the server answered: 404 page not found");
   EXPECT_EQ(StatusOfReply(503, "").code(), Code::kServiceUnavailable);
 }
 

@@ -286,7 +286,8 @@ PeerInfo Connection::Peer() const {
   PeerInfo peer = peer_;
   if (certificate_not_after_ == 0) return peer;
   const int64_t now =
-      std::chrono::duration_cast<std::chrono::seconds>(context_->env.Now().time_since_epoch()).count();
+      std::chrono::duration_cast<std::chrono::seconds>(context_->env.Now().time_since_epoch())
+          .count();
   if (now > certificate_not_after_ || now < certificate_not_before_) {
     peer.certificate_expired = true;
     peer.certificate_common_name.clear();

@@ -25,7 +25,8 @@ struct ServerContext {
   Gate gate;  // every request's coroutine is inside
 };
 
-// One protocol on one connection: takes bytes in, gives bytes out, starts requests. Threading: the connection's strand.
+// One protocol on one connection: takes bytes in, gives bytes out, starts requests. Threading: the
+// connection's strand.
 class Session {
  public:
   virtual ~Session() = default;
@@ -46,8 +47,8 @@ class Session {
 };
 
 // A connection's socket and its readiness; what the bytes mean is the session's matter.
-// Threading: its strand, but for deadline() and the functions that say otherwise. Owned by shared_ptr: pending waits and
-// requests keep it alive.
+// Threading: its strand, but for deadline() and the functions that say otherwise. Owned by
+// shared_ptr: pending waits and requests keep it alive.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using OnGone = std::function<void(Connection*)>;
@@ -72,7 +73,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void ResumeReading();
   void SetDeadline(Duration from_now);
   void ClearDeadline() { deadline_ns_.store(0, std::memory_order_relaxed); }
-  // Closes once everything has been written, and then waits a moment for the other side to have read it.
+  // Closes once everything has been written, and then waits a moment for the other side to have
+  // read it.
   void CloseAfterFlush();
   void Abort();
   bool closed() const { return closed_; }
@@ -99,9 +101,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::atomic<int64_t> deadline_ns_ = 0;
   bool closed_ = false;
   bool detached_ = false;
-  bool reading_ = false;        // inside Read
-  bool read_armed_ = false;     // waiting until readable
-  bool write_armed_ = false;    // waiting until writable
+  bool reading_ = false;      // inside Read
+  bool read_armed_ = false;   // waiting until readable
+  bool write_armed_ = false;  // waiting until writable
   bool flush_posted_ = false;
   bool close_after_flush_ = false;
   bool lingering_ = false;

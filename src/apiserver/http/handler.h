@@ -18,14 +18,16 @@ namespace gantry::apiserver {
 
 using Headers = wire::Headers;
 
-// The identity that a client certificate proved in the handshake, and the one that the connection gives.
+// The identity that a client certificate proved in the handshake, and the one that the connection
+// gives.
 struct PeerInfo {
   std::string address;  // "127.0.0.1:40000"
-  // Subject of a verified client certificate; empty common name: none was shown, or it does not verify.
+  // Subject of a verified client certificate; empty common name: none was shown, or it does not
+  // verify.
   std::string certificate_common_name;
   std::vector<std::string> certificate_organizations;
-  // Shown, but not to be trusted: says why ("certificate signed by unknown authority"). Without another proof of
-  // identity such a request is answered 401, not treated as anonymous.
+  // Shown, but not to be trusted: says why ("certificate signed by unknown authority"). Without
+  // another proof of identity such a request is answered 401, not treated as anonymous.
   std::string certificate_error;
   bool certificate_expired = false;
 };
@@ -39,7 +41,7 @@ struct Request {
   Headers headers;
   std::string body;
   PeerInfo peer;
-  CancelToken cancel;      // the client went away or the server stops
+  CancelToken cancel;  // the client went away or the server stops
   bool http2 = false;
 };
 
@@ -47,8 +49,8 @@ struct Request {
 class BodyWriter {
  public:
   virtual ~BodyWriter() = default;
-  // Sends the chunk; returns when the transport has room for the next one. The bytes are shared, not copied, where the
-  // transport can. kCanceled once the client is gone.
+  // Sends the chunk; returns when the transport has room for the next one. The bytes are shared,
+  // not copied, where the transport can. kCanceled once the client is gone.
   virtual Task<Status> Write(std::shared_ptr<const std::string> chunk) = 0;
 };
 
@@ -57,13 +59,16 @@ struct Response {
   Response() = default;
 
   int status = 200;
-  Headers headers;  // content-type and the like; the listener adds date, content-length, transfer-encoding
+  Headers headers;  // content-type and the like; the listener adds date, content-length,
+                    // transfer-encoding
   std::string body;
   // A body of shared pieces sent one after another (a list made of cached objects), after `body`.
   std::vector<std::shared_ptr<const std::string>> pieces;
-  // A body of unknown length (watch, log -f). Called after the header went out; returning ends the body.
+  // A body of unknown length (watch, log -f). Called after the header went out; returning ends the
+  // body.
   std::function<Task<void>(BodyWriter&)> stream;
-  // For 101: called with the raw connection (bytes read ahead included). HTTP/1.1 only. Owns it until it returns.
+  // For 101: called with the raw connection (bytes read ahead included). HTTP/1.1 only. Owns it
+  // until it returns.
   std::function<Task<void>(std::unique_ptr<Stream>)> upgrade;
 };
 

@@ -23,9 +23,9 @@ constexpr size_t kInlineBody = 16 * 1024;
 
 // What of a request decides how its answer is written.
 struct AnswerRules {
-  bool head_only = false;   // HEAD
+  bool head_only = false;  // HEAD
   bool keep_alive = true;
-  bool chunks = true;       // HTTP/1.1
+  bool chunks = true;  // HTTP/1.1
   bool accepts_gzip = false;
 };
 
@@ -147,11 +147,13 @@ class Http1Session : public Session {
     request_ = Request();
     rules_ = AnswerRules();
     rules_.chunks = head.minor_version > 0;
-    rules_.keep_alive = !shutdown_ && (rules_.chunks ? !head.headers.HasToken("connection", "close")
-                                                     : head.headers.HasToken("connection", "keep-alive"));
+    rules_.keep_alive =
+        !shutdown_ && (rules_.chunks ? !head.headers.HasToken("connection", "close")
+                                     : head.headers.HasToken("connection", "keep-alive"));
     rules_.head_only = head.method == "HEAD";
     rules_.accepts_gzip = head.method == "GET" && AcceptsGzip(head.headers);
-    if (rules_.chunks && !head.headers.Has("host")) return Refuse(400, ": missing required Host header");
+    if (rules_.chunks && !head.headers.Has("host"))
+      return Refuse(400, ": missing required Host header");
     if (!wire::SplitTarget(head.target, &request_.path, &request_.query)) return Refuse(400, "");
     const Framing framing = wire::RequestFraming(head.headers);
     const bool expects_continue = rules_.chunks && head.headers.HasToken("expect", "100-continue");
@@ -240,8 +242,9 @@ class Http1Session : public Session {
   // An answer to what could not be understood, as Go's server words it. Always false.
   bool Refuse(int status, std::string_view detail) {
     std::string text = std::to_string(status) + " " + std::string(wire::ReasonPhrase(status));
-    out_.Append("HTTP/1.1 " + text + "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" +
-                text + std::string(detail));
+    out_.Append("HTTP/1.1 " + text +
+                "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" + text +
+                std::string(detail));
     Close();
     return false;
   }
@@ -317,7 +320,8 @@ class Http1Session : public Session {
     head += "\r\n";
     out_.Append(std::move(head));
     connection_.Flush();
-    while (!out_.empty() && !gone_) co_await WaitDrained();
+    while (!out_.empty() && !gone_)
+      co_await WaitDrained();
     if (gone_) co_return;
     upgraded_ = true;
     std::unique_ptr<Stream> stream = connection_.Detach(std::exchange(in_, std::string()));
@@ -379,7 +383,8 @@ class Http1Session : public Session {
     out_.Append(std::move(head));
     if (!has_body) return;
     out_.Append(std::move(response->body));
-    for (auto& piece : response->pieces) out_.Append(std::move(piece));
+    for (auto& piece : response->pieces)
+      out_.Append(std::move(piece));
   }
 
   // The answer is complete: on to the next request, or the end.
@@ -438,7 +443,8 @@ class Http1Session::Writer : public BodyWriter {
       s.out_.Append(std::move(chunk));
     }
     s.connection_.ScheduleFlush();
-    while (s.out_.size() > kHighWater && !s.gone_) co_await s.WaitDrained();
+    while (s.out_.size() > kHighWater && !s.gone_)
+      co_await s.WaitDrained();
     if (s.gone_) co_return Canceled("the client is gone");
     co_return Status::Ok();
   }

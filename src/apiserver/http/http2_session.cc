@@ -49,8 +49,9 @@ std::string& SpareBuffer() {
 }
 
 bool IsConnectionHeader(std::string_view name) {
-  return name == "connection" || name == "transfer-encoding" || name == "upgrade" || name == "keep-alive" ||
-         name == "proxy-connection" || name == "date" || name == "content-length";
+  return name == "connection" || name == "transfer-encoding" || name == "upgrade" ||
+         name == "keep-alive" || name == "proxy-connection" || name == "date" ||
+         name == "content-length";
 }
 
 std::string Lower(std::string_view text) {
@@ -88,8 +89,8 @@ class Http2Session : public Session {
 
   void OnData(std::string_view bytes) override {
     receiving_ = true;
-    const ssize_t taken =
-        nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+    const ssize_t taken = nghttp2_session_mem_recv(
+        session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
     receiving_ = false;
     if (gone_) return;
     if (taken < 0) {
@@ -107,7 +108,8 @@ class Http2Session : public Session {
   void OnClosed() override {
     gone_ = true;
     auto streams = std::exchange(streams_, {});
-    for (auto& [id, stream] : streams) Forget(*stream);
+    for (auto& [id, stream] : streams)
+      Forget(*stream);
   }
 
   void OnDeadline() override {
@@ -117,7 +119,8 @@ class Http2Session : public Session {
       return;
     }
     for (auto& [id, stream] : streams_) {
-      if (!stream->dispatched) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+      if (!stream->dispatched)
+        nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
     }
     connection_.ScheduleFlush();
   }
@@ -133,7 +136,8 @@ class Http2Session : public Session {
     if (out_.empty()) {
       if (SpareBuffer().capacity() < out_.capacity()) out_.swap(SpareBuffer());
       std::string().swap(out_);
-      if (failure != 0 || (!nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_))) {
+      if (failure != 0 ||
+          (!nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_))) {
         BeginClosing();
       }
     }
@@ -144,8 +148,9 @@ class Http2Session : public Session {
 
   void Shutdown() override {
     shutdown_ = true;
-    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
-                          NGHTTP2_NO_ERROR, nullptr, 0);
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+                          nullptr, 0);
     const auto streams = streams_;
     for (const auto& [id, stream] : streams) {
       if (stream->streaming) stream->cancel.Cancel();
@@ -215,12 +220,14 @@ class Http2Session : public Session {
     const StreamPtr stream = Find(frame->hd.stream_id);
     if (!stream) return 0;
     stream->header_bytes += name.size() + value.size() + 32;
-    if (stream->header_bytes > options().max_header_bytes) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (stream->header_bytes > options().max_header_bytes)
+      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     Request& request = stream->request;
     if (name == ":method") {
       request.method = value;
     } else if (name == ":path") {
-      if (!wire::SplitTarget(value, &request.path, &request.query)) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+      if (!wire::SplitTarget(value, &request.path, &request.query))
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     } else if (name == ":authority") {
       request.headers.Set("host", std::string(value));
     } else if (!name.starts_with(':')) {
@@ -315,17 +322,20 @@ class Http2Session : public Session {
     Submit(stream, response, true);
     if (stream.head_only) return;
     stream.out.Append(std::move(response.body));
-    for (auto& piece : response.pieces) stream.out.Append(std::move(piece));
+    for (auto& piece : response.pieces)
+      stream.out.Append(std::move(piece));
     stream.complete = true;
   }
 
   void Submit(Http2Stream& stream, const Response& response, bool whole) {
     const size_t size = whole ? BodySize(response) : 0;
     char status[8], length[24];
-    const std::string_view status_text(status, static_cast<size_t>(
-        std::to_chars(status, status + sizeof status, response.status).ptr - status));
+    const std::string_view status_text(
+        status, static_cast<size_t>(
+                    std::to_chars(status, status + sizeof status, response.status).ptr - status));
     const std::string_view length_text(
-        length, static_cast<size_t>(std::to_chars(length, length + sizeof length, size).ptr - length));
+        length,
+        static_cast<size_t>(std::to_chars(length, length + sizeof length, size).ptr - length));
     std::vector<std::string> names;
     names.reserve(response.headers.all().size());
     std::vector<nghttp2_nv> fields;
@@ -345,7 +355,8 @@ class Http2Session : public Session {
     nghttp2_data_provider provider{};
     provider.source.ptr = &stream;
     provider.read_callback = ReadData;
-    nghttp2_submit_response(session_, stream.id, fields.data(), fields.size(), has_body ? &provider : nullptr);
+    nghttp2_submit_response(session_, stream.id, fields.data(), fields.size(),
+                            has_body ? &provider : nullptr);
     stream.submitted = true;
     FlushSoon();
   }
@@ -431,15 +442,18 @@ nghttp2_session_callbacks* Http2Session::Callbacks() {
           return static_cast<Http2Session*>(user)->OnBeginHeaders(frame);
         });
     nghttp2_session_callbacks_set_on_header_callback(
-        made, [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_length,
-                 const uint8_t* value, size_t value_length, uint8_t, void* user) {
+        made,
+        [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_length,
+           const uint8_t* value, size_t value_length, uint8_t, void* user) {
           return static_cast<Http2Session*>(user)->OnHeader(
               frame, {reinterpret_cast<const char*>(name), name_length},
               {reinterpret_cast<const char*>(value), value_length});
         });
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
-        made, [](nghttp2_session*, uint8_t, int32_t id, const uint8_t* bytes, size_t length, void* user) {
-          return static_cast<Http2Session*>(user)->OnBody(id, {reinterpret_cast<const char*>(bytes), length});
+        made,
+        [](nghttp2_session*, uint8_t, int32_t id, const uint8_t* bytes, size_t length, void* user) {
+          return static_cast<Http2Session*>(user)->OnBody(
+              id, {reinterpret_cast<const char*>(bytes), length});
         });
     nghttp2_session_callbacks_set_on_frame_recv_callback(
         made, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {

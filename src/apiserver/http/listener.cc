@@ -49,8 +49,8 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
     error_code error;
     const auto address = asio::ip::make_address(options.address, error);
     const bool v6 = options.address.find(':') != std::string::npos;
-    const std::string where = "listen tcp " + (v6 ? "[" + options.address + "]" : options.address) + ":" +
-                              std::to_string(options.port);
+    const std::string where = "listen tcp " + (v6 ? "[" + options.address + "]" : options.address) +
+                              ":" + std::to_string(options.port);
     if (error) return Unavailable(where + ": not an IP address");
     const tcp::endpoint endpoint(address, options.port);
     const char* step = "socket";
@@ -87,20 +87,24 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
   Task<> Stop(Duration grace) {
     Env& env = context_->env;
     stop_.Cancel();
-    // `this` outlives the posted call: own_gate_ and the connections are waited for below, and Listener holds us.
+    // `this` outlives the posted call: own_gate_ and the connections are waited for below, and
+    // Listener holds us.
     asio::post(strand_, [self = shared_from_this()] {
       error_code ignored;
       self->acceptor_.close(ignored);
     });
-    for (const auto& connection : Connections()) connection->PostShutdown();
+    for (const auto& connection : Connections())
+      connection->PostShutdown();
     const SteadyTime deadline = env.Steady() + grace;
     while (connection_count() > 0 && env.Steady() < deadline) {
       co_await gone_.Wait(env, CancelToken(), deadline);
     }
-    for (const auto& connection : Connections()) connection->PostAbort();
+    for (const auto& connection : Connections())
+      connection->PostAbort();
     co_await context_->gate.Close(env);
     co_await own_gate_.Close(env);
-    while (connection_count() > 0) co_await gone_.Wait(env);
+    while (connection_count() > 0)
+      co_await gone_.Wait(env);
   }
 
   size_t connection_count() const {
@@ -119,7 +123,8 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
   void Accept() {
     for (int turn = 0; turn < kAcceptsPerTurn && acceptor_.is_open(); ++turn) {
       if (connection_count() >= context_->options.max_connections) return PauseAccepting();
-      const int fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd =
+          ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK) break;
         if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -127,8 +132,8 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
         return PauseAccepting();
       }
       auto on_gone = [self = shared_from_this()](Connection* gone) { self->Remove(gone); };
-      auto connection =
-          std::make_shared<Connection>(context_, context_->env.MakeStrand(), fd, tls(), std::move(on_gone));
+      auto connection = std::make_shared<Connection>(context_, context_->env.MakeStrand(), fd,
+                                                     tls(), std::move(on_gone));
       {
         absl::MutexLock lock(&mutex_);
         connections_.emplace(connection.get(), connection);
@@ -139,7 +144,8 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
     WaitForClients();
   }
 
-  // Out of connections or of file descriptors: those who wait in the kernel's queue are served when there is room.
+  // Out of connections or of file descriptors: those who wait in the kernel's queue are served when
+  // there is room.
   void PauseAccepting() {
     pause_ = context_->env.CallAt(context_->env.Steady() + kAcceptPause, [weak = weak_from_this()] {
       if (auto self = weak.lock()) asio::post(self->strand_, [self] { self->Accept(); });
@@ -165,17 +171,18 @@ class Listener::Impl : public std::enable_shared_from_this<Listener::Impl> {
     absl::MutexLock lock(&mutex_);
     std::vector<std::shared_ptr<Connection>> out;
     out.reserve(connections_.size());
-    for (const auto& [key, connection] : connections_) out.push_back(connection);
+    for (const auto& [key, connection] : connections_)
+      out.push_back(connection);
     return out;
   }
 
-  // Looks for connections whose deadline has passed. One coarse walk costs less than a timer per request; it rests
-  // while there are no connections.
+  // Looks for connections whose deadline has passed. One coarse walk costs less than a timer per
+  // request; it rests while there are no connections.
   static Task<> Sweep(std::shared_ptr<Impl> self) {
     Env& env = self->context_->env;
     const ListenerOptions& options = self->context_->options;
-    const Duration shortest = std::min({options.handshake_timeout, options.header_timeout, options.body_timeout,
-                                        options.idle_timeout});
+    const Duration shortest = std::min({options.handshake_timeout, options.header_timeout,
+                                        options.body_timeout, options.idle_timeout});
     const Duration pause =
         std::clamp<Duration>(shortest / 4, std::chrono::milliseconds(5), std::chrono::seconds(2));
     while (!self->stop_.token().cancelled()) {
@@ -212,7 +219,9 @@ Listener::Listener(Env& env, Handler& handler, ListenerOptions options)
 Listener::~Listener() = default;
 Status Listener::Start() { return impl_->Start(); }
 uint16_t Listener::port() const { return impl_->port(); }
-void Listener::ReplaceTls(std::shared_ptr<const wire::TlsContext> tls) { impl_->ReplaceTls(std::move(tls)); }
+void Listener::ReplaceTls(std::shared_ptr<const wire::TlsContext> tls) {
+  impl_->ReplaceTls(std::move(tls));
+}
 Task<> Listener::Stop(Duration grace) { return impl_->Stop(grace); }
 size_t Listener::connection_count() const { return impl_->connection_count(); }
 

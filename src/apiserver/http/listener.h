@@ -29,11 +29,11 @@ struct ListenerOptions {
   Duration idle_timeout = std::chrono::seconds(90);    // between requests
 };
 
-// Accepts connections on one port and speaks HTTP/1.1 and HTTP/2 (chosen by ALPN) with each of them, calling the
-// handler for every request. A client's certificate is asked for and reported in Request::peer; whether it is good
-// enough is the handler's decision.
-// Life cycle: Start once, Stop before destruction (from a coroutine). The handler and the Env must outlive it.
-// Threading: any thread. Each connection has its own strand.
+// Accepts connections on one port and speaks HTTP/1.1 and HTTP/2 (chosen by ALPN) with each of
+// them, calling the handler for every request. A client's certificate is asked for and reported in
+// Request::peer; whether it is good enough is the handler's decision. Life cycle: Start once, Stop
+// before destruction (from a coroutine). The handler and the Env must outlive it. Threading: any
+// thread. Each connection has its own strand.
 class Listener {
  public:
   Listener(Env& env, Handler& handler, ListenerOptions options);
@@ -46,7 +46,8 @@ class Listener {
   uint16_t port() const;
   // New connections use these keys and certificates.
   void ReplaceTls(std::shared_ptr<const wire::TlsContext> tls);
-  // Accepts no more, ends streams, lets requests finish for `grace`, then cancels them. Returns when nothing runs.
+  // Accepts no more, ends streams, lets requests finish for `grace`, then cancels them. Returns
+  // when nothing runs.
   Task<> Stop(Duration grace);
 
   size_t connection_count() const;

@@ -8,7 +8,8 @@
 
 namespace gantry::apiserver::internal {
 
-// Bytes on their way out, owned or shared, in order. Holds no memory while empty. Threading: strand.
+// Bytes on their way out, owned or shared, in order. Holds no memory while empty. Threading:
+// strand.
 class OutQueue {
  public:
   void Append(std::string bytes);
@@ -28,7 +29,9 @@ class OutQueue {
   struct Piece {
     std::string own;
     std::shared_ptr<const std::string> shared;
-    std::string_view view() const { return shared ? std::string_view(*shared) : std::string_view(own); }
+    std::string_view view() const {
+      return shared ? std::string_view(*shared) : std::string_view(own);
+    }
   };
   void Join();
 

@@ -26,7 +26,8 @@ class RemoteClient : public ::testing::Test {
  protected:
   void SetUp() override {
     const pki::Authority authority = pki::Authority::Create(env_, "ca").value();
-    const pki::KeyPair server = authority.IssueServer(env_, "server", {"127.0.0.1"}, std::chrono::hours(1)).value();
+    const pki::KeyPair server =
+        authority.IssueServer(env_, "server", {"127.0.0.1"}, std::chrono::hours(1)).value();
     const pki::KeyPair admin =
         authority.IssueClient(env_, "admin", {"system:masters"}, std::chrono::hours(1)).value();
     store_ = store::MakeMemoryStore(env_);

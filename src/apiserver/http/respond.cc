@@ -15,9 +15,11 @@ constexpr int kCompressLevel = 1;
 constexpr int kGzipWindow = 15 + 16;
 
 // Empty when zlib fails.
-std::string Gzip(const std::string& body, const std::vector<std::shared_ptr<const std::string>>& pieces) {
+std::string Gzip(const std::string& body,
+                 const std::vector<std::shared_ptr<const std::string>>& pieces) {
   z_stream zip{};
-  if (deflateInit2(&zip, kCompressLevel, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK) return {};
+  if (deflateInit2(&zip, kCompressLevel, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    return {};
   std::string out;
   auto feed = [&](std::string_view in, int flush) {
     zip.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
@@ -34,7 +36,8 @@ std::string Gzip(const std::string& body, const std::vector<std::shared_ptr<cons
     } while (zip.avail_out == 0 || (flush == Z_FINISH && code == Z_OK));
   };
   feed(body, Z_NO_FLUSH);
-  for (const auto& piece : pieces) feed(*piece, Z_NO_FLUSH);
+  for (const auto& piece : pieces)
+    feed(*piece, Z_NO_FLUSH);
   feed({}, Z_FINISH);
   deflateEnd(&zip);
   return out;
@@ -64,7 +67,8 @@ bool AcceptsGzip(const Headers& headers) { return headers.HasToken("accept-encod
 
 size_t BodySize(const Response& response) {
   size_t size = response.body.size();
-  for (const auto& piece : response.pieces) size += piece->size();
+  for (const auto& piece : response.pieces)
+    size += piece->size();
   return size;
 }
 

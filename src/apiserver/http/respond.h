@@ -14,8 +14,8 @@ std::string_view DateHeader(Env& env);
 // Whether the client takes gzip.
 bool AcceptsGzip(const Headers& headers);
 
-// Compresses a large body, away from the loop threads: as kube-apiserver does, from 128 KiB on and with
-// level 1. Leaves all other responses alone.
+// Compresses a large body, away from the loop threads: as kube-apiserver does, from 128 KiB on and
+// with level 1. Leaves all other responses alone.
 Task<> CompressIfLarge(Env& env, bool accepts_gzip, Response* response);
 
 // The length of body and pieces.

@@ -50,23 +50,28 @@ constexpr Usage kUsages[] = {
 
 bool IsAddress(const std::string& name) {
   unsigned char buffer[16];
-  return inet_pton(AF_INET, name.c_str(), buffer) == 1 || inet_pton(AF_INET6, name.c_str(), buffer) == 1;
+  return inet_pton(AF_INET, name.c_str(), buffer) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), buffer) == 1;
 }
 
 Status AddName(X509_NAME* subject, const char* field, const std::string& value) {
-  if (X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
+  if (X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(value.data()),
                                  static_cast<int>(value.size()), -1, 0) != 1) {
     return Failure("certificate subject");
   }
   return Status::Ok();
 }
 
-Status SetSubject(X509_NAME* subject, const std::string& common_name, const std::vector<std::string>& organizations) {
-  for (const std::string& organization : organizations) GANTRY_TRY(AddName(subject, "O", organization));
+Status SetSubject(X509_NAME* subject, const std::string& common_name,
+                  const std::vector<std::string>& organizations) {
+  for (const std::string& organization : organizations)
+    GANTRY_TRY(AddName(subject, "O", organization));
   return AddName(subject, "CN", common_name);
 }
 
-// "DNS:a, IP:1.2.3.4" would let a name with a comma add others, so the list is built from its parts.
+// "DNS:a, IP:1.2.3.4" would let a name with a comma add others, so the list is built from its
+// parts.
 GENERAL_NAMES* AlternativeNames(const std::vector<std::string>& names) {
   GENERAL_NAMES* list = GENERAL_NAMES_new();
   for (const std::string& name : names) {
@@ -117,7 +122,8 @@ WallTime TimeOf(const ASN1_TIME* time) {
 // A certificate with serial, times, key and issuer set.
 Result<X509Ptr> Begin(Env& env, EVP_PKEY* subject_key, X509* issuer, Duration lifetime) {
   X509Ptr certificate(X509_new());
-  if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1) return Failure("certificate");
+  if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1)
+    return Failure("certificate");
   GANTRY_TRY(SetSerial(env, certificate.get()));
   const WallTime now = env.Now();
   int64_t end = Seconds(now + lifetime);
@@ -129,7 +135,8 @@ Result<X509Ptr> Begin(Env& env, EVP_PKEY* subject_key, X509* issuer, Duration li
 }
 
 Status Sign(X509* certificate, X509* issuer, EVP_PKEY* issuer_key) {
-  if (X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) != 1) return Failure("certificate issuer");
+  if (X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) != 1)
+    return Failure("certificate issuer");
   GANTRY_TRY(AddExtension(certificate, issuer, NID_subject_key_identifier, "hash"));
   GANTRY_TRY(AddExtension(certificate, issuer, NID_authority_key_identifier, "keyid"));
   if (X509_sign(certificate, issuer_key, EVP_sha256()) == 0) return Failure("sign certificate");
@@ -156,7 +163,8 @@ Result<RequestPtr> ReadRequest(std::string_view pem) {
   RequestPtr request(PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr));
   if (!request) return Failure("PEM block type must be CERTIFICATE REQUEST");
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
-  if (!key || X509_REQ_verify(request.get(), key) != 1) return Failure("certificate request signature");
+  if (!key || X509_REQ_verify(request.get(), key) != 1)
+    return Failure("certificate request signature");
   return request;
 }
 
@@ -180,12 +188,14 @@ std::string Utf8(const ASN1_STRING* text) {
   return out;
 }
 
-void ReadSubject(const X509_NAME* subject, std::string* common_name, std::vector<std::string>* organizations) {
+void ReadSubject(const X509_NAME* subject, std::string* common_name,
+                 std::vector<std::string>* organizations) {
   for (int i = 0; i < X509_NAME_entry_count(subject); ++i) {
     const X509_NAME_ENTRY* entry = X509_NAME_get_entry(subject, i);
     const int kind = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
     if (kind == NID_commonName) *common_name = Utf8(X509_NAME_ENTRY_get_data(entry));
-    if (kind == NID_organizationName) organizations->push_back(Utf8(X509_NAME_ENTRY_get_data(entry)));
+    if (kind == NID_organizationName)
+      organizations->push_back(Utf8(X509_NAME_ENTRY_get_data(entry)));
   }
 }
 
@@ -193,14 +203,15 @@ Status AddUsages(X509* certificate, X509* issuer, std::span<const std::string> u
   std::string bits = "critical", extended;
   bool any_bits = false;
   for (const std::string& wanted : usages) {
-    const auto* usage =
-        std::find_if(std::begin(kUsages), std::end(kUsages), [&](const Usage& row) { return row.name == wanted; });
+    const auto* usage = std::find_if(std::begin(kUsages), std::end(kUsages),
+                                     [&](const Usage& row) { return row.name == wanted; });
     if (usage == std::end(kUsages)) return BadRequest("unrecognized usage \"" + wanted + "\"");
     if (!usage->key_bit.empty()) {
       bits += "," + std::string(usage->key_bit);
       any_bits = true;
     }
-    if (!usage->extended.empty()) extended += (extended.empty() ? "" : ",") + std::string(usage->extended);
+    if (!usage->extended.empty())
+      extended += (extended.empty() ? "" : ",") + std::string(usage->extended);
   }
   if (any_bits) GANTRY_TRY(AddExtension(certificate, issuer, NID_key_usage, bits));
   if (!extended.empty()) GANTRY_TRY(AddExtension(certificate, issuer, NID_ext_key_usage, extended));
@@ -208,9 +219,10 @@ Status AddUsages(X509* certificate, X509* issuer, std::span<const std::string> u
 }
 
 // A leaf for a key of our own making.
-Result<KeyPair> Issue(Env& env, const KeyPair& authority, const Key& authority_key, const std::string& common_name,
-                      const std::vector<std::string>& organizations, const std::vector<std::string>& names,
-                      std::span<const std::string> usages, Duration lifetime) {
+Result<KeyPair> Issue(Env& env, const KeyPair& authority, const Key& authority_key,
+                      const std::string& common_name, const std::vector<std::string>& organizations,
+                      const std::vector<std::string>& names, std::span<const std::string> usages,
+                      Duration lifetime) {
   GANTRY_ASSIGN(X509Ptr issuer, ReadCertificate(authority.certificate_pem));
   GANTRY_ASSIGN(Key key, Key::Generate());
   GANTRY_ASSIGN(X509Ptr certificate, Begin(env, key.native(), issuer.get(), lifetime));
@@ -235,14 +247,17 @@ Result<Authority> Authority::Create(Env& env, std::string common_name) {
   GANTRY_ASSIGN(Key key, Key::Generate());
   GANTRY_ASSIGN(X509Ptr certificate, Begin(env, key.native(), nullptr, kAuthorityLifetime));
   GANTRY_TRY(SetSubject(X509_get_subject_name(certificate.get()), common_name, {}));
-  GANTRY_TRY(AddExtension(certificate.get(), certificate.get(), NID_basic_constraints, "critical,CA:TRUE"));
+  GANTRY_TRY(AddExtension(certificate.get(), certificate.get(), NID_basic_constraints,
+                          "critical,CA:TRUE"));
   GANTRY_TRY(AddExtension(certificate.get(), certificate.get(), NID_key_usage,
                           "critical,digitalSignature,keyEncipherment,keyCertSign"));
   if (X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get())) != 1) {
     return Failure("certificate issuer");
   }
-  GANTRY_TRY(AddExtension(certificate.get(), certificate.get(), NID_subject_key_identifier, "hash"));
-  if (X509_sign(certificate.get(), key.native(), EVP_sha256()) == 0) return Failure("sign certificate");
+  GANTRY_TRY(
+      AddExtension(certificate.get(), certificate.get(), NID_subject_key_identifier, "hash"));
+  if (X509_sign(certificate.get(), key.native(), EVP_sha256()) == 0)
+    return Failure("sign certificate");
   KeyPair pair;
   GANTRY_ASSIGN(pair.certificate_pem, PemOf(certificate.get()));
   GANTRY_ASSIGN(pair.private_key_pem, key.PrivatePem());
@@ -261,20 +276,23 @@ Result<Authority> Authority::Load(const KeyPair& pair) {
 
 std::string Authority::PublicKeyPin() const { return PinOf(key_.native()); }
 
-Result<KeyPair> Authority::IssueServer(Env& env, std::string common_name, std::vector<std::string> names,
-                                       Duration lifetime) const {
-  const std::array<std::string, 3> usages = {"digital signature", "key encipherment", "server auth"};
+Result<KeyPair> Authority::IssueServer(Env& env, std::string common_name,
+                                       std::vector<std::string> names, Duration lifetime) const {
+  const std::array<std::string, 3> usages = {"digital signature", "key encipherment",
+                                             "server auth"};
   return Issue(env, pair_, key_, common_name, {}, names, usages, lifetime);
 }
 
 Result<KeyPair> Authority::IssueClient(Env& env, std::string user, std::vector<std::string> groups,
                                        Duration lifetime) const {
-  const std::array<std::string, 3> usages = {"digital signature", "key encipherment", "client auth"};
+  const std::array<std::string, 3> usages = {"digital signature", "key encipherment",
+                                             "client auth"};
   return Issue(env, pair_, key_, user, groups, {}, usages, lifetime);
 }
 
 Result<std::string> Authority::SignRequest(Env& env, std::string_view request_pem,
-                                           const std::vector<std::string>& usages, Duration lifetime) const {
+                                           const std::vector<std::string>& usages,
+                                           Duration lifetime) const {
   GANTRY_ASSIGN(RequestPtr request, ReadRequest(request_pem));
   GANTRY_ASSIGN(X509Ptr issuer, ReadCertificate(pair_.certificate_pem));
   GANTRY_ASSIGN(X509Ptr certificate,
@@ -297,7 +315,8 @@ Result<RequestInfo> ParseRequest(std::string_view request_pem) {
   RequestInfo info;
   ReadSubject(X509_REQ_get_subject_name(request.get()), &info.common_name, &info.organizations);
   STACK_OF(X509_EXTENSION)* extensions = X509_REQ_get_extensions(request.get());
-  auto* names = static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions, NID_subject_alt_name, nullptr, nullptr));
+  auto* names = static_cast<GENERAL_NAMES*>(
+      X509V3_get_d2i(extensions, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
     if (name->type == GEN_DNS) info.dns_names.push_back(Utf8(name->d.dNSName));
@@ -330,7 +349,8 @@ Result<std::string> MakeRequest(const Key& key, const std::string& common_name,
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
     GENERAL_NAMES_free(list);
   }
-  if (X509_REQ_sign(request.get(), key.native(), EVP_sha256()) == 0) return Failure("certificate request");
+  if (X509_REQ_sign(request.get(), key.native(), EVP_sha256()) == 0)
+    return Failure("certificate request");
   BioPtr bio = WriteBio();
   PEM_write_bio_X509_REQ(bio.get(), request.get());
   return TextOf(bio.get());

@@ -35,11 +35,12 @@ class Authority {
   // A client's: user name and groups.
   Result<KeyPair> IssueClient(Env& env, std::string user, std::vector<std::string> groups,
                               Duration lifetime) const;
-  // Signs a request as it stands (its subject and its names) for `usages` as certificates.k8s.io/v1 has them
-  // ("client auth", "server auth", "digital signature", "key encipherment"). The certificate never outlives the
-  // authority's. What may be asked for at all is the caller's decision.
-  Result<std::string> SignRequest(Env& env, std::string_view request_pem, const std::vector<std::string>& usages,
-                                  Duration lifetime) const;
+  // Signs a request as it stands (its subject and its names) for `usages` as certificates.k8s.io/v1
+  // has them
+  // ("client auth", "server auth", "digital signature", "key encipherment"). The certificate never
+  // outlives the authority's. What may be asked for at all is the caller's decision.
+  Result<std::string> SignRequest(Env& env, std::string_view request_pem,
+                                  const std::vector<std::string>& usages, Duration lifetime) const;
 
  private:
   Authority(KeyPair pair, Key key) : pair_(std::move(pair)), key_(std::move(key)) {}

@@ -18,7 +18,9 @@ namespace {
 constexpr size_t kMaxTokenBytes = 64 * 1024;
 constexpr int kP256Bytes = 32;
 
-std::string_view AlgorithmOf(const Key& key) { return key.type() == KeyType::kRsa2048 ? "RS256" : "ES256"; }
+std::string_view AlgorithmOf(const Key& key) {
+  return key.type() == KeyType::kRsa2048 ? "RS256" : "ES256";
+}
 
 // OpenSSL speaks DER; JOSE wants both numbers side by side.
 std::string RawSignature(std::string_view der) {
@@ -37,7 +39,8 @@ std::string DerSignature(std::string_view raw) {
   if (raw.size() != 2 * kP256Bytes) return {};
   const auto* bytes = reinterpret_cast<const unsigned char*>(raw.data());
   ECDSA_SIG* signature = ECDSA_SIG_new();
-  ECDSA_SIG_set0(signature, BN_bin2bn(bytes, kP256Bytes, nullptr), BN_bin2bn(bytes + kP256Bytes, kP256Bytes, nullptr));
+  ECDSA_SIG_set0(signature, BN_bin2bn(bytes, kP256Bytes, nullptr),
+                 BN_bin2bn(bytes + kP256Bytes, kP256Bytes, nullptr));
   unsigned char* der = nullptr;
   const int length = i2d_ECDSA_SIG(signature, &der);
   ECDSA_SIG_free(signature);
@@ -61,7 +64,8 @@ Result<TokenParts> Split(std::string_view token) {
   if (token.size() > kMaxTokenBytes) return NotAToken();
   const size_t first = token.find('.');
   const size_t second = first == std::string_view::npos ? first : token.find('.', first + 1);
-  if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos) return NotAToken();
+  if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos)
+    return NotAToken();
   TokenParts parts;
   std::string header;
   if (!FromBase64Url(token.substr(0, first), &header) ||
@@ -87,7 +91,8 @@ bool Verifies(const Key& key, const TokenParts& parts) {
   DigestPtr digest(EVP_MD_CTX_new());
   const bool good =
       EVP_DigestVerifyInit(digest.get(), nullptr, EVP_sha256(), nullptr, key.native()) == 1 &&
-      EVP_DigestVerify(digest.get(), reinterpret_cast<const unsigned char*>(signature.data()), signature.size(),
+      EVP_DigestVerify(digest.get(), reinterpret_cast<const unsigned char*>(signature.data()),
+                       signature.size(),
                        reinterpret_cast<const unsigned char*>(parts.signed_text.data()),
                        parts.signed_text.size()) == 1;
   ERR_clear_error();
@@ -107,7 +112,8 @@ std::string NumberParameter(const Key& key, const char* name, int pad) {
 
 Result<std::string> SignJwt(const Key& key, std::string_view claims_json) {
   ERR_clear_error();
-  const std::string header = "{\"alg\":\"" + std::string(AlgorithmOf(key)) + "\",\"kid\":\"" + key.Id() + "\"}";
+  const std::string header =
+      "{\"alg\":\"" + std::string(AlgorithmOf(key)) + "\",\"kid\":\"" + key.Id() + "\"}";
   std::string token = Base64Url(header) + "." + Base64Url(claims_json);
   DigestPtr digest(EVP_MD_CTX_new());
   const auto* text = reinterpret_cast<const unsigned char*>(token.data());
@@ -117,8 +123,8 @@ Result<std::string> SignJwt(const Key& key, std::string_view claims_json) {
     return Failure("sign token");
   }
   std::string signature(length, '\0');
-  if (EVP_DigestSign(digest.get(), reinterpret_cast<unsigned char*>(signature.data()), &length, text,
-                     token.size()) != 1) {
+  if (EVP_DigestSign(digest.get(), reinterpret_cast<unsigned char*>(signature.data()), &length,
+                     text, token.size()) != 1) {
     return Failure("sign token");
   }
   signature.resize(length);
@@ -147,8 +153,9 @@ std::string JwkSet(std::span<const Key> keys) {
     const std::string common = "\"use\":\"sig\",\"kid\":\"" + key.Id() + "\",\"alg\":\"" +
                                std::string(AlgorithmOf(key)) + "\",";
     if (key.type() == KeyType::kRsa2048) {
-      out += "{" + common + "\"kty\":\"RSA\",\"n\":\"" + NumberParameter(key, OSSL_PKEY_PARAM_RSA_N, 0) +
-             "\",\"e\":\"" + NumberParameter(key, OSSL_PKEY_PARAM_RSA_E, 0) + "\"}";
+      out += "{" + common + "\"kty\":\"RSA\",\"n\":\"" +
+             NumberParameter(key, OSSL_PKEY_PARAM_RSA_N, 0) + "\",\"e\":\"" +
+             NumberParameter(key, OSSL_PKEY_PARAM_RSA_E, 0) + "\"}";
     } else {
       out += "{" + common + "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" +
              NumberParameter(key, OSSL_PKEY_PARAM_EC_PUB_X, kP256Bytes) + "\",\"y\":\"" +

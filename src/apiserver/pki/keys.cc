@@ -47,7 +47,8 @@ KeyType Key::type() const {
 
 Result<std::string> Key::PrivatePem() const {
   BioPtr bio = WriteBio();
-  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key_.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1) {
+  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key_.get(), nullptr, nullptr, 0, nullptr, nullptr) !=
+      1) {
     return Failure("private key");
   }
   return TextOf(bio.get());

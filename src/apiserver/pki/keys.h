@@ -23,7 +23,8 @@ class Key {
   KeyType type() const;
   Result<std::string> PrivatePem() const;  // PKCS #8
   Result<std::string> PublicPem() const;
-  // What identifies the public half: the base64url of SHA-256 over its DER form, as Kubernetes makes `kid`.
+  // What identifies the public half: the base64url of SHA-256 over its DER form, as Kubernetes
+  // makes `kid`.
   std::string Id() const;
 
   evp_pkey_st* native() const { return key_.get(); }

@@ -20,7 +20,8 @@ constexpr Duration kDay = std::chrono::hours(24);
 TEST(Authority, IssuesCertificatesWithTheirSubject) {
   RealEnv env(1);
   const Authority authority = Authority::Create(env, "gantry-ca").value();
-  const KeyPair pair = authority.IssueClient(env, "system:node:n1", {"system:nodes", "extra"}, kDay).value();
+  const KeyPair pair =
+      authority.IssueClient(env, "system:node:n1", {"system:nodes", "extra"}, kDay).value();
   const CertificateInfo info = ParseCertificate(pair.certificate_pem).value();
   EXPECT_EQ(info.common_name, "system:node:n1");
   EXPECT_THAT(info.organizations, ElementsAre("system:nodes", "extra"));
@@ -46,18 +47,22 @@ TEST(Authority, SignsRequestsAsTheyStand) {
   RealEnv env(1);
   const Authority authority = Authority::Create(env, "gantry-ca").value();
   const Key key = Key::Generate().value();
-  const std::string request = MakeRequest(key, "alice", {"dev"}, {"web.local", "10.0.0.7", "::1"}).value();
+  const std::string request =
+      MakeRequest(key, "alice", {"dev"}, {"web.local", "10.0.0.7", "::1"}).value();
   const RequestInfo info = ParseRequest(request).value();
   EXPECT_EQ(info.common_name, "alice");
   EXPECT_THAT(info.organizations, ElementsAre("dev"));
   EXPECT_THAT(info.dns_names, ElementsAre("web.local"));
   EXPECT_THAT(info.addresses, ElementsAre("10.0.0.7", "::1"));
 
-  const std::string signed_pem = authority.SignRequest(env, request, {"client auth", "digital signature"}, kDay).value();
+  const std::string signed_pem =
+      authority.SignRequest(env, request, {"client auth", "digital signature"}, kDay).value();
   EXPECT_EQ(ParseCertificate(signed_pem)->common_name, "alice");
   // Never longer than the authority itself.
-  const std::string long_pem = authority.SignRequest(env, request, {"client auth"}, 100 * 365 * kDay).value();
-  EXPECT_EQ(ParseCertificate(long_pem)->not_after, ParseCertificate(authority.certificate_pem())->not_after);
+  const std::string long_pem =
+      authority.SignRequest(env, request, {"client auth"}, 100 * 365 * kDay).value();
+  EXPECT_EQ(ParseCertificate(long_pem)->not_after,
+            ParseCertificate(authority.certificate_pem())->not_after);
 
   EXPECT_THAT(authority.SignRequest(env, request, {"world domination"}, kDay).status().message(),
               HasSubstr("unrecognized usage \"world domination\""));
@@ -68,8 +73,9 @@ TEST(ParseRequest, RefusesWhatIsNone) {
   const std::string request = MakeRequest(Key::Generate().value(), "alice", {}, {}).value();
   std::string damaged = request;
   damaged[request.size() / 2] = damaged[request.size() / 2] == 'A' ? 'B' : 'A';
-  for (const std::string& text : {std::string(), std::string("x"), damaged,
-                                  std::string("-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n")}) {
+  for (const std::string& text :
+       {std::string(), std::string("x"), damaged,
+        std::string("-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n")}) {
     EXPECT_EQ(ParseRequest(text).code(), Code::kBadRequest) << text;
   }
 }
@@ -79,7 +85,8 @@ class Jwt : public ::testing::TestWithParam<KeyType> {};
 TEST_P(Jwt, VerifiesWhatItSignedAndNothingElse) {
   const Key key = Key::Generate(GetParam()).value();
   const Key other = Key::Generate(GetParam()).value();
-  const std::string claims = R"({"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:a:b"})";
+  const std::string claims =
+      R"({"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:a:b"})";
   const std::string token = SignJwt(key, claims).value();
   const std::vector<Key> keys = {other, key};
   EXPECT_EQ(VerifyJwt(keys, token).value(), claims);
@@ -94,7 +101,8 @@ TEST_P(Jwt, VerifiesWhatItSignedAndNothingElse) {
   other_claims[first + 5] = other_claims[first + 5] == 'A' ? 'B' : 'A';
   std::string other_signature = token;
   other_signature[second + 5] = other_signature[second + 5] == 'A' ? 'B' : 'A';
-  const std::string unsigned_token = "eyJhbGciOiJub25lIn0" + token.substr(first, second - first) + ".";
+  const std::string unsigned_token =
+      "eyJhbGciOiJub25lIn0" + token.substr(first, second - first) + ".";
   const struct {
     const char* name;
     std::string token;
@@ -111,18 +119,22 @@ TEST_P(Jwt, VerifiesWhatItSignedAndNothingElse) {
       {"dots", ".."},
       {"too long", std::string(100'000, 'a') + "." + std::string(10, 'a') + ".a"},
   };
-  for (const auto& row : rows) EXPECT_EQ(VerifyJwt(keys, row.token).code(), Code::kUnauthorized) << row.name;
+  for (const auto& row : rows)
+    EXPECT_EQ(VerifyJwt(keys, row.token).code(), Code::kUnauthorized) << row.name;
   const std::vector<Key> strangers = {other};
   EXPECT_EQ(VerifyJwt(strangers, token).code(), Code::kUnauthorized);
 }
 
 INSTANTIATE_TEST_SUITE_P(Keys, Jwt, ::testing::Values(KeyType::kEcdsaP256, KeyType::kRsa2048),
-                         [](const auto& info) { return info.param == KeyType::kRsa2048 ? "Rsa" : "Ecdsa"; });
+                         [](const auto& info) {
+                           return info.param == KeyType::kRsa2048 ? "Rsa" : "Ecdsa";
+                         });
 
 TEST(JwkSet, NamesEachKey) {
   const std::vector<Key> keys = {Key::Generate().value(), Key::Generate(KeyType::kRsa2048).value()};
   const std::string set = JwkSet(keys);
-  EXPECT_THAT(set, HasSubstr("\"kid\":\"" + keys[0].Id() + "\",\"alg\":\"ES256\",\"kty\":\"EC\",\"crv\":\"P-256\""));
+  EXPECT_THAT(set, HasSubstr("\"kid\":\"" + keys[0].Id() +
+                             "\",\"alg\":\"ES256\",\"kty\":\"EC\",\"crv\":\"P-256\""));
   EXPECT_THAT(set, HasSubstr("\"kid\":\"" + keys[1].Id() + "\",\"alg\":\"RS256\",\"kty\":\"RSA\""));
 }
 

@@ -48,8 +48,8 @@ bool WantsAddress(const Service& service) {
 bool WantsNodePorts(const Service& service) {
   const auto& spec = service.spec();
   return spec.type() == "NodePort" ||
-         (spec.type() == "LoadBalancer" &&
-          (!spec.has_allocate_load_balancer_node_ports() || spec.allocate_load_balancer_node_ports()));
+         (spec.type() == "LoadBalancer" && (!spec.has_allocate_load_balancer_node_ports() ||
+                                            spec.allocate_load_balancer_node_ports()));
 }
 
 std::set<int32_t> NodePortsOf(const Service& service) {
@@ -60,11 +60,14 @@ std::set<int32_t> NodePortsOf(const Service& service) {
   return ports;
 }
 
-void Add(store::Write write, std::vector<store::Write>* writes) { writes->push_back(std::move(write)); }
+void Add(store::Write write, std::vector<store::Write>* writes) {
+  writes->push_back(std::move(write));
+}
 
 }  // namespace
 
-Status Allocators::Configure(std::string_view service_cidr, int32_t first_node_port, int32_t last_node_port) {
+Status Allocators::Configure(std::string_view service_cidr, int32_t first_node_port,
+                             int32_t last_node_port) {
   size_t slash = service_cidr.find('/');
   std::optional<uint32_t> network = ParseIpv4(service_cidr.substr(0, slash));
   int bits = 0;
@@ -127,13 +130,14 @@ void Allocators::ClaimAddress(const Service& service, const std::string& address
 Status Allocators::AllocateAddress(Service* service, std::vector<store::Write>* writes,
                                    api::FieldErrors* errors) {
   auto* spec = service->mutable_spec();
-  if (spec->cluster_ip().empty() && spec->cluster_ips_size() > 0) spec->set_cluster_ip(spec->cluster_ips(0));
+  if (spec->cluster_ip().empty() && spec->cluster_ips_size() > 0)
+    spec->set_cluster_ip(spec->cluster_ips(0));
   if (!spec->cluster_ip().empty()) {
     std::optional<uint32_t> address = ParseIpv4(spec->cluster_ip());
     std::string why;
     if (!address || *address - network_ >= size_) {
-      why = "failed to allocate IP " + spec->cluster_ip() + ": the provided IP (" + spec->cluster_ip() +
-            ") is not in the valid range. The range of valid IPs is " + cidr_;
+      why = "failed to allocate IP " + spec->cluster_ip() + ": the provided IP (" +
+            spec->cluster_ip() + ") is not in the valid range. The range of valid IPs is " + cidr_;
     } else if (AddressTaken(spec->cluster_ip())) {
       why = "failed to allocate IP " + spec->cluster_ip() + ": provided IP is already allocated";
     }
@@ -149,7 +153,8 @@ Status Allocators::AllocateAddress(Service* service, std::vector<store::Write>* 
     const uint32_t first = 1 + reserved, count = size_ - 2 - reserved;
     std::string chosen;
     for (int i = 0; i < kRandomTries && chosen.empty(); ++i) {
-      std::string address = FormatIpv4(network_ + first + static_cast<uint32_t>(RandomBelow(env_, count)));
+      std::string address =
+          FormatIpv4(network_ + first + static_cast<uint32_t>(RandomBelow(env_, count)));
       if (!AddressTaken(address)) chosen = std::move(address);
     }
     for (uint32_t i = size_ - 2; i >= 1 && chosen.empty(); --i) {
@@ -165,8 +170,8 @@ Status Allocators::AllocateAddress(Service* service, std::vector<store::Write>* 
   return {};
 }
 
-Status Allocators::AllocatePorts(Service* service, const Service* old, std::vector<store::Write>* writes,
-                                 api::FieldErrors* errors) {
+Status Allocators::AllocatePorts(Service* service, const Service* old,
+                                 std::vector<store::Write>* writes, api::FieldErrors* errors) {
   std::set<int32_t> held = old != nullptr ? NodePortsOf(*old) : std::set<int32_t>();
   std::set<int32_t> claimed;
   auto claim = [&](int32_t number) {
@@ -184,13 +189,14 @@ Status Allocators::AllocatePorts(Service* service, const Service* old, std::vect
     if (port.node_port() == 0 || held.count(port.node_port()) != 0) continue;
     std::string why;
     if (port.node_port() < first_port_ || port.node_port() > last_port_) {
-      why = "provided port is not in the valid range. The range of valid ports is " + std::to_string(first_port_) +
-            "-" + std::to_string(last_port_);
+      why = "provided port is not in the valid range. The range of valid ports is " +
+            std::to_string(first_port_) + "-" + std::to_string(last_port_);
     } else if (PortTaken(port.node_port())) {
       why = "provided port is already allocated";
     }
     if (!why.empty()) {
-      errors->push_back({api::FieldError::Type::kInvalid, "spec.ports[" + std::to_string(i) + "].nodePort",
+      errors->push_back({api::FieldError::Type::kInvalid,
+                         "spec.ports[" + std::to_string(i) + "].nodePort",
                          "Invalid value: " + std::to_string(port.node_port()) + ": " + why});
       continue;
     }
@@ -203,14 +209,16 @@ Status Allocators::AllocatePorts(Service* service, const Service* old, std::vect
     if (port.node_port() != 0) continue;
     // One number for both protocols of a port, where it is free.
     for (const ServicePort& other : *ports) {
-      if (other.port() == port.port() && other.protocol() != port.protocol() && other.node_port() != 0) {
+      if (other.port() == port.port() && other.protocol() != port.protocol() &&
+          other.node_port() != 0) {
         port.set_node_port(other.node_port());
       }
     }
     int32_t start = static_cast<int32_t>(RandomBelow(env_, static_cast<uint64_t>(count)));
     for (int32_t i = 0; i < count && port.node_port() == 0; ++i) {
       int32_t number = first_port_ + (start + i) % count;
-      if (used.count(number) == 0 && held.count(number) == 0 && !PortTaken(number)) port.set_node_port(number);
+      if (used.count(number) == 0 && held.count(number) == 0 && !PortTaken(number))
+        port.set_node_port(number);
     }
     if (port.node_port() == 0) return InternalError("failed to allocate a nodePort: range is full");
     used.insert(port.node_port());
@@ -222,18 +230,21 @@ Status Allocators::AllocatePorts(Service* service, const Service* old, std::vect
 Status Allocators::Allocate(Service* service, const Service* old, std::vector<store::Write>* writes,
                             api::FieldErrors* errors) {
   auto* spec = service->mutable_spec();
-  const bool had_address = old != nullptr && WantsAddress(*old) && !old->spec().cluster_ip().empty();
+  const bool had_address =
+      old != nullptr && WantsAddress(*old) && !old->spec().cluster_ip().empty();
   if (spec->type() != "ExternalName") {
     if (spec->ip_families().empty()) spec->add_ip_families("IPv4");
     if (!spec->has_ip_family_policy()) spec->set_ip_family_policy("SingleStack");
     if (spec->ip_families(0) != "IPv4") {
-      errors->push_back({api::FieldError::Type::kInvalid, "spec.ipFamilies[0]",
-                         "Invalid value: \"" + spec->ip_families(0) + "\": not configured on this cluster"});
+      errors->push_back(
+          {api::FieldError::Type::kInvalid, "spec.ipFamilies[0]",
+           "Invalid value: \"" + spec->ip_families(0) + "\": not configured on this cluster"});
       return {};
     }
     if (spec->ip_family_policy() == "RequireDualStack") {
       errors->push_back({api::FieldError::Type::kInvalid, "spec.ipFamilyPolicy",
-                         "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services"});
+                         "Invalid value: \"RequireDualStack\": this cluster is not configured for "
+                         "dual-stack services"});
       return {};
     }
     if (spec->cluster_ip() == "None" && spec->cluster_ips().empty()) spec->add_cluster_ips("None");

@@ -13,7 +13,8 @@ std::string EncodeContinueToken(const ContinueToken& token) {
   json["start"] = token.start + std::string(1, '\0');
   std::string text;
   absl::WebSafeBase64Escape(json.ToString(), &text);
-  while (!text.empty() && text.back() == '=') text.pop_back();
+  while (!text.empty() && text.back() == '=')
+    text.pop_back();
   return text;
 }
 

@@ -8,8 +8,8 @@
 
 namespace gantry::apiserver {
 
-// Where a list goes on: as of which revision, and behind which key (without the resource's own prefix).
-// The text is what a Kubernetes server makes of it, opaque to clients.
+// Where a list goes on: as of which revision, and behind which key (without the resource's own
+// prefix). The text is what a Kubernetes server makes of it, opaque to clients.
 struct ContinueToken {
   int64_t revision = 0;  // -1: as of now (the token of an "Expired" answer)
   std::string start;     // "default/web-1"

@@ -27,7 +27,8 @@ const T& As(const Message& message) {
 }
 
 void MergeStringData(Secret* secret) {
-  for (const auto& [key, value] : secret->string_data()) (*secret->mutable_data())[key] = value;
+  for (const auto& [key, value] : secret->string_data())
+    (*secret->mutable_data())[key] = value;
   secret->clear_string_data();
 }
 
@@ -68,18 +69,23 @@ void PrepareNamespace(const PrepareContext& context, Message* object) {
   Namespace* ns = As<Namespace>(object);
   ns->mutable_status()->set_phase("Active");
   bool held = false;
-  for (const std::string& finalizer : ns->spec().finalizers()) held |= finalizer == "kubernetes";
+  for (const std::string& finalizer : ns->spec().finalizers())
+    held |= finalizer == "kubernetes";
   if (!held) ns->mutable_spec()->add_finalizers("kubernetes");
-  (*ns->mutable_metadata()->mutable_labels())["kubernetes.io/metadata.name"] = ns->metadata().name();
+  (*ns->mutable_metadata()->mutable_labels())["kubernetes.io/metadata.name"] =
+      ns->metadata().name();
 }
 
 void PrepareNamespaceUpdate(const PrepareContext& context, Message* object, const Message& old) {
   Namespace* ns = As<Namespace>(object);
   *ns->mutable_spec()->mutable_finalizers() = As<Namespace>(old).spec().finalizers();
-  (*ns->mutable_metadata()->mutable_labels())["kubernetes.io/metadata.name"] = ns->metadata().name();
+  (*ns->mutable_metadata()->mutable_labels())["kubernetes.io/metadata.name"] =
+      ns->metadata().name();
 }
 
-void PrepareSecret(const PrepareContext& context, Message* object) { MergeStringData(As<Secret>(object)); }
+void PrepareSecret(const PrepareContext& context, Message* object) {
+  MergeStringData(As<Secret>(object));
+}
 
 void PrepareSecretUpdate(const PrepareContext& context, Message* object, const Message& old) {
   Secret* secret = As<Secret>(object);
@@ -90,21 +96,27 @@ void PrepareSecretUpdate(const PrepareContext& context, Message* object, const M
 // The old single field and the list say the same; a client may set either.
 void PrepareService(const PrepareContext& context, Message* object) {
   ServiceSpec* spec = As<Service>(object)->mutable_spec();
-  if (!spec->cluster_ip().empty() && spec->cluster_ips().empty()) spec->add_cluster_ips(spec->cluster_ip());
-  if (spec->cluster_ip().empty() && !spec->cluster_ips().empty()) spec->set_cluster_ip(spec->cluster_ips(0));
+  if (!spec->cluster_ip().empty() && spec->cluster_ips().empty())
+    spec->add_cluster_ips(spec->cluster_ip());
+  if (spec->cluster_ip().empty() && !spec->cluster_ips().empty())
+    spec->set_cluster_ip(spec->cluster_ips(0));
 }
 
-// An update that leaves out what the server chose keeps it; a change of type drops what no longer fits.
-void PrepareServiceUpdate(const PrepareContext& context, Message* object, const Message& old_object) {
+// An update that leaves out what the server chose keeps it; a change of type drops what no longer
+// fits.
+void PrepareServiceUpdate(const PrepareContext& context, Message* object,
+                          const Message& old_object) {
   Service* service = As<Service>(object);
   const Service& old = As<Service>(old_object);
   ServiceSpec* spec = service->mutable_spec();
-  if (!spec->cluster_ip().empty() && spec->cluster_ip() != old.spec().cluster_ip() && spec->cluster_ips_size() <= 1) {
+  if (!spec->cluster_ip().empty() && spec->cluster_ip() != old.spec().cluster_ip() &&
+      spec->cluster_ips_size() <= 1) {
     spec->clear_cluster_ips();
     spec->add_cluster_ips(spec->cluster_ip());
   }
   if (HasClusterIp(old) && HasClusterIp(*service)) {
-    if (spec->cluster_ip().empty() && old.spec().has_cluster_ip()) spec->set_cluster_ip(old.spec().cluster_ip());
+    if (spec->cluster_ip().empty() && old.spec().has_cluster_ip())
+      spec->set_cluster_ip(old.spec().cluster_ip());
     if (spec->cluster_ips().empty() && spec->cluster_ip() == old.spec().cluster_ip()) {
       *spec->mutable_cluster_ips() = old.spec().cluster_ips();
     }
@@ -113,7 +125,8 @@ void PrepareServiceUpdate(const PrepareContext& context, Message* object, const 
       spec->set_ip_family_policy(old.spec().ip_family_policy());
     }
   }
-  if (HasClusterIp(old) && !HasClusterIp(*service) && spec->cluster_ip() == old.spec().cluster_ip()) {
+  if (HasClusterIp(old) && !HasClusterIp(*service) &&
+      spec->cluster_ip() == old.spec().cluster_ip()) {
     spec->clear_cluster_ip();
     spec->clear_cluster_ips();
     spec->clear_ip_families();
@@ -121,7 +134,8 @@ void PrepareServiceUpdate(const PrepareContext& context, Message* object, const 
   }
   if (HasNodePorts(old) && HasNodePorts(*service)) {
     std::set<int32_t> used;
-    for (const ServicePort& port : spec->ports()) used.insert(port.node_port());
+    for (const ServicePort& port : spec->ports())
+      used.insert(port.node_port());
     for (ServicePort& port : *spec->mutable_ports()) {
       if (port.node_port() != 0) continue;
       for (const ServicePort& before : old.spec().ports()) {
@@ -138,7 +152,8 @@ void PrepareServiceUpdate(const PrepareContext& context, Message* object, const 
         if (before.node_port() == port.node_port()) port.clear_node_port();
       }
     }
-    if (spec->external_traffic_policy() == old.spec().external_traffic_policy()) spec->clear_external_traffic_policy();
+    if (spec->external_traffic_policy() == old.spec().external_traffic_policy())
+      spec->clear_external_traffic_policy();
   }
 }
 

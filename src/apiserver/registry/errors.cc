@@ -28,13 +28,15 @@ Status AlreadyExists(const api::KindInfo& kind, std::string_view name) {
 }
 
 Status Conflict(const api::KindInfo& kind, std::string_view name, std::string_view why) {
-  return Status(Code::kConflict, "Operation cannot be fulfilled on " + Named(kind, name) + ": " + std::string(why),
+  return Status(Code::kConflict,
+                "Operation cannot be fulfilled on " + Named(kind, name) + ": " + std::string(why),
                 DetailsOf(kind, name));
 }
 
 Status ForbiddenObject(const api::KindInfo& kind, std::string_view name, std::string_view why) {
   std::string subject = name.empty() ? kind.GroupResource() : Named(kind, name);
-  return Status(Code::kForbidden, subject + " is forbidden: " + std::string(why), DetailsOf(kind, name));
+  return Status(Code::kForbidden, subject + " is forbidden: " + std::string(why),
+                DetailsOf(kind, name));
 }
 
 }  // namespace gantry::apiserver

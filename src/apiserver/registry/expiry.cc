@@ -46,7 +46,8 @@ Task<> ExpireObjects(Registry& registry, CancelToken cancel) {
     for (const ResourceRow& row : AllResources()) {
       if (row.strategy->ttl_seconds == 0 || row.kind != row.kind->storage_kind) continue;
       Status expired = co_await ExpireKind(registry, row);
-      if (!expired.ok()) log::Warning("apiserver", "old events stay", {{"error", expired.ToString()}});
+      if (!expired.ok())
+        log::Warning("apiserver", "old events stay", {{"error", expired.ToString()}});
     }
   }
 }

@@ -33,15 +33,22 @@ const FieldDescriptor* FieldByJsonName(const Descriptor* type, std::string_view 
 std::string ScalarText(const Message& message, const FieldDescriptor* field) {
   const Reflection* reflection = message.GetReflection();
   if (field->is_repeated()) {
-    if (field->cpp_type() != FieldDescriptor::CPPTYPE_STRING || reflection->FieldSize(message, field) == 0) return "";
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_STRING ||
+        reflection->FieldSize(message, field) == 0)
+      return "";
     return reflection->GetRepeatedString(message, field, 0);
   }
   switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_STRING: return reflection->GetString(message, field);
-    case FieldDescriptor::CPPTYPE_BOOL: return reflection->GetBool(message, field) ? "true" : "false";
-    case FieldDescriptor::CPPTYPE_INT32: return std::to_string(reflection->GetInt32(message, field));
-    case FieldDescriptor::CPPTYPE_INT64: return std::to_string(reflection->GetInt64(message, field));
-    default: return "";
+    case FieldDescriptor::CPPTYPE_STRING:
+      return reflection->GetString(message, field);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection->GetBool(message, field) ? "true" : "false";
+    case FieldDescriptor::CPPTYPE_INT32:
+      return std::to_string(reflection->GetInt32(message, field));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return std::to_string(reflection->GetInt64(message, field));
+    default:
+      return "";
   }
 }
 
@@ -50,13 +57,15 @@ std::string ScalarText(const Message& message, const FieldDescriptor* field) {
 const api::meta::v1::ObjectMeta& MetaOf(const Message& object) {
   const FieldDescriptor* field = Field(object, "metadata");
   GANTRY_CHECK(field != nullptr, "an object without metadata");
-  return static_cast<const api::meta::v1::ObjectMeta&>(object.GetReflection()->GetMessage(object, field));
+  return static_cast<const api::meta::v1::ObjectMeta&>(
+      object.GetReflection()->GetMessage(object, field));
 }
 
 api::meta::v1::ObjectMeta* MutableMetaOf(Message* object) {
   const FieldDescriptor* field = Field(*object, "metadata");
   GANTRY_CHECK(field != nullptr, "an object without metadata");
-  return static_cast<api::meta::v1::ObjectMeta*>(object->GetReflection()->MutableMessage(object, field));
+  return static_cast<api::meta::v1::ObjectMeta*>(
+      object->GetReflection()->MutableMessage(object, field));
 }
 
 std::unique_ptr<Message> Clone(const Message& message) {
@@ -115,15 +124,23 @@ void CopyField(const Message& from, Message* to, std::string_view name) {
     case FieldDescriptor::CPPTYPE_STRING:
       reflection->SetString(to, field, reflection->GetString(from, field));
       break;
-    case FieldDescriptor::CPPTYPE_BOOL: reflection->SetBool(to, field, reflection->GetBool(from, field)); break;
-    case FieldDescriptor::CPPTYPE_INT32: reflection->SetInt32(to, field, reflection->GetInt32(from, field)); break;
-    case FieldDescriptor::CPPTYPE_INT64: reflection->SetInt64(to, field, reflection->GetInt64(from, field)); break;
-    default: GANTRY_CHECK(false, "a field type that no top-level field has");
+    case FieldDescriptor::CPPTYPE_BOOL:
+      reflection->SetBool(to, field, reflection->GetBool(from, field));
+      break;
+    case FieldDescriptor::CPPTYPE_INT32:
+      reflection->SetInt32(to, field, reflection->GetInt32(from, field));
+      break;
+    case FieldDescriptor::CPPTYPE_INT64:
+      reflection->SetInt64(to, field, reflection->GetInt64(from, field));
+      break;
+    default:
+      GANTRY_CHECK(false, "a field type that no top-level field has");
   }
 }
 
 void ClearField(Message* message, std::string_view name) {
-  if (const FieldDescriptor* field = Field(*message, name)) message->GetReflection()->ClearField(message, field);
+  if (const FieldDescriptor* field = Field(*message, name))
+    message->GetReflection()->ClearField(message, field);
 }
 
 std::string FieldText(const Message& message, std::string_view path) {

@@ -25,11 +25,13 @@ bool SameField(const Message& a, const Message& b, std::string_view field);
 // All but metadata and status.
 bool SameDesired(const Message& a, const Message& b);
 
-// Makes `field` of `to` what it is in `from` (absent when absent there). Nothing where the type has none.
+// Makes `field` of `to` what it is in `from` (absent when absent there). Nothing where the type has
+// none.
 void CopyField(const Message& from, Message* to, std::string_view field);
 void ClearField(Message* message, std::string_view field);
 
-// The text of a scalar field by its JSON path ("spec.nodeName", "status.podIP"); "" where it is unset or there is none.
+// The text of a scalar field by its JSON path ("spec.nodeName", "status.podIP"); "" where it is
+// unset or there is none.
 std::string FieldText(const Message& message, std::string_view path);
 
 }  // namespace gantry::apiserver

@@ -36,11 +36,14 @@ std::string_view QosClassOf(const api::core::v1::PodSpec& spec) {
     AddTo(resources.requests(), &requests);
     if (AddTo(resources.limits(), &limits) != 2) all_limited = false;
   };
-  if (spec.has_resources() && (spec.resources().requests_size() > 0 || spec.resources().limits_size() > 0)) {
+  if (spec.has_resources() &&
+      (spec.resources().requests_size() > 0 || spec.resources().limits_size() > 0)) {
     count(spec.resources());
   } else {
-    for (const auto& container : spec.containers()) count(container.resources());
-    for (const auto& container : spec.init_containers()) count(container.resources());
+    for (const auto& container : spec.containers())
+      count(container.resources());
+    for (const auto& container : spec.init_containers())
+      count(container.resources());
   }
   if (requests.empty() && limits.empty()) return "BestEffort";
   if (all_limited && requests == limits) return "Guaranteed";

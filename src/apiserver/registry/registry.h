@@ -64,12 +64,14 @@ struct WatchRequest {
   bool allow_bookmarks = false;
 };
 
-// Makes the new state of an object from the live one (null: there is none), of the stored kind. May be called several
-// times. It must not keep the pointer.
-using Change = std::function<Result<std::unique_ptr<google::protobuf::Message>>(const api::Object* live)>;
+// Makes the new state of an object from the live one (null: there is none), of the stored kind. May
+// be called several times. It must not keep the pointer.
+using Change =
+    std::function<Result<std::unique_ptr<google::protobuf::Message>>(const api::Object* live)>;
 
 enum class ChangeKind : uint8_t {
-  kUpdate,  // PUT: a resourceVersion in the new state is a precondition, and without one the last writer wins
+  kUpdate,  // PUT: a resourceVersion in the new state is a precondition, and without one the last
+            // writer wins
   kPatch,   // conflicts are tried again, five times, unless the patch names a resourceVersion
   kApply,   // a patch that keeps managed fields itself
 };
@@ -83,7 +85,8 @@ struct UpdateRequest {
   bool may_create = false;  // where nothing is live, the change makes the object
   Change change;
   // In place of api::ValidateUpdate; for subresources with rules of their own.
-  std::function<api::FieldErrors(const google::protobuf::Message& object, const google::protobuf::Message& old)>
+  std::function<api::FieldErrors(const google::protobuf::Message& object,
+                                 const google::protobuf::Message& old)>
       validate;
 };
 
@@ -108,9 +111,10 @@ struct DeleteResult {
   bool gone = false;
 };
 
-// Typed operations on the stored kinds: what every request ends in, whether it came over HTTP or in process.
-// Authorization has happened. Errors are those of the API, worded as kube-apiserver words them.
-// Objects are of the row's storage kind throughout. Threading: any thread; calls resume on the caller's executor.
+// Typed operations on the stored kinds: what every request ends in, whether it came over HTTP or in
+// process. Authorization has happened. Errors are those of the API, worded as kube-apiserver words
+// them. Objects are of the row's storage kind throughout. Threading: any thread; calls resume on
+// the caller's executor.
 class Registry {
  public:
   // All outlive the registry.
@@ -120,8 +124,8 @@ class Registry {
   Task<Result<api::ObjectPtr>> Get(const ResourceRow& row, std::string ns, std::string name,
                                    std::string resource_version = {});
   Task<Result<ListResult>> List(const ResourceRow& row, ListRequest request);
-  Task<Result<std::unique_ptr<store::CacheWatch>>> Watch(const ResourceRow& row, WatchRequest request,
-                                                         CancelToken cancel);
+  Task<Result<std::unique_ptr<store::CacheWatch>>> Watch(const ResourceRow& row,
+                                                         WatchRequest request, CancelToken cancel);
 
   // Defaults, managed fields, admission, validation, commit. `object` is of the storage kind.
   Task<Result<api::ObjectPtr>> Create(Call call, const ResourceRow& row, std::string ns,
@@ -129,10 +133,12 @@ class Registry {
   Task<Result<UpdateResult>> Update(Call call, const ResourceRow& row, UpdateRequest request);
   Task<Result<DeleteResult>> Delete(Call call, const ResourceRow& row, DeleteRequest request);
   // The objects that were selected, as they were.
-  Task<Result<std::vector<api::ObjectPtr>>> DeleteCollection(Call call, const ResourceRow& row, ListRequest list,
+  Task<Result<std::vector<api::ObjectPtr>>> DeleteCollection(Call call, const ResourceRow& row,
+                                                             ListRequest list,
                                                              DeleteRequest request);
 
-  // The newest state in the cache, without waiting; null when absent. For admission, authorization and the like.
+  // The newest state in the cache, without waiting; null when absent. For admission, authorization
+  // and the like.
   api::ObjectPtr Peek(const api::KindInfo& kind, std::string_view ns, std::string_view name) const;
   template <class T>
   api::Ref<T> Peek(std::string_view ns, std::string_view name) const {
@@ -148,11 +154,12 @@ class Registry {
   // One try of an update against one live state.
   struct Attempt;
   Task<Status> Reach(std::string_view resource_version);
-  Status Prepare(Call& call, const ResourceRow& row, const UpdateRequest& request, const api::Object& live,
-                 std::unique_ptr<google::protobuf::Message>* object, Attempt* attempt);
+  Status Prepare(Call& call, const ResourceRow& row, const UpdateRequest& request,
+                 const api::Object& live, std::unique_ptr<google::protobuf::Message>* object,
+                 Attempt* attempt);
   Task<Result<api::ObjectPtr>> Reload(const api::KindInfo& kind, std::string key);
-  Task<Result<ListResult>> ListAt(const ResourceRow& row, ListRequest request, int64_t revision, std::string after,
-                                  store::Selection selection);
+  Task<Result<ListResult>> ListAt(const ResourceRow& row, ListRequest request, int64_t revision,
+                                  std::string after, store::Selection selection);
   Task<Result<store::CommitResult>> Commit(std::vector<store::Write> writes);
 
   Env& env_;
@@ -168,9 +175,10 @@ Status AlreadyExists(const api::KindInfo& kind, std::string_view name);
 Status Conflict(const api::KindInfo& kind, std::string_view name, std::string_view why);
 Status ForbiddenObject(const api::KindInfo& kind, std::string_view name, std::string_view why);
 
-// The selection that label and field selectors of a request mean. kBadRequest when they do not parse or name a field
-// that the kind does not have.
-Result<store::Selection> SelectionOf(const ResourceRow& row, std::string_view ns, std::string_view label_selector,
+// The selection that label and field selectors of a request mean. kBadRequest when they do not
+// parse or name a field that the kind does not have.
+Result<store::Selection> SelectionOf(const ResourceRow& row, std::string_view ns,
+                                     std::string_view label_selector,
                                      std::string_view field_selector);
 
 }  // namespace gantry::apiserver

@@ -17,7 +17,8 @@ using api::meta::v1::ObjectMeta;
 constexpr int kTries = 20;
 
 bool HasFinalizer(const ObjectMeta& meta, std::string_view name) {
-  return std::find(meta.finalizers().begin(), meta.finalizers().end(), name) != meta.finalizers().end();
+  return std::find(meta.finalizers().begin(), meta.finalizers().end(), name) !=
+         meta.finalizers().end();
 }
 
 bool HoldsNamespace(const Message& object) {
@@ -32,14 +33,17 @@ void BumpGeneration(ObjectMeta* meta) {
 // The grace period of a pod's deletion; 0 where nothing needs to be waited for.
 int64_t GracePeriodOf(const Message& object, const DeleteRequest& request) {
   const auto& pod = static_cast<const api::core::v1::Pod&>(object);
-  int64_t period = request.grace_period_seconds.value_or(
-      pod.spec().has_termination_grace_period_seconds() ? pod.spec().termination_grace_period_seconds() : 0);
+  int64_t period =
+      request.grace_period_seconds.value_or(pod.spec().has_termination_grace_period_seconds()
+                                                ? pod.spec().termination_grace_period_seconds()
+                                                : 0);
   if (pod.spec().node_name().empty() || api::IsTerminal(pod)) period = 0;
   return period < 0 ? 1 : period;
 }
 
 // Brings the garbage collector's finalizers in line with what the request and the kind ask for.
-void SetCollectionFinalizers(const Strategy& strategy, const DeleteRequest& request, ObjectMeta* meta) {
+void SetCollectionFinalizers(const Strategy& strategy, const DeleteRequest& request,
+                             ObjectMeta* meta) {
   const std::string& policy = request.propagation_policy;
   bool orphan, foreground;
   if (request.orphan_dependents.has_value()) {
@@ -73,7 +77,8 @@ void MarkDeleted(ObjectMeta* meta, WallTime now) {
   meta->set_deletion_grace_period_seconds(0);
 }
 
-Status CheckPreconditions(const ResourceRow& row, const DeleteRequest& request, const api::Object& live) {
+Status CheckPreconditions(const ResourceRow& row, const DeleteRequest& request,
+                          const api::Object& live) {
   if (request.uid.has_value() && *request.uid != live.uid()) {
     return Conflict(*row.kind, request.name,
                     "Precondition failed: UID in precondition: " + *request.uid +
@@ -81,9 +86,10 @@ Status CheckPreconditions(const ResourceRow& row, const DeleteRequest& request, 
   }
   std::string revision = std::to_string(live.revision());
   if (request.resource_version.has_value() && *request.resource_version != revision) {
-    return Conflict(*row.kind, request.name,
-                    "Precondition failed: ResourceVersion in precondition: " + *request.resource_version +
-                        ", ResourceVersion in object meta: " + revision);
+    return Conflict(
+        *row.kind, request.name,
+        "Precondition failed: ResourceVersion in precondition: " + *request.resource_version +
+            ", ResourceVersion in object meta: " + revision);
   }
   return {};
 }
@@ -92,11 +98,13 @@ Status CheckPreconditions(const ResourceRow& row, const DeleteRequest& request, 
 
 bool GoesAwayOnUpdate(const Message& object, const ObjectMeta& old_meta) {
   const ObjectMeta& meta = MetaOf(object);
-  if (!meta.has_deletion_timestamp() || meta.finalizers_size() > 0 || HoldsNamespace(object)) return false;
+  if (!meta.has_deletion_timestamp() || meta.finalizers_size() > 0 || HoldsNamespace(object))
+    return false;
   return old_meta.deletion_grace_period_seconds() == 0;
 }
 
-Removal PlanRemoval(const Strategy& strategy, const DeleteRequest& request, WallTime now, Message* object) {
+Removal PlanRemoval(const Strategy& strategy, const DeleteRequest& request, WallTime now,
+                    Message* object) {
   ObjectMeta* meta = MutableMetaOf(object);
   bool graceful = false;
   int64_t period = 0;
@@ -108,8 +116,10 @@ Removal PlanRemoval(const Strategy& strategy, const DeleteRequest& request, Wall
           if (running > 0 || meta->finalizers_size() > 0) return Removal::kPending;
         } else {
           period = std::max<int64_t>(*request.grace_period_seconds, 0);
-          if (period >= running && (running > 0 || meta->finalizers_size() > 0)) return Removal::kPending;
-          meta->mutable_deletion_timestamp()->set_seconds(meta->deletion_timestamp().seconds() - running + period);
+          if (period >= running && (running > 0 || meta->finalizers_size() > 0))
+            return Removal::kPending;
+          meta->mutable_deletion_timestamp()->set_seconds(meta->deletion_timestamp().seconds() -
+                                                          running + period);
           meta->set_deletion_grace_period_seconds(period);
           graceful = true;
         }
@@ -135,7 +145,8 @@ Removal PlanRemoval(const Strategy& strategy, const DeleteRequest& request, Wall
   return graceful && period > 0 ? Removal::kMark : Removal::kNow;
 }
 
-Task<Result<DeleteResult>> Registry::Delete(Call call, const ResourceRow& row, DeleteRequest request) {
+Task<Result<DeleteResult>> Registry::Delete(Call call, const ResourceRow& row,
+                                            DeleteRequest request) {
   const api::KindInfo& kind = *row.kind->storage_kind;
   const std::string key = api::StorageKey(kind, request.ns, request.name);
   Status reached = co_await Reach({});
@@ -149,14 +160,16 @@ Task<Result<DeleteResult>> Registry::Delete(Call call, const ResourceRow& row, D
     AdmissionRequest admission(Operation::kDelete, call, row, "", request.ns, request.name);
     admission.old = &live->message();
     allowed = admission_.Validate(admission);
-    if (allowed.ok() && admission_.remote() != nullptr) allowed = co_await admission_.remote()->Validate(admission);
+    if (allowed.ok() && admission_.remote() != nullptr)
+      allowed = co_await admission_.remote()->Validate(admission);
     if (!allowed.ok()) co_return allowed;
 
     std::unique_ptr<Message> object = Clone(live->message());
     Removal removal = PlanRemoval(*row.strategy, request, env_.Now(), object.get());
     DeleteResult result;
     result.gone = removal == Removal::kNow;
-    if (removal == Removal::kPending || (removal == Removal::kMark && SameMessage(*object, live->message()))) {
+    if (removal == Removal::kPending ||
+        (removal == Removal::kMark && SameMessage(*object, live->message()))) {
       result.object = live;
       co_return result;
     }
@@ -182,7 +195,8 @@ Task<Result<DeleteResult>> Registry::Delete(Call call, const ResourceRow& row, D
     }
     if (tries == kTries) {
       co_return Conflict(*row.kind, request.name,
-                         "the object has been modified; please apply your changes to the latest version and try again");
+                         "the object has been modified; please apply your changes to the latest "
+                         "version and try again");
     }
     Result<api::ObjectPtr> reloaded = co_await Reload(kind, key);
     if (!reloaded.ok()) co_return reloaded.status();
@@ -190,8 +204,10 @@ Task<Result<DeleteResult>> Registry::Delete(Call call, const ResourceRow& row, D
   }
 }
 
-Task<Result<std::vector<api::ObjectPtr>>> Registry::DeleteCollection(Call call, const ResourceRow& row,
-                                                                     ListRequest list, DeleteRequest request) {
+Task<Result<std::vector<api::ObjectPtr>>> Registry::DeleteCollection(Call call,
+                                                                     const ResourceRow& row,
+                                                                     ListRequest list,
+                                                                     DeleteRequest request) {
   Result<ListResult> listed = co_await List(row, std::move(list));
   if (!listed.ok()) co_return listed.status();
   for (const api::ObjectPtr& object : listed->items) {

@@ -7,9 +7,12 @@ namespace gantry::apiserver {
 namespace {
 
 constexpr std::string_view kExpiredContinue =
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
-    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
-    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "The provided continue parameter is too old to display a consistent list result. You can start "
+    "a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder "
+    "of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were "
+    "created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list.";
 
 Result<int64_t> ParseRevision(std::string_view text) {
@@ -18,7 +21,8 @@ Result<int64_t> ParseRevision(std::string_view text) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), revision);
   if (error != std::errc() || end != text.data() + text.size() || revision < 0) {
     return BadRequest("resourceVersion: Invalid value: \"" + std::string(text) +
-                      "\": strconv.ParseUint: parsing \"" + std::string(text) + "\": invalid syntax");
+                      "\": strconv.ParseUint: parsing \"" + std::string(text) +
+                      "\": invalid syntax");
   }
   return revision;
 }
@@ -28,7 +32,8 @@ Status TooLarge(int64_t asked, int64_t current) {
   details.retry_after_seconds = 1;
   details.causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
   return Status(Code::kTimeout,
-                "Too large resource version: " + std::to_string(asked) + ", current: " + std::to_string(current),
+                "Too large resource version: " + std::to_string(asked) +
+                    ", current: " + std::to_string(current),
                 std::move(details));
 }
 
@@ -43,15 +48,17 @@ bool Selected(const store::Selection& selection, const api::Object& object) {
 
 }  // namespace
 
-Registry::Registry(Env& env, store::Store& store, store::WatchCaches& caches, AdmissionChain& admission,
-                   Allocators& allocators)
+Registry::Registry(Env& env, store::Store& store, store::WatchCaches& caches,
+                   AdmissionChain& admission, Allocators& allocators)
     : env_(env), store_(store), caches_(caches), admission_(admission), allocators_(allocators) {}
 
-api::ObjectPtr Registry::Peek(const api::KindInfo& kind, std::string_view ns, std::string_view name) const {
+api::ObjectPtr Registry::Peek(const api::KindInfo& kind, std::string_view ns,
+                              std::string_view name) const {
   return caches_.For(*kind.storage_kind).Get(api::StorageKey(*kind.storage_kind, ns, name));
 }
 
-// Waits until the cache is as new as the request asks: "" is everything committed so far, "0" anything.
+// Waits until the cache is as new as the request asks: "" is everything committed so far, "0"
+// anything.
 Task<Status> Registry::Reach(std::string_view resource_version) {
   if (resource_version == "0") co_return Status();
   int64_t wanted = store_.revision();
@@ -81,11 +88,13 @@ Task<Result<ListResult>> Registry::List(const ResourceRow& row, ListRequest requ
   if (!request.resource_version_match.empty()) {
     if (request.resource_version.empty()) {
       co_return Status(Code::kInvalid,
-                       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
+                       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless "
+                       "resourceVersion is provided");
     }
     if (!request.continue_token.empty()) {
       co_return Status(Code::kInvalid,
-                       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided");
+                       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when "
+                       "continue is provided");
     }
   }
 
@@ -117,7 +126,8 @@ Task<Result<ListResult>> Registry::List(const ResourceRow& row, ListRequest requ
   }
 
   if (exact != 0 && exact < cache.changed_revision()) {
-    co_return co_await ListAt(row, std::move(request), exact, std::move(after), std::move(*selection));
+    co_return co_await ListAt(row, std::move(request), exact, std::move(after),
+                              std::move(*selection));
   }
   store::WatchCache::Page page = cache.List(*selection, after, request.limit);
   ListResult result;
@@ -128,14 +138,16 @@ Task<Result<ListResult>> Registry::List(const ResourceRow& row, ListRequest requ
     token.revision = result.revision;
     token.start = result.items.back()->Key().substr(prefix.size());
     result.continue_token = EncodeContinueToken(token);
-    if (request.label_selector.empty() && request.field_selector.empty()) result.remaining = page.remaining;
+    if (request.label_selector.empty() && request.field_selector.empty())
+      result.remaining = page.remaining;
   }
   co_return result;
 }
 
 // A list as of an older revision, read from the store.
-Task<Result<ListResult>> Registry::ListAt(const ResourceRow& row, ListRequest request, int64_t revision,
-                                          std::string after, store::Selection selection) {
+Task<Result<ListResult>> Registry::ListAt(const ResourceRow& row, ListRequest request,
+                                          int64_t revision, std::string after,
+                                          store::Selection selection) {
   const api::KindInfo& kind = *row.kind->storage_kind;
   const std::string prefix = ListPrefix(row, selection.ns);
   const size_t key_start = ListPrefix(row, "").size();
@@ -166,7 +178,8 @@ Task<Result<ListResult>> Registry::ListAt(const ResourceRow& row, ListRequest re
           token.revision = revision;
           token.start = after.substr(key_start);
           result.continue_token = EncodeContinueToken(token);
-          if (request.label_selector.empty() && request.field_selector.empty()) result.remaining = behind;
+          if (request.label_selector.empty() && request.field_selector.empty())
+            result.remaining = behind;
         }
         co_return result;
       }
@@ -175,7 +188,8 @@ Task<Result<ListResult>> Registry::ListAt(const ResourceRow& row, ListRequest re
   co_return result;
 }
 
-Task<Result<std::unique_ptr<store::CacheWatch>>> Registry::Watch(const ResourceRow& row, WatchRequest request,
+Task<Result<std::unique_ptr<store::CacheWatch>>> Registry::Watch(const ResourceRow& row,
+                                                                 WatchRequest request,
                                                                  CancelToken cancel) {
   Result<store::Selection> selection =
       SelectionOf(row, request.ns, request.label_selector, request.field_selector);
@@ -184,7 +198,8 @@ Task<Result<std::unique_ptr<store::CacheWatch>>> Registry::Watch(const ResourceR
   if (!revision.ok()) co_return revision.status();
   if (request.send_initial_events.has_value() && request.resource_version_match != "NotOlderThan") {
     co_return Status(Code::kInvalid,
-                     "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
+                     "resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
+                     "resourceVersionMatch to "
                      "NotOlderThan");
   }
   bool initial = request.send_initial_events.value_or(*revision == 0);

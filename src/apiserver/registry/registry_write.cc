@@ -46,7 +46,8 @@ void CopyTime(const ObjectMeta& from, ObjectMeta* to) {
 }
 
 void AddWarnings(const Call& call, std::vector<std::string> texts) {
-  for (std::string& text : texts) call.warnings->push_back(std::move(text));
+  for (std::string& text : texts)
+    call.warnings->push_back(std::move(text));
 }
 
 // A status update may change the status and, of the metadata, what belongs to no other writer.
@@ -80,15 +81,18 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
   if (kind.namespaced) {
     if (meta->namespace_().empty()) meta->set_namespace_(ns);
     if (meta->namespace_() != ns) {
-      co_return BadRequest("the namespace of the provided object does not match the namespace sent on the request");
+      co_return BadRequest(
+          "the namespace of the provided object does not match the namespace sent on the request");
     }
   } else {
     meta->clear_namespace_();
   }
-  if (!meta->resource_version().empty()) co_return Status(Code::kUnknown, "resourceVersion should not be set on objects to be created");
+  if (!meta->resource_version().empty())
+    co_return Status(Code::kUnknown, "resourceVersion should not be set on objects to be created");
   api::SetDefaults(object.get());
   const WallTime now = env_.Now();
-  if (!call.manager.empty()) UpdateManagedFields(*row.kind, nullptr, object.get(), call.manager, "", now);
+  if (!call.manager.empty())
+    UpdateManagedFields(*row.kind, nullptr, object.get(), call.manager, "", now);
 
   AdmissionRequest admission(Operation::kCreate, call, row, "", ns, meta->name());
   admission.object = object.get();
@@ -112,8 +116,10 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
   const bool generated = meta->name().empty() && !meta->generate_name().empty();
 
   for (int tries = 1;; ++tries) {
-    // A name or a claim that another writer took meanwhile is chosen again, from the object as it is now.
-    std::unique_ptr<Message> again = generated || strategy.allocate != nullptr ? Clone(*object) : nullptr;
+    // A name or a claim that another writer took meanwhile is chosen again, from the object as it
+    // is now.
+    std::unique_ptr<Message> again =
+        generated || strategy.allocate != nullptr ? Clone(*object) : nullptr;
     if (generated) meta->set_name(GenerateName(env_, meta->generate_name()));
     if (strategy.prepare_create != nullptr) strategy.prepare_create(context, object.get());
     api::FieldErrors errors = api::ValidateCreate(kind, *object);
@@ -122,7 +128,8 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
       AddWarnings(call, api::WarningsOnWrite(kind, *object));
       admission.object = object.get();
       admitted = admission_.Validate(admission);
-      if (admitted.ok() && admission_.remote() != nullptr) admitted = co_await admission_.remote()->Validate(admission);
+      if (admitted.ok() && admission_.remote() != nullptr)
+        admitted = co_await admission_.remote()->Validate(admission);
       if (!admitted.ok()) co_return admitted;
     }
     std::vector<store::Write> writes(1);
@@ -133,7 +140,8 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
     }
     std::string key = api::StorageKey(kind, meta->namespace_(), meta->name());
     if (call.dry_run) {
-      if (Peek(kind, meta->namespace_(), meta->name())) co_return AlreadyExists(*row.kind, meta->name());
+      if (Peek(kind, meta->namespace_(), meta->name()))
+        co_return AlreadyExists(*row.kind, meta->name());
       co_return api::ObjectPtr(api::Object::FromMessage(kind, std::move(object)));
     }
     std::string name = meta->name();
@@ -149,7 +157,8 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
     const bool taken = result->failed_write == 0;
     if (taken && !generated) co_return AlreadyExists(*row.kind, name);
     if (tries == kGeneratedNameTries) {
-      if (!taken) co_return Status(Code::kInternalError, "failed to allocate a serviceIP: range is full");
+      if (!taken)
+        co_return Status(Code::kInternalError, "failed to allocate a serviceIP: range is full");
       co_return Status(Code::kAlreadyExists,
                        AlreadyExists(*row.kind, name).message() +
                            ", the server was not able to generate a unique name for the object",
@@ -180,16 +189,19 @@ static Status Shape(Env& env, AdmissionChain& admission, const Call& call, const
   if (meta->namespace_().empty()) meta->set_namespace_(live.ns());
   api::SetDefaults(object);
   if (!call.manager.empty() && request.kind != ChangeKind::kApply) {
-    UpdateManagedFields(*row.kind, &live.message(), object, call.manager, request.subresource, env.Now());
+    UpdateManagedFields(*row.kind, &live.message(), object, call.manager, request.subresource,
+                        env.Now());
   }
-  AdmissionRequest admitted(Operation::kUpdate, call, row, request.subresource, request.ns, request.name);
+  AdmissionRequest admitted(Operation::kUpdate, call, row, request.subresource, request.ns,
+                            request.name);
   admitted.object = object;
   admitted.old = &live.message();
   return admission.Mutate(admitted);
 }
 
-Status Registry::Prepare(Call& call, const ResourceRow& row, const UpdateRequest& request, const api::Object& live,
-                         std::unique_ptr<Message>* object, Attempt* attempt) {
+Status Registry::Prepare(Call& call, const ResourceRow& row, const UpdateRequest& request,
+                         const api::Object& live, std::unique_ptr<Message>* object,
+                         Attempt* attempt) {
   const api::KindInfo& kind = *row.kind->storage_kind;
   const Strategy& strategy = *row.strategy;
   const Message& old = live.message();
@@ -212,17 +224,19 @@ Status Registry::Prepare(Call& call, const ResourceRow& row, const UpdateRequest
       if (strategy.has_status) CopyField(old, message, "status");
       if (strategy.prepare_update != nullptr) strategy.prepare_update(context, message, old);
     }
-    if (strategy.has_generation && !SameDesired(old, *message)) meta->set_generation(old_meta.generation() + 1);
+    if (strategy.has_generation && !SameDesired(old, *message))
+      meta->set_generation(old_meta.generation() + 1);
   }
 
   meta->set_resource_version(std::to_string(live.revision()));
-  api::FieldErrors errors = request.validate   ? request.validate(*message, old)
-                            : status_update    ? api::ValidateStatusUpdate(kind, *message, old)
-                                               : api::ValidateUpdate(kind, *message, old);
+  api::FieldErrors errors = request.validate ? request.validate(*message, old)
+                            : status_update  ? api::ValidateStatusUpdate(kind, *message, old)
+                                             : api::ValidateUpdate(kind, *message, old);
   if (!errors.empty()) return api::InvalidObject(*row.kind, request.name, errors);
   if (!status_update) AddWarnings(call, api::WarningsOnWrite(kind, *message));
 
-  AdmissionRequest admission(Operation::kUpdate, call, row, request.subresource, request.ns, request.name);
+  AdmissionRequest admission(Operation::kUpdate, call, row, request.subresource, request.ns,
+                             request.name);
   admission.object = message;
   admission.old = &old;
   GANTRY_TRY(admission_.Validate(admission));
@@ -232,7 +246,8 @@ Status Registry::Prepare(Call& call, const ResourceRow& row, const UpdateRequest
   return {};
 }
 
-Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row, UpdateRequest request) {
+Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row,
+                                            UpdateRequest request) {
   const api::KindInfo& kind = *row.kind->storage_kind;
   const std::string key = api::StorageKey(kind, request.ns, request.name);
   Status reached = co_await Reach({});
@@ -247,12 +262,14 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row, U
     const std::string wanted = meta->resource_version();
 
     if (live == nullptr) {
-      if (!request.may_create || (!wanted.empty() && wanted != "0")) co_return NotFound(*row.kind, request.name);
+      if (!request.may_create || (!wanted.empty() && wanted != "0"))
+        co_return NotFound(*row.kind, request.name);
       meta->clear_resource_version();
       Call create = call;
       if (request.kind == ChangeKind::kApply) create.manager.clear();
       if (meta->name().empty()) meta->set_name(request.name);
-      Result<api::ObjectPtr> made = co_await Create(std::move(create), row, request.ns, std::move(object));
+      Result<api::ObjectPtr> made =
+          co_await Create(std::move(create), row, request.ns, std::move(object));
       if (made.code() == Code::kAlreadyExists && tries < kPatchTries) {
         Result<api::ObjectPtr> reloaded = co_await Reload(kind, key);
         if (!reloaded.ok()) co_return reloaded.status();
@@ -271,7 +288,8 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row, U
                          "Precondition failed: UID in precondition: " + meta->uid() +
                              ", UID in object meta: " + live->uid());
     }
-    if (wanted.empty() && request.kind == ChangeKind::kUpdate && row.strategy->needs_revision_on_update) {
+    if (wanted.empty() && request.kind == ChangeKind::kUpdate &&
+        row.strategy->needs_revision_on_update) {
       api::FieldErrors errors;
       errors.push_back({api::FieldError::Type::kInvalid, "metadata.resourceVersion",
                         "Invalid value: 0: must be specified for an update"});
@@ -280,19 +298,22 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row, U
     if (!wanted.empty() && wanted != "0" && wanted != std::to_string(live->revision())) {
       co_return Conflict(*row.kind, request.name, kModified);
     }
-    const bool conditional = request.kind == ChangeKind::kUpdate && !wanted.empty() && wanted != "0";
+    const bool conditional =
+        request.kind == ChangeKind::kUpdate && !wanted.empty() && wanted != "0";
 
     Attempt attempt;
     Status status = Shape(env_, admission_, call, row, request, *live, object.get());
     if (status.ok() && admission_.remote() != nullptr) {
-      AdmissionRequest admission(Operation::kUpdate, call, row, request.subresource, request.ns, request.name);
+      AdmissionRequest admission(Operation::kUpdate, call, row, request.subresource, request.ns,
+                                 request.name);
       admission.object = object.get();
       admission.old = &live->message();
       status = co_await admission_.remote()->Mutate(admission);
     }
     if (status.ok()) status = Prepare(call, row, request, *live, &object, &attempt);
     if (status.ok() && admission_.remote() != nullptr) {
-      AdmissionRequest admission(Operation::kUpdate, call, row, request.subresource, request.ns, request.name);
+      AdmissionRequest admission(Operation::kUpdate, call, row, request.subresource, request.ns,
+                                 request.name);
       admission.object = object.get();
       admission.old = &live->message();
       status = co_await admission_.remote()->Validate(admission);
@@ -306,10 +327,12 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row, U
     }
     std::vector<store::Write> writes(1);
     if (attempt.remove) {
-      if (row.strategy->release != nullptr) row.strategy->release(allocators_, live->message(), &writes);
+      if (row.strategy->release != nullptr)
+        row.strategy->release(allocators_, live->message(), &writes);
     } else if (row.strategy->allocate != nullptr && request.subresource.empty()) {
       api::FieldErrors errors;
-      Status allocated = row.strategy->allocate(allocators_, object.get(), &live->message(), &writes, &errors);
+      Status allocated =
+          row.strategy->allocate(allocators_, object.get(), &live->message(), &writes, &errors);
       if (!errors.empty()) co_return api::InvalidObject(*row.kind, request.name, errors);
       if (!allocated.ok()) co_return allocated;
     }
@@ -332,7 +355,8 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row, U
       result.object = std::move(made);
       co_return result;
     }
-    if (conditional && committed->failed_write == 0) co_return Conflict(*row.kind, request.name, kModified);
+    if (conditional && committed->failed_write == 0)
+      co_return Conflict(*row.kind, request.name, kModified);
     if (tries >= (request.kind == ChangeKind::kUpdate ? kUnconditionalTries : kPatchTries)) {
       co_return Conflict(*row.kind, request.name, kModified);
     }

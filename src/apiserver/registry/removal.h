@@ -21,7 +21,9 @@ enum class Removal : uint8_t {
   kPending,  // deletion runs already and this request changes nothing
 };
 
-// Decides what a delete request means for one live object, and changes `object` (a copy of it) accordingly.
-Removal PlanRemoval(const Strategy& strategy, const DeleteRequest& request, WallTime now, Message* object);
+// Decides what a delete request means for one live object, and changes `object` (a copy of it)
+// accordingly.
+Removal PlanRemoval(const Strategy& strategy, const DeleteRequest& request, WallTime now,
+                    Message* object);
 
 }  // namespace gantry::apiserver

@@ -11,7 +11,8 @@ namespace gantry::apiserver {
 
 struct Strategy;
 
-// One resource as it is served: what discovery shows and what requests may do with it. Threading: immutable.
+// One resource as it is served: what discovery shows and what requests may do with it. Threading:
+// immutable.
 struct ResourceRow {
   // A subresource; group, version and kind are those of what it takes and gives.
   struct Sub {
@@ -33,7 +34,8 @@ struct ResourceRow {
 std::span<const ResourceRow> AllResources();
 
 // Null where there is none.
-const ResourceRow* FindResourceRow(std::string_view group, std::string_view version, std::string_view plural);
+const ResourceRow* FindResourceRow(std::string_view group, std::string_view version,
+                                   std::string_view plural);
 const ResourceRow* FindResourceRow(const api::KindInfo& kind);
 
 }  // namespace gantry::apiserver

@@ -24,11 +24,21 @@ Verbs VerbsOf(std::string_view letters) {
   Verbs verbs;
   for (char letter : letters) {
     switch (letter) {
-      case 'c': verbs.emplace_back("create"); break;
-      case 'd': verbs.emplace_back("delete"); break;
-      case 'g': verbs.emplace_back("get"); break;
-      case 'p': verbs.emplace_back("patch"); break;
-      case 'u': verbs.emplace_back("update"); break;
+      case 'c':
+        verbs.emplace_back("create");
+        break;
+      case 'd':
+        verbs.emplace_back("delete");
+        break;
+      case 'g':
+        verbs.emplace_back("get");
+        break;
+      case 'p':
+        verbs.emplace_back("patch");
+        break;
+      case 'u':
+        verbs.emplace_back("update");
+        break;
     }
   }
   return verbs;
@@ -102,7 +112,8 @@ struct Table {
   }
 
   std::vector<ResourceRow> rows;
-  std::map<std::tuple<std::string_view, std::string_view, std::string_view>, const ResourceRow*> by_name;
+  std::map<std::tuple<std::string_view, std::string_view, std::string_view>, const ResourceRow*>
+      by_name;
   std::map<const api::KindInfo*, const ResourceRow*> by_kind;
 };
 
@@ -126,7 +137,8 @@ const ResourceRow::Sub* ResourceRow::FindSub(std::string_view name) const {
 
 std::span<const ResourceRow> AllResources() { return TheTable().rows; }
 
-const ResourceRow* FindResourceRow(std::string_view group, std::string_view version, std::string_view plural) {
+const ResourceRow* FindResourceRow(std::string_view group, std::string_view version,
+                                   std::string_view plural) {
   const auto& rows = TheTable().by_name;
   auto it = rows.find(std::tuple(plural, group, version));
   return it == rows.end() ? nullptr : it->second;

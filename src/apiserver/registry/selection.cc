@@ -38,15 +38,17 @@ Status CheckField(const ResourceRow& row, std::string_view field) {
   std::span<const std::string_view> known = row.strategy->selectable_fields;
   if (std::find(known.begin(), known.end(), field) != known.end()) return {};
   if (known.empty()) {
-    return BadRequest("\"" + std::string(field) +
-                      "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
+    return BadRequest(
+        "\"" + std::string(field) +
+        "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
   }
   return BadRequest("field label not supported: " + std::string(field));
 }
 
 }  // namespace
 
-Result<store::Selection> SelectionOf(const ResourceRow& row, std::string_view ns, std::string_view label_selector,
+Result<store::Selection> SelectionOf(const ResourceRow& row, std::string_view ns,
+                                     std::string_view label_selector,
                                      std::string_view field_selector) {
   store::Selection selection;
   selection.ns = std::string(ns);
@@ -57,11 +59,14 @@ Result<store::Selection> SelectionOf(const ResourceRow& row, std::string_view ns
   for (const api::FieldSelector::Requirement& requirement : fields.requirements()) {
     GANTRY_TRY(CheckField(row, requirement.field));
     bool equals = requirement.op == api::FieldSelector::Op::kEquals;
-    if (equals && requirement.field == kName && selection.name.empty() && !requirement.value.empty()) {
+    if (equals && requirement.field == kName && selection.name.empty() &&
+        !requirement.value.empty()) {
       selection.name = requirement.value;
-    } else if (equals && requirement.field == kNamespace && selection.ns.empty() && !requirement.value.empty()) {
+    } else if (equals && requirement.field == kNamespace && selection.ns.empty() &&
+               !requirement.value.empty()) {
       selection.ns = requirement.value;
-    } else if (equals && requirement.field == "spec.nodeName" && row.kind->kind == "Pod" && selection.index.empty()) {
+    } else if (equals && requirement.field == "spec.nodeName" && row.kind->kind == "Pod" &&
+               selection.index.empty()) {
       selection.index = "spec.nodeName";
       selection.index_value = requirement.value;
     } else {
@@ -69,7 +74,8 @@ Result<store::Selection> SelectionOf(const ResourceRow& row, std::string_view ns
     }
   }
   if (!labels.empty() || !rest.empty()) {
-    selection.matches = [labels = std::move(labels), rest = std::move(rest)](const api::Object& object) {
+    selection.matches = [labels = std::move(labels),
+                         rest = std::move(rest)](const api::Object& object) {
       if (!labels.Matches(object.meta().labels())) return false;
       for (const api::FieldSelector::Requirement& requirement : rest) {
         bool same = TextOfField(object, requirement.field) == requirement.value;

@@ -26,6 +26,7 @@ void ReleaseService(Allocators& allocators, const Message& old, std::vector<stor
 // workload_strategies.cc
 void PrepareJob(const PrepareContext& context, Message* object);
 void PrepareSigningRequest(const PrepareContext& context, Message* object);
-void PrepareSigningRequestUpdate(const PrepareContext& context, Message* object, const Message& old);
+void PrepareSigningRequestUpdate(const PrepareContext& context, Message* object,
+                                 const Message& old);
 
 }  // namespace gantry::apiserver

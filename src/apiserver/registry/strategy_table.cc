@@ -7,18 +7,34 @@
 namespace gantry::apiserver {
 namespace {
 
-constexpr std::string_view kPodFields[] = {
-    "spec.nodeName",        "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
-    "spec.hostNetwork",     "status.phase",       "status.podIP",       "status.podIPs",
-    "status.nominatedNodeName"};
-constexpr std::string_view kEventFields[] = {
-    "involvedObject.kind",       "involvedObject.namespace",       "involvedObject.name",
-    "involvedObject.uid",        "involvedObject.apiVersion",      "involvedObject.resourceVersion",
-    "involvedObject.fieldPath",  "reason",                         "reportingComponent",
-    "source",                    "type",                           "regarding.kind",
-    "regarding.namespace",       "regarding.name",                 "regarding.uid",
-    "regarding.apiVersion",      "regarding.resourceVersion",      "regarding.fieldPath",
-    "reportingController"};
+constexpr std::string_view kPodFields[] = {"spec.nodeName",
+                                           "spec.restartPolicy",
+                                           "spec.schedulerName",
+                                           "spec.serviceAccountName",
+                                           "spec.hostNetwork",
+                                           "status.phase",
+                                           "status.podIP",
+                                           "status.podIPs",
+                                           "status.nominatedNodeName"};
+constexpr std::string_view kEventFields[] = {"involvedObject.kind",
+                                             "involvedObject.namespace",
+                                             "involvedObject.name",
+                                             "involvedObject.uid",
+                                             "involvedObject.apiVersion",
+                                             "involvedObject.resourceVersion",
+                                             "involvedObject.fieldPath",
+                                             "reason",
+                                             "reportingComponent",
+                                             "source",
+                                             "type",
+                                             "regarding.kind",
+                                             "regarding.namespace",
+                                             "regarding.name",
+                                             "regarding.uid",
+                                             "regarding.apiVersion",
+                                             "regarding.resourceVersion",
+                                             "regarding.fieldPath",
+                                             "reportingController"};
 constexpr std::string_view kNamespaceFields[] = {"status.phase"};
 constexpr std::string_view kNodeFields[] = {"spec.unschedulable"};
 constexpr std::string_view kControllerFields[] = {"status.replicas"};
@@ -58,7 +74,8 @@ std::map<Key, Strategy> MakeTable() {
         .selectable_fields = kNamespaceFields,
         .prepare_create = PrepareNamespace,
         .prepare_update = PrepareNamespaceUpdate}},
-      {{"", "nodes"}, {.has_status = true, .status_on_create = true, .selectable_fields = kNodeFields}},
+      {{"", "nodes"},
+       {.has_status = true, .status_on_create = true, .selectable_fields = kNodeFields}},
       {{"", "services"},
        {.has_status = true,
         .create_on_update = true,
@@ -75,9 +92,12 @@ std::map<Key, Strategy> MakeTable() {
       {{"", "serviceaccounts"}, {.returns_deleted = true}},
       {{"", "endpoints"}, {.create_on_update = true}},
       {{"", "limitranges"}, {.create_on_update = true}},
-      {{"", "events"}, {.create_on_update = true, .ttl_seconds = 3600, .selectable_fields = kEventFields}},
-      {{"", "persistentvolumes"}, {.has_status = true, .returns_deleted = true, .prepare_create = PrepareVolume}},
-      {{"", "persistentvolumeclaims"}, {.has_status = true, .returns_deleted = true, .prepare_create = PrepareClaim}},
+      {{"", "events"},
+       {.create_on_update = true, .ttl_seconds = 3600, .selectable_fields = kEventFields}},
+      {{"", "persistentvolumes"},
+       {.has_status = true, .returns_deleted = true, .prepare_create = PrepareVolume}},
+      {{"", "persistentvolumeclaims"},
+       {.has_status = true, .returns_deleted = true, .prepare_create = PrepareClaim}},
       {{"", "podtemplates"}, {.has_generation = true, .returns_deleted = true}},
       {{"", "replicationcontrollers"}, replication_controller},
       {{"", "resourcequotas"}, {.has_status = true, .returns_deleted = true}},
@@ -95,7 +115,8 @@ std::map<Key, Strategy> MakeTable() {
       {{"networking.k8s.io", "servicecidrs"}, status_only},
       {{"discovery.k8s.io", "endpointslices"}, generation_only},
       {{"scheduling.k8s.io", "priorityclasses"}, generation_only},
-      {{"coordination.k8s.io", "leases"}, {.create_on_update = true, .needs_revision_on_update = true}},
+      {{"coordination.k8s.io", "leases"},
+       {.create_on_update = true, .needs_revision_on_update = true}},
       {{"rbac.authorization.k8s.io", "roles"}, {.create_on_update = true}},
       {{"rbac.authorization.k8s.io", "rolebindings"}, {.create_on_update = true}},
       {{"rbac.authorization.k8s.io", "clusterroles"}, {.create_on_update = true}},

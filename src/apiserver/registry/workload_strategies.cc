@@ -33,14 +33,17 @@ void PrepareSigningRequest(const PrepareContext& context, Message* object) {
   spec->set_uid(context.user.uid);
   if (context.user.uid.empty()) spec->clear_uid();
   spec->clear_groups();
-  for (const std::string& group : context.user.groups) spec->add_groups(group);
+  for (const std::string& group : context.user.groups)
+    spec->add_groups(group);
   spec->clear_extra();
   for (const auto& [key, values] : context.user.extra) {
-    for (const std::string& value : values) (*spec->mutable_extra())[key].add_items(value);
+    for (const std::string& value : values)
+      (*spec->mutable_extra())[key].add_items(value);
   }
 }
 
-void PrepareSigningRequestUpdate(const PrepareContext& context, Message* object, const Message& old) {
+void PrepareSigningRequestUpdate(const PrepareContext& context, Message* object,
+                                 const Message& old) {
   *static_cast<api::certificates::v1::CertificateSigningRequest*>(object)->mutable_spec() =
       static_cast<const api::certificates::v1::CertificateSigningRequest&>(old).spec();
 }

@@ -20,15 +20,19 @@ TEST_F(Access, ForbiddenSaysWhoWhatAndWhere) {
   };
   constexpr Row kRows[] = {
       {"GET", kPods,
-       "pods is forbidden: User \"bob\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\""},
+       "pods is forbidden: User \"bob\" cannot list resource \"pods\" in API group \"\" in the "
+       "namespace \"default\""},
       {"GET", "/api/v1/namespaces/default/pods/a/log",
-       "pods \"a\" is forbidden: User \"bob\" cannot get resource \"pods/log\" in API group \"\" in the namespace "
+       "pods \"a\" is forbidden: User \"bob\" cannot get resource \"pods/log\" in API group \"\" "
+       "in the namespace "
        "\"default\""},
       {"GET", "/apis/apps/v1/deployments",
-       "deployments.apps is forbidden: User \"bob\" cannot list resource \"deployments\" in API group \"apps\" at the "
+       "deployments.apps is forbidden: User \"bob\" cannot list resource \"deployments\" in API "
+       "group \"apps\" at the "
        "cluster scope"},
       {"DELETE", "/api/v1/nodes/n1",
-       "nodes \"n1\" is forbidden: User \"bob\" cannot delete resource \"nodes\" in API group \"\" at the cluster scope"},
+       "nodes \"n1\" is forbidden: User \"bob\" cannot delete resource \"nodes\" in API group \"\" "
+       "at the cluster scope"},
       {"GET", "/metrics", "forbidden: User \"bob\" cannot get path \"/metrics\""},
   };
   As("bob");
@@ -41,47 +45,59 @@ TEST_F(Access, ForbiddenSaysWhoWhatAndWhere) {
 }
 
 TEST_F(Access, RolesAndBindingsGrant) {
-  ASSERT_EQ(Post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
-                 R"({"metadata":{"name":"r"},"rules":[{"verbs":["get","list"],"apiGroups":[""],"resources":["pods"]}]})")
-                .status,
-            201);
-  ASSERT_EQ(Post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
-                 R"({"metadata":{"name":"b"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"r"},)"
-                 R"("subjects":[{"kind":"User","name":"bob"}]})")
-                .status,
-            201);
+  ASSERT_EQ(
+      Post(
+          "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
+          R"({"metadata":{"name":"r"},"rules":[{"verbs":["get","list"],"apiGroups":[""],"resources":["pods"]}]})")
+          .status,
+      201);
+  ASSERT_EQ(
+      Post(
+          "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
+          R"({"metadata":{"name":"b"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"r"},)"
+          R"("subjects":[{"kind":"User","name":"bob"}]})")
+          .status,
+      201);
   As("bob");
   EXPECT_EQ(Get(kPods).status, 200);
   EXPECT_EQ(Get("/api/v1/namespaces/kube-system/pods").status, 403);
   EXPECT_EQ(Get("/api").status, 200);
-  Reply can = Post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-                   R"({"spec":{"resourceAttributes":{"namespace":"default","verb":"list","resource":"pods"}}})");
+  Reply can = Post(
+      "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      R"({"spec":{"resourceAttributes":{"namespace":"default","verb":"list","resource":"pods"}}})");
   EXPECT_EQ(can.status, 201) << can.body;
   EXPECT_EQ(can.At("status.allowed"), "true");
-  Reply grant = Post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles", R"({"metadata":{"name":"x"}})");
+  Reply grant = Post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
+                     R"({"metadata":{"name":"x"}})");
   EXPECT_EQ(grant.status, 403);
 
   As("");
-  ASSERT_EQ(Post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-                 R"({"metadata":{"name":"ed"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole",)"
-                 R"("name":"admin"},"subjects":[{"kind":"User","name":"eve"}]})")
-                .status,
-            201);
+  ASSERT_EQ(
+      Post(
+          "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+          R"({"metadata":{"name":"ed"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole",)"
+          R"("name":"admin"},"subjects":[{"kind":"User","name":"eve"}]})")
+          .status,
+      201);
   As("eve");
   EXPECT_EQ(Get("/api/v1/namespaces/default/secrets").status, 200);
-  Reply escalation = Post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
-                          R"({"metadata":{"name":"x"},"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["nodes"]}]})");
+  Reply escalation = Post(
+      "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
+      R"({"metadata":{"name":"x"},"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["nodes"]}]})");
   EXPECT_EQ(escalation.status, 403);
   EXPECT_EQ(escalation.At("message"),
-            "roles.rbac.authorization.k8s.io \"x\" is forbidden: user \"eve\" (groups=[\"system:authenticated\"]) is "
-            "attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"nodes\"], "
+            "roles.rbac.authorization.k8s.io \"x\" is forbidden: user \"eve\" "
+            "(groups=[\"system:authenticated\"]) is "
+            "attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], "
+            "Resources:[\"nodes\"], "
             "Verbs:[\"get\"]}");
 }
 
 TEST_F(Access, WhoIsAsking) {
   As("system:anonymous");
   EXPECT_EQ(Get(kPods).At("message"),
-            "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" in the "
+            "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API "
+            "group \"\" in the "
             "namespace \"default\"");
   EXPECT_EQ(Get("/readyz").body, "ok");
   EXPECT_EQ(Get("/version").At("major"), "1");
@@ -104,7 +120,8 @@ TEST_F(Access, ServiceAccountTokensLiveAsLongAsWhatTheyAreBoundTo) {
   EXPECT_EQ(token.At("spec.expirationSeconds"), "3600");
   const std::string secret = token.At("status.token");
   ASSERT_FALSE(secret.empty());
-  Reply review = Post("/apis/authentication.k8s.io/v1/tokenreviews", R"({"spec":{"token":")" + secret + R"("}})");
+  Reply review = Post("/apis/authentication.k8s.io/v1/tokenreviews",
+                      R"({"spec":{"token":")" + secret + R"("}})");
   EXPECT_EQ(review.At("status.authenticated"), "true") << review.body;
 
   As("system:anonymous");
@@ -119,7 +136,9 @@ TEST_F(Access, ServiceAccountTokensLiveAsLongAsWhatTheyAreBoundTo) {
   EXPECT_EQ(Get("/api").status, 401);
   As("");
   ClearHeaders();
-  EXPECT_EQ(Post("/api/v1/namespaces/default/serviceaccounts/default/token", R"({"spec":{"expirationSeconds":1}})").status,
+  EXPECT_EQ(Post("/api/v1/namespaces/default/serviceaccounts/default/token",
+                 R"({"spec":{"expirationSeconds":1}})")
+                .status,
             422);
 }
 
@@ -130,50 +149,72 @@ TEST_F(Access, Impersonation) {
   EXPECT_EQ(self.At("status.userInfo.username"), "bob");
   As("carol");
   EXPECT_EQ(Get(kPods).At("message"),
-            "users \"bob\" is forbidden: User \"carol\" cannot impersonate resource \"users\" in API group \"\" at the "
+            "users \"bob\" is forbidden: User \"carol\" cannot impersonate resource \"users\" in "
+            "API group \"\" at the "
             "cluster scope");
 }
 
 TEST_F(Access, NodesReadWhatTheirPodsNeed) {
   for (const char* name : {"mine", "other"}) {
-    ASSERT_EQ(Post("/api/v1/namespaces/default/secrets", R"({"metadata":{"name":")" + std::string(name) + R"("}})").status, 201);
+    ASSERT_EQ(Post("/api/v1/namespaces/default/secrets",
+                   R"({"metadata":{"name":")" + std::string(name) + R"("}})")
+                  .status,
+              201);
   }
-  ASSERT_EQ(Post(kPods, PodJson("p", R"("nodeName":"n1","volumes":[{"name":"v","secret":{"secretName":"mine"}}],)")).status,
-            201);
+  ASSERT_EQ(
+      Post(kPods,
+           PodJson("p",
+                   R"("nodeName":"n1","volumes":[{"name":"v","secret":{"secretName":"mine"}}],)"))
+          .status,
+      201);
   As("system:node:n1", {"system:nodes"});
   EXPECT_EQ(Get("/api/v1/namespaces/default/secrets/mine").status, 200);
   Reply refused = Get("/api/v1/namespaces/default/secrets/other");
   EXPECT_EQ(refused.At("message"),
-            "secrets \"other\" is forbidden: User \"system:node:n1\" cannot get resource \"secrets\" in API group \"\" in "
+            "secrets \"other\" is forbidden: User \"system:node:n1\" cannot get resource "
+            "\"secrets\" in API group \"\" in "
             "the namespace \"default\": no relationship found between node 'n1' and this object");
   EXPECT_EQ(Get("/api/v1/namespaces/default/secrets").status, 403);
   EXPECT_EQ(Post("/api/v1/nodes", R"({"metadata":{"name":"n1"}})").status, 201);
   EXPECT_EQ(Post("/api/v1/nodes", R"({"metadata":{"name":"n2"}})").status, 403);
-  EXPECT_EQ(Patch("/api/v1/nodes/n1/status", "merge-patch+json", R"({"status":{"phase":""}})").status, 200);
-  EXPECT_EQ(Patch(std::string(kPods) + "/p/status", "merge-patch+json", R"({"status":{"phase":"Running"}})").status, 200);
+  EXPECT_EQ(
+      Patch("/api/v1/nodes/n1/status", "merge-patch+json", R"({"status":{"phase":""}})").status,
+      200);
+  EXPECT_EQ(Patch(std::string(kPods) + "/p/status", "merge-patch+json",
+                  R"({"status":{"phase":"Running"}})")
+                .status,
+            200);
   EXPECT_EQ(Delete(std::string(kPods) + "/p", R"({"gracePeriodSeconds":0})").status, 200);
 }
 
 TEST_F(Access, PodSecurityLevels) {
-  ASSERT_EQ(Post("/api/v1/namespaces",
-                 R"({"metadata":{"name":"safe","labels":{"pod-security.kubernetes.io/enforce":"baseline",)"
-                 R"("pod-security.kubernetes.io/warn":"restricted"}}})")
-                .status,
-            201);
+  ASSERT_EQ(
+      Post(
+          "/api/v1/namespaces",
+          R"({"metadata":{"name":"safe","labels":{"pod-security.kubernetes.io/enforce":"baseline",)"
+          R"("pod-security.kubernetes.io/warn":"restricted"}}})")
+          .status,
+      201);
   MakeDefaultAccount("safe");
   const std::string pods = "/api/v1/namespaces/safe/pods";
   Reply refused = Post(pods, PodJson("a", R"("hostNetwork":true,)"));
   EXPECT_EQ(refused.status, 403);
   EXPECT_EQ(refused.At("message"),
-            "pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)");
+            "pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces "
+            "(hostNetwork=true)");
   Reply warned = Post(pods, PodJson("a"));
   EXPECT_EQ(warned.status, 201);
-  EXPECT_EQ(warned.headers.Get("warning"),
-            "299 - \"would violate PodSecurity \\\"restricted:latest\\\": allowPrivilegeEscalation != false (container "
-            "\\\"c\\\" must set securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container "
-            "\\\"c\\\" must set securityContext.capabilities.drop=[\\\"ALL\\\"]), runAsNonRoot != true (pod or container "
-            "\\\"c\\\" must set securityContext.runAsNonRoot=true), seccompProfile (pod or container \\\"c\\\" must set "
-            "securityContext.seccompProfile.type to \\\"RuntimeDefault\\\" or \\\"Localhost\\\")\"");
+  EXPECT_EQ(
+      warned.headers.Get("warning"),
+      "299 - \"would violate PodSecurity \\\"restricted:latest\\\": allowPrivilegeEscalation != "
+      "false (container "
+      "\\\"c\\\" must set securityContext.allowPrivilegeEscalation=false), unrestricted "
+      "capabilities (container "
+      "\\\"c\\\" must set securityContext.capabilities.drop=[\\\"ALL\\\"]), runAsNonRoot != true "
+      "(pod or container "
+      "\\\"c\\\" must set securityContext.runAsNonRoot=true), seccompProfile (pod or container "
+      "\\\"c\\\" must set "
+      "securityContext.seccompProfile.type to \\\"RuntimeDefault\\\" or \\\"Localhost\\\")\"");
 }
 
 TEST_F(Access, NamespacesThatEndTakeNothingNew) {
@@ -183,30 +224,35 @@ TEST_F(Access, NamespacesThatEndTakeNothingNew) {
   Reply refused = Post("/api/v1/namespaces/gone/configmaps", R"({"metadata":{"name":"m"}})");
   EXPECT_EQ(refused.status, 403);
   EXPECT_EQ(refused.At("message"),
-            "configmaps \"m\" is forbidden: unable to create new content in namespace gone because it is being terminated");
-  Reply finalized = Put("/api/v1/namespaces/gone/finalize", R"({"metadata":{"name":"gone"},"spec":{"finalizers":[]}})");
+            "configmaps \"m\" is forbidden: unable to create new content in namespace gone because "
+            "it is being terminated");
+  Reply finalized = Put("/api/v1/namespaces/gone/finalize",
+                        R"({"metadata":{"name":"gone"},"spec":{"finalizers":[]}})");
   EXPECT_EQ(finalized.status, 200) << finalized.body;
   EXPECT_EQ(Get("/api/v1/namespaces/gone").status, 404);
 }
 
 TEST_F(Access, ServicesGetAddressesAndPorts) {
   const std::string services = "/api/v1/namespaces/default/services";
-  Reply made = Post(services, R"({"metadata":{"name":"web"},"spec":{"type":"NodePort","ports":[{"port":80}]}})");
+  Reply made = Post(
+      services, R"({"metadata":{"name":"web"},"spec":{"type":"NodePort","ports":[{"port":80}]}})");
   ASSERT_EQ(made.status, 201) << made.body;
   EXPECT_EQ(made.At("spec.clusterIP").substr(0, 6), "10.43.");
   EXPECT_EQ(made.At("spec.clusterIPs.0"), made.At("spec.clusterIP"));
   const int port = std::stoi(made.At("spec.ports.0.nodePort"));
   EXPECT_GE(port, 30000);
   EXPECT_LE(port, 32767);
-  Reply twice = Post(services, R"({"metadata":{"name":"b"},"spec":{"clusterIP":")" + made.At("spec.clusterIP") +
-                                   R"(","ports":[{"port":80}]}})");
+  Reply twice = Post(services, R"({"metadata":{"name":"b"},"spec":{"clusterIP":")" +
+                                   made.At("spec.clusterIP") + R"(","ports":[{"port":80}]}})");
   EXPECT_EQ(twice.status, 422);
-  EXPECT_NE(twice.At("message").find("provided IP is already allocated"), std::string::npos) << twice.body;
-  Reply patched = Patch(services + "/web", "merge-patch+json", R"({"spec":{"ports":[{"port":81}]}})");
+  EXPECT_NE(twice.At("message").find("provided IP is already allocated"), std::string::npos)
+      << twice.body;
+  Reply patched =
+      Patch(services + "/web", "merge-patch+json", R"({"spec":{"ports":[{"port":81}]}})");
   EXPECT_EQ(patched.At("spec.ports.0.nodePort"), std::to_string(port)) << patched.body;
   EXPECT_EQ(Delete(services + "/web").status, 200);
-  Reply again = Post(services, R"({"metadata":{"name":"b"},"spec":{"clusterIP":")" + made.At("spec.clusterIP") +
-                                   R"(","ports":[{"port":80}]}})");
+  Reply again = Post(services, R"({"metadata":{"name":"b"},"spec":{"clusterIP":")" +
+                                   made.At("spec.clusterIP") + R"(","ports":[{"port":80}]}})");
   EXPECT_EQ(again.status, 201) << again.body;
 }
 
@@ -222,36 +268,47 @@ TEST_F(Access, PodsAreBoundOnceAndEvictedWithinTheirBudget) {
   Reply twice = Post(std::string(kPods) + "/p/binding", binding);
   EXPECT_EQ(twice.status, 409);
   EXPECT_EQ(twice.At("message"),
-            "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\"");
+            "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to "
+            "node \"n1\"");
 
   Patch(std::string(kPods) + "/p/status", "merge-patch+json", R"({"status":{"phase":"Running"}})");
   const std::string budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
-  ASSERT_EQ(Post(budgets, R"({"metadata":{"name":"b"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"web"}}}})")
-                .status,
-            201);
+  ASSERT_EQ(
+      Post(
+          budgets,
+          R"({"metadata":{"name":"b"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"web"}}}})")
+          .status,
+      201);
   Patch(budgets + "/b/status", "merge-patch+json", R"({"status":{"observedGeneration":1}})");
-  Reply refused = Post(std::string(kPods) + "/p/eviction", R"({"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p"}})");
+  Reply refused = Post(std::string(kPods) + "/p/eviction",
+                       R"({"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p"}})");
   EXPECT_EQ(refused.status, 429);
-  EXPECT_EQ(refused.At("message"), "Cannot evict pod as it would violate the pod's disruption budget.");
-  Patch(budgets + "/b/status", "merge-patch+json", R"({"status":{"observedGeneration":1,"disruptionsAllowed":1}})");
-  Reply evicted = Post(std::string(kPods) + "/p/eviction", R"({"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p"}})");
+  EXPECT_EQ(refused.At("message"),
+            "Cannot evict pod as it would violate the pod's disruption budget.");
+  Patch(budgets + "/b/status", "merge-patch+json",
+        R"({"status":{"observedGeneration":1,"disruptionsAllowed":1}})");
+  Reply evicted = Post(std::string(kPods) + "/p/eviction",
+                       R"({"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p"}})");
   EXPECT_EQ(evicted.status, 201) << evicted.body;
   EXPECT_NE(Get(std::string(kPods) + "/p").At("metadata.deletionTimestamp"), "");
 }
 
 TEST_F(Access, LimitRangesGiveDefaultsAndBounds) {
-  ASSERT_EQ(Post("/api/v1/namespaces/default/limitranges",
-                 R"({"metadata":{"name":"l"},"spec":{"limits":[{"type":"Container","default":{"cpu":"500m"},)"
-                 R"("defaultRequest":{"cpu":"100m"},"max":{"cpu":"1"}}]}})")
-                .status,
-            201);
+  ASSERT_EQ(
+      Post(
+          "/api/v1/namespaces/default/limitranges",
+          R"({"metadata":{"name":"l"},"spec":{"limits":[{"type":"Container","default":{"cpu":"500m"},)"
+          R"("defaultRequest":{"cpu":"100m"},"max":{"cpu":"1"}}]}})")
+          .status,
+      201);
   Reply made = Post(kPods, PodJson("a"));
   ASSERT_EQ(made.status, 201) << made.body;
   EXPECT_EQ(made.At("spec.containers.0.resources.limits.cpu"), "500m");
   EXPECT_EQ(made.At("spec.containers.0.resources.requests.cpu"), "100m");
   EXPECT_EQ(made.At("status.qosClass"), "Burstable");
-  Reply refused = Post(kPods, R"({"metadata":{"name":"b"},"spec":{"containers":[{"name":"c","image":"i",)"
-                              R"("resources":{"limits":{"cpu":"2"}}}]}})");
+  Reply refused =
+      Post(kPods, R"({"metadata":{"name":"b"},"spec":{"containers":[{"name":"c","image":"i",)"
+                  R"("resources":{"limits":{"cpu":"2"}}}]}})");
   EXPECT_EQ(refused.At("message"),
             "pods \"b\" is forbidden: maximum cpu usage per Container is 1, but limit is 2");
 }
@@ -266,9 +323,11 @@ TEST_F(Access, PrioritiesComeFromClasses) {
 
 TEST_F(Access, RequestsAreCounted) {
   EXPECT_EQ(Get(kPods).status, 200);
-  EXPECT_NE(Get("/metrics").body.find(
-                "apiserver_request_total{verb=\"LIST\",group=\"\",version=\"v1\",resource=\"pods\","),
-            std::string::npos);
+  EXPECT_NE(
+      Get("/metrics")
+          .body.find(
+              "apiserver_request_total{verb=\"LIST\",group=\"\",version=\"v1\",resource=\"pods\","),
+      std::string::npos);
 }
 
 TEST_F(Access, Discovery) {

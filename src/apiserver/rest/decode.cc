@@ -20,7 +20,8 @@ std::string Summary(std::string_view body) {
 
 Status CannotBeHandled(const api::KindInfo& kind, const TypeMeta& found, std::string_view why) {
   std::string version = found.api_version;
-  if (size_t slash = version.find('/'); slash != std::string::npos) version = version.substr(slash + 1);
+  if (size_t slash = version.find('/'); slash != std::string::npos)
+    version = version.substr(slash + 1);
   return BadRequest(found.kind + " in version \"" + version + "\" cannot be handled as a " +
                     std::string(kind.kind) + ": " + std::string(why));
 }
@@ -29,11 +30,14 @@ Status CheckType(const api::KindInfo& kind, TypeMeta* found) {
   if (found->kind.empty()) found->kind = std::string(kind.kind);
   if (found->api_version.empty()) found->api_version = kind.ApiVersion();
   // The options of a delete are accepted in any group's name, as in Kubernetes.
-  if (found->kind == kind.kind && (found->api_version == kind.ApiVersion() || kind.kind == "DeleteOptions")) return {};
+  if (found->kind == kind.kind &&
+      (found->api_version == kind.ApiVersion() || kind.kind == "DeleteOptions"))
+    return {};
   const api::KindInfo* known = api::FindKindByApiVersion(found->api_version, found->kind);
   if (known == nullptr) {
     return CannotBeHandled(kind, *found,
-                           "no kind \"" + found->kind + "\" is registered for version \"" + found->api_version +
+                           "no kind \"" + found->kind + "\" is registered for version \"" +
+                               found->api_version +
                                "\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"");
   }
   if (found->api_version != kind.ApiVersion()) {
@@ -42,14 +46,15 @@ Status CheckType(const api::KindInfo& kind, TypeMeta* found) {
   }
   std::string package(kind.group.empty() ? "core" : kind.group.substr(0, kind.group.find('.')));
   return CannotBeHandled(kind, *found,
-                         "converting (v1." + found->kind + ") to (" + package + "." + std::string(kind.kind) +
-                             "): unknown conversion");
+                         "converting (v1." + found->kind + ") to (" + package + "." +
+                             std::string(kind.kind) + "): unknown conversion");
 }
 
 }  // namespace
 
-Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInfo& kind, Media media,
-                                                              std::string_view body, FieldValidation validation,
+Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInfo& kind,
+                                                              Media media, std::string_view body,
+                                                              FieldValidation validation,
                                                               std::vector<std::string>* warnings) {
   std::unique_ptr<google::protobuf::Message> message(kind.prototype->New());
   if (media == Media::kProtobuf) {
@@ -73,22 +78,26 @@ Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInf
   TypeMeta found = PeekTypeMeta(json);
   GANTRY_TRY(CheckType(kind, &found));
   api::JsonIssues issues;
-  Status read = api::ReadJson(json, message.get(), validation == FieldValidation::kIgnore ? nullptr : &issues);
+  Status read = api::ReadJson(json, message.get(),
+                              validation == FieldValidation::kIgnore ? nullptr : &issues);
   if (!read.ok()) {
     if (json.find('{') == std::string_view::npos) {
-      return BadRequest("the object provided is unrecognized (must be of type " + std::string(kind.kind) +
-                        "): couldn't get version/kind; json parse error: " + read.message() + " (" + Summary(json) +
-                        ")");
+      return BadRequest("the object provided is unrecognized (must be of type " +
+                        std::string(kind.kind) +
+                        "): couldn't get version/kind; json parse error: " + read.message() + " (" +
+                        Summary(json) + ")");
     }
     return CannotBeHandled(kind, found, read.message());
   }
   if (issues.messages.empty()) return message;
   if (validation == FieldValidation::kStrict) {
     std::string all;
-    for (const std::string& issue : issues.messages) all += (all.empty() ? "" : ", ") + issue;
+    for (const std::string& issue : issues.messages)
+      all += (all.empty() ? "" : ", ") + issue;
     return CannotBeHandled(kind, found, "strict decoding error: " + all);
   }
-  for (std::string& issue : issues.messages) warnings->push_back(std::move(issue));
+  for (std::string& issue : issues.messages)
+    warnings->push_back(std::move(issue));
   return message;
 }
 

@@ -12,8 +12,10 @@ constexpr std::string_view kJson = "application/json", kYaml = "application/yaml
                            kProtobuf = "application/vnd.kubernetes.protobuf";
 
 std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -65,7 +67,8 @@ std::optional<Media> MediaOf(std::string_view type) {
 bool ReadByPeople(const Headers& headers, const Query& query) {
   if (query.Has("pretty")) {
     std::string_view value = query.Get("pretty");
-    return value == "true" || value == "1" || value == "t" || value == "T" || value == "TRUE" || value == "True";
+    return value == "true" || value == "1" || value == "t" || value == "T" || value == "TRUE" ||
+           value == "True";
   }
   std::string_view agent = headers.Get("user-agent");
   return agent.starts_with("curl") || agent.starts_with("Wget") || agent.starts_with("Mozilla/5.0");
@@ -82,9 +85,12 @@ std::string MediaTypeOf(std::string_view content_type) {
 
 std::string Output::ContentType() const {
   switch (media) {
-    case Media::kJson: return std::string(kJson);
-    case Media::kYaml: return std::string(kYaml);
-    case Media::kProtobuf: return std::string(kProtobuf);
+    case Media::kJson:
+      return std::string(kJson);
+    case Media::kYaml:
+      return std::string(kYaml);
+    case Media::kProtobuf:
+      return std::string(kProtobuf);
   }
   return std::string(kJson);
 }
@@ -128,7 +134,8 @@ Result<Media> InputMedia(std::string_view content_type) {
   if (type == kYaml) return Media::kYaml;
   if (type == kProtobuf) return Media::kProtobuf;
   return Status(Code::kUnsupportedMediaType,
-                "the body of the request was in an unknown format - accepted media types include: application/json, "
+                "the body of the request was in an unknown format - accepted media types include: "
+                "application/json, "
                 "application/yaml, application/vnd.kubernetes.protobuf");
 }
 
@@ -145,7 +152,8 @@ std::string PrettyJson(std::string_view json) {
     switch (c) {
       case '"': {
         size_t start = i++;
-        while (i < json.size() && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
+        while (i < json.size() && json[i] != '"')
+          i += json[i] == '\\' ? 2 : 1;
         out.append(json.substr(start, i - start + 1));
         break;
       }
@@ -169,12 +177,16 @@ std::string PrettyJson(std::string_view json) {
         out.push_back(c);
         line();
         break;
-      case ':': out.append(": "); break;
+      case ':':
+        out.append(": ");
+        break;
       case ' ':
       case '\n':
       case '\t':
-      case '\r': break;
-      default: out.push_back(c);
+      case '\r':
+        break;
+      default:
+        out.push_back(c);
     }
   }
   return out;

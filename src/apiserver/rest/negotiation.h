@@ -24,8 +24,8 @@ struct Output {
   std::string StreamContentType() const;  // of a watch
 };
 
-// `transforms`: whether tables and partial metadata may be asked for. kNotAcceptable when nothing that the client
-// accepts is there.
+// `transforms`: whether tables and partial metadata may be asked for. kNotAcceptable when nothing
+// that the client accepts is there.
 Result<Output> NegotiateOutput(const Headers& headers, const Query& query, bool transforms);
 
 // Of a body; absent means JSON. kUnsupportedMediaType for anything unknown.

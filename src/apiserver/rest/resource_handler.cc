@@ -18,9 +18,12 @@ using api::meta::v1::DeleteOptions;
 
 constexpr size_t kMaxManager = 128;
 
-Status NoSuchResource() { return Status(Code::kNotFound, "the server could not find the requested resource"); }
+Status NoSuchResource() {
+  return Status(Code::kNotFound, "the server could not find the requested resource");
+}
 Status NoSuchMethod() {
-  return Status(Code::kMethodNotAllowed, "the server does not allow this method on the requested resource");
+  return Status(Code::kMethodNotAllowed,
+                "the server does not allow this method on the requested resource");
 }
 
 Status InvalidOption(std::string_view kind, std::string field, std::string message) {
@@ -54,7 +57,8 @@ Status ReadDryRun(const std::vector<std::string>& values, std::string_view kind,
   for (const std::string& value : values) {
     if (value.empty()) continue;
     if (value != "All") {
-      return InvalidOption(kind, "dryRun", "Unsupported value: [\"" + value + "\"]: supported values: \"All\"");
+      return InvalidOption(kind, "dryRun",
+                           "Unsupported value: [\"" + value + "\"]: supported values: \"All\"");
     }
     *dry_run = true;
   }
@@ -107,7 +111,8 @@ Result<DeleteRequest> ReadDeleteOptions(const ResourceRequest& request, Call* ca
   if (!request.http.body.empty()) {
     GANTRY_ASSIGN(Media media, InputMedia(request.http.headers.Get("content-type")));
     GANTRY_ASSIGN(std::unique_ptr<Message> decoded,
-                  DecodeBody(api::KindOf<DeleteOptions>(), media, request.http.body, FieldValidation::kIgnore, nullptr));
+                  DecodeBody(api::KindOf<DeleteOptions>(), media, request.http.body,
+                             FieldValidation::kIgnore, nullptr));
     options = static_cast<const DeleteOptions&>(*decoded);
   } else {
     GANTRY_ASSIGN(std::optional<int64_t> grace, request.query.GetInt("gracePeriodSeconds"));
@@ -118,19 +123,23 @@ Result<DeleteRequest> ReadDeleteOptions(const ResourceRequest& request, Call* ca
     if (std::optional<bool> orphan = request.query.GetOptionalBool("orphanDependents")) {
       options.set_orphan_dependents(*orphan);
     }
-    for (std::string& value : request.query.All("dryRun")) options.add_dry_run(std::move(value));
+    for (std::string& value : request.query.All("dryRun"))
+      options.add_dry_run(std::move(value));
   }
   api::FieldErrors errors;
   using Type = api::FieldError::Type;
   const std::string& policy = options.propagation_policy();
   if (options.has_orphan_dependents() && options.has_propagation_policy()) {
     errors.push_back({Type::kInvalid, "propagationPolicy",
-                      "Invalid value: \"" + policy + "\": orphanDependents and deletionPropagation cannot be both set"});
+                      "Invalid value: \"" + policy +
+                          "\": orphanDependents and deletionPropagation cannot be both set"});
   }
-  if (options.has_propagation_policy() && policy != "Foreground" && policy != "Background" && policy != "Orphan") {
-    errors.push_back({Type::kNotSupported, "propagationPolicy",
-                      "Unsupported value: \"" + policy +
-                          "\": supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\""});
+  if (options.has_propagation_policy() && policy != "Foreground" && policy != "Background" &&
+      policy != "Orphan") {
+    errors.push_back(
+        {Type::kNotSupported, "propagationPolicy",
+         "Unsupported value: \"" + policy +
+             "\": supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\""});
   }
   if (!errors.empty()) return api::InvalidObject("meta.k8s.io", "DeleteOptions", "", errors);
   std::vector<std::string> dry_run(options.dry_run().begin(), options.dry_run().end());
@@ -167,8 +176,9 @@ Result<client::PatchType> ReadPatchType(const Headers& headers) {
     if (known.media == media) return known.type;
     all += (all.empty() ? "" : ", ") + std::string(known.media);
   }
-  return Status(Code::kUnsupportedMediaType,
-                "the body of the request was in an unknown format - accepted media types include: " + all);
+  return Status(
+      Code::kUnsupportedMediaType,
+      "the body of the request was in an unknown format - accepted media types include: " + all);
 }
 
 api::meta::v1::Status DeletedStatus(const ResourceRow& row, const api::Object& object) {
@@ -183,7 +193,8 @@ api::meta::v1::Status DeletedStatus(const ResourceRow& row, const api::Object& o
 
 }  // namespace
 
-ResourceHandler::ResourceHandler(Verbs& verbs, Authorizer& authorizer, Reviews* reviews, Connector* connector)
+ResourceHandler::ResourceHandler(Verbs& verbs, Authorizer& authorizer, Reviews* reviews,
+                                 Connector* connector)
     : verbs_(verbs), authorizer_(authorizer), reviews_(reviews), connector_(connector) {}
 
 WallTime ResourceHandler::Now() { return verbs_.registry().env().Now(); }
@@ -214,7 +225,8 @@ Task<Response> ResourceHandler::Handle(ResourceRequest request) {
   // A namespaced resource is named below its namespace only, and a cluster's never.
   const bool in_namespace = !info.ns.empty() && info.resource != "namespaces";
   const bool by_path = info.parts.size() > 1;
-  if (row->kind->namespaced ? (by_path && !in_namespace) : in_namespace) co_return ErrorResponse(NoSuchResource());
+  if (row->kind->namespaced ? (by_path && !in_namespace) : in_namespace)
+    co_return ErrorResponse(NoSuchResource());
 
   // Across namespaces things can only be read; reviews of a namespace have a path of their own.
   if (row->kind->namespaced && !in_namespace && info.verb != "list" && info.verb != "watch") {
@@ -233,7 +245,8 @@ Task<Response> ResourceHandler::Handle(ResourceRequest request) {
   co_return response;
 }
 
-Task<Response> ResourceHandler::Dispatch(const ResourceRow& row, ResourceRequest request, Call call) {
+Task<Response> ResourceHandler::Dispatch(const ResourceRow& row, ResourceRequest request,
+                                         Call call) {
   const RequestInfo& info = request.info;
   const std::string verb = info.verb;
   if (!info.subresource.empty()) {
@@ -247,7 +260,8 @@ Task<Response> ResourceHandler::Dispatch(const ResourceRow& row, ResourceRequest
       co_return ErrorResponse(NoSuchMethod());
     }
   } else if (!row.Serves(verb) || (verb == "create") != info.name.empty()) {
-    // Whole collections are read and deleted; one object is created by its collection and changed by its name.
+    // Whole collections are read and deleted; one object is created by its collection and changed
+    // by its name.
     const bool of_collection = verb == "list" || verb == "watch" || verb == "deletecollection";
     if (!row.Serves(verb) || !of_collection) co_return ErrorResponse(NoSuchMethod());
   }
@@ -261,7 +275,8 @@ Task<Response> ResourceHandler::Dispatch(const ResourceRow& row, ResourceRequest
   if (verb == "update") co_return co_await Update(row, std::move(request), std::move(call));
   if (verb == "patch") co_return co_await Patch(row, std::move(request), std::move(call));
   if (verb == "delete") co_return co_await Delete(row, std::move(request), std::move(call));
-  if (verb == "deletecollection") co_return co_await DeleteCollection(row, std::move(request), std::move(call));
+  if (verb == "deletecollection")
+    co_return co_await DeleteCollection(row, std::move(request), std::move(call));
   co_return ErrorResponse(NoSuchMethod());
 }
 
@@ -295,9 +310,10 @@ Task<Response> ResourceHandler::Watch(const ResourceRow& row, ResourceRequest re
   Result<Output> output = NegotiateOutput(request.http.headers, request.query, true);
   if (!output.ok()) co_return ErrorResponse(output.status());
   if (output->media == Media::kYaml) {
-    co_return ErrorResponse(Status(Code::kNotAcceptable,
-                                   "only the following media types are accepted: application/json;stream=watch, "
-                                   "application/vnd.kubernetes.protobuf;stream=watch"));
+    co_return ErrorResponse(
+        Status(Code::kNotAcceptable,
+               "only the following media types are accepted: application/json;stream=watch, "
+               "application/vnd.kubernetes.protobuf;stream=watch"));
   }
   Result<int> include = TableInclude(request.query);
   if (!include.ok()) co_return ErrorResponse(include.status());
@@ -326,11 +342,13 @@ Task<Response> ResourceHandler::Watch(const ResourceRow& row, ResourceRequest re
     if (stream.code() == Code::kExpired) co_return WatchErrorResponse(*output, stream.status());
     co_return ErrorResponse(stream.status());
   }
-  co_return WatchResponse(verbs_.registry().env(), *row.kind, *output, std::move(*stream), options, std::move(cancel));
+  co_return WatchResponse(verbs_.registry().env(), *row.kind, *output, std::move(*stream), options,
+                          std::move(cancel));
 }
 
 Task<Response> ResourceHandler::Create(const ResourceRow& row, ResourceRequest request, Call call) {
-  Result<Output> output = NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
+  Result<Output> output =
+      NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
   if (!output.ok()) co_return ErrorResponse(output.status());
   Result<int> include = TableInclude(request.query);
   if (!include.ok()) co_return ErrorResponse(include.status());
@@ -359,8 +377,9 @@ Task<Response> ResourceHandler::Create(const ResourceRow& row, ResourceRequest r
     name = MetaOf(**object).name();
     subresource = "binding";
   }
-  Result<Outcome> made = co_await verbs_.Create(std::move(call), *target, request.info.ns, std::move(name),
-                                                std::move(subresource), std::move(*object));
+  Result<Outcome> made =
+      co_await verbs_.Create(std::move(call), *target, request.info.ns, std::move(name),
+                             std::move(subresource), std::move(*object));
   if (!made.ok()) co_return ErrorResponse(made.status());
   if (made->status_only) {
     api::meta::v1::Status status = StatusMessage(Status());
@@ -371,7 +390,8 @@ Task<Response> ResourceHandler::Create(const ResourceRow& row, ResourceRequest r
 }
 
 Task<Response> ResourceHandler::Update(const ResourceRow& row, ResourceRequest request, Call call) {
-  Result<Output> output = NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
+  Result<Output> output =
+      NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
   if (!output.ok()) co_return ErrorResponse(output.status());
   Result<int> include = TableInclude(request.query);
   if (!include.ok()) co_return ErrorResponse(include.status());
@@ -385,14 +405,16 @@ Task<Response> ResourceHandler::Update(const ResourceRow& row, ResourceRequest r
       DecodeBody(*kind, *media, request.http.body, *validation, call.warnings.get());
   if (!object.ok()) co_return ErrorResponse(object.status());
   const bool may_create = row.strategy->create_on_update && MayCreate(request);
-  Result<Outcome> made = co_await verbs_.Update(std::move(call), row, request.info.ns, request.info.name,
-                                                request.info.subresource, std::move(*object), may_create);
+  Result<Outcome> made =
+      co_await verbs_.Update(std::move(call), row, request.info.ns, request.info.name,
+                             request.info.subresource, std::move(*object), may_create);
   if (!made.ok()) co_return ErrorResponse(made.status());
   co_return ObjectResponse(made->created ? 201 : 200, *output, made->object, *include, Now());
 }
 
 Task<Response> ResourceHandler::Patch(const ResourceRow& row, ResourceRequest request, Call call) {
-  Result<Output> output = NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
+  Result<Output> output =
+      NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
   if (!output.ok()) co_return ErrorResponse(output.status());
   Result<int> include = TableInclude(request.query);
   if (!include.ok()) co_return ErrorResponse(include.status());
@@ -403,18 +425,20 @@ Task<Response> ResourceHandler::Patch(const ResourceRow& row, ResourceRequest re
   const bool apply = *type == client::PatchType::kApply;
   if (apply && request.query.Get("fieldManager").empty()) {
     api::FieldErrors errors;
-    errors.push_back({api::FieldError::Type::kRequired, "fieldManager", "Required value: is required for apply patch"});
+    errors.push_back({api::FieldError::Type::kRequired, "fieldManager",
+                      "Required value: is required for apply patch"});
     co_return ErrorResponse(api::InvalidObject("meta.k8s.io", "PatchOptions", "", errors));
   }
   if (!apply && request.query.Has("force")) {
     api::FieldErrors errors;
-    errors.push_back({api::FieldError::Type::kForbidden, "force", "Forbidden: may not be specified for non-apply patch"});
+    errors.push_back({api::FieldError::Type::kForbidden, "force",
+                      "Forbidden: may not be specified for non-apply patch"});
     co_return ErrorResponse(api::InvalidObject("meta.k8s.io", "PatchOptions", "", errors));
   }
   const bool may_create = apply && MayCreate(request);
-  Result<Outcome> made =
-      co_await verbs_.Patch(std::move(call), row, request.info.ns, request.info.name, request.info.subresource, *type,
-                            std::move(request.http.body), request.query.GetBool("force"), *validation, may_create);
+  Result<Outcome> made = co_await verbs_.Patch(
+      std::move(call), row, request.info.ns, request.info.name, request.info.subresource, *type,
+      std::move(request.http.body), request.query.GetBool("force"), *validation, may_create);
   if (!made.ok()) co_return ErrorResponse(made.status());
   co_return ObjectResponse(made->created ? 201 : 200, *output, made->object, *include, Now());
 }
@@ -428,19 +452,21 @@ Task<Response> ResourceHandler::Delete(const ResourceRow& row, ResourceRequest r
   Result<Outcome> made = co_await verbs_.Delete(std::move(call), row, std::move(*options));
   if (!made.ok()) co_return ErrorResponse(made.status());
   if (made->status_only) {
-    co_return MessageResponse(200, *output, api::KindOf<api::meta::v1::Status>(), DeletedStatus(row, *made->object));
+    co_return MessageResponse(200, *output, api::KindOf<api::meta::v1::Status>(),
+                              DeletedStatus(row, *made->object));
   }
   co_return ObjectResponse(!made->gone && cascades ? 202 : 200, *output, made->object, 1, Now());
 }
 
-Task<Response> ResourceHandler::DeleteCollection(const ResourceRow& row, ResourceRequest request, Call call) {
+Task<Response> ResourceHandler::DeleteCollection(const ResourceRow& row, ResourceRequest request,
+                                                 Call call) {
   Result<Output> output = NegotiateOutput(request.http.headers, request.query, true);
   if (!output.ok()) co_return ErrorResponse(output.status());
   Result<DeleteRequest> options = ReadDeleteOptions(request, &call);
   if (!options.ok()) co_return ErrorResponse(options.status());
   ListRequest list = ListOf(request);
-  Result<std::vector<api::ObjectPtr>> gone =
-      co_await verbs_.registry().DeleteCollection(std::move(call), row, std::move(list), std::move(*options));
+  Result<std::vector<api::ObjectPtr>> gone = co_await verbs_.registry().DeleteCollection(
+      std::move(call), row, std::move(list), std::move(*options));
   if (!gone.ok()) co_return ErrorResponse(gone.status());
   ListResult result;
   result.items = std::move(*gone);

@@ -23,7 +23,8 @@ struct ResourceRequest {
 // Requests for resources: decodes, calls the verb, encodes. Threading: any thread.
 class ResourceHandler {
  public:
-  // `connector` (log, exec, proxy and the like) and `reviews` may be null: then those are not served. All outlive this.
+  // `connector` (log, exec, proxy and the like) and `reviews` may be null: then those are not
+  // served. All outlive this.
   ResourceHandler(Verbs& verbs, Authorizer& authorizer, Reviews* reviews, Connector* connector);
 
   Task<Response> Handle(ResourceRequest request);

@@ -15,9 +15,11 @@ using google::protobuf::Message;
 void Describe(const UserInfo& user, authn::UserInfo* out) {
   out->set_username(user.name);
   if (!user.uid.empty()) out->set_uid(user.uid);
-  for (const std::string& group : user.groups) out->add_groups(group);
+  for (const std::string& group : user.groups)
+    out->add_groups(group);
   for (const auto& [key, values] : user.extra) {
-    for (const std::string& value : values) (*out->mutable_extra())[key].add_items(value);
+    for (const std::string& value : values)
+      (*out->mutable_extra())[key].add_items(value);
   }
 }
 
@@ -53,9 +55,11 @@ template <class Spec>
 Status CheckSpec(std::string_view kind, const Spec& spec) {
   if (spec.has_resource_attributes() == spec.has_non_resource_attributes()) {
     const bool both = spec.has_resource_attributes();
-    return InvalidSpec(kind, both ? "spec.nonResourceAttributes" : "spec.resourceAttributes",
-                       both ? "Invalid value: {}: cannot be specified in combination with resourceAttributes"
-                            : "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified");
+    return InvalidSpec(
+        kind, both ? "spec.nonResourceAttributes" : "spec.resourceAttributes",
+        both ? "Invalid value: {}: cannot be specified in combination with resourceAttributes"
+             : "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes "
+               "must be specified");
   }
   return {};
 }
@@ -70,9 +74,11 @@ template <class Spec>
 UserInfo UserOf(const Spec& spec) {
   UserInfo user(spec.user());
   user.uid = spec.uid();
-  for (const std::string& group : spec.groups()) user.groups.push_back(group);
+  for (const std::string& group : spec.groups())
+    user.groups.push_back(group);
   for (const auto& [key, value] : spec.extra()) {
-    user.extra.emplace_back(key, std::vector<std::string>(value.items().begin(), value.items().end()));
+    user.extra.emplace_back(key,
+                            std::vector<std::string>(value.items().begin(), value.items().end()));
   }
   return user;
 }
@@ -84,23 +90,29 @@ T& As(Message& message) {
 
 }  // namespace
 
-Reviews::Reviews(Authenticator& authenticator, Authorizer& authorizer, RbacAuthorizer& rbac, Env& env)
+Reviews::Reviews(Authenticator& authenticator, Authorizer& authorizer, RbacAuthorizer& rbac,
+                 Env& env)
     : authenticator_(authenticator), authorizer_(authorizer), rbac_(rbac), env_(env) {}
 
-Result<std::unique_ptr<Message>> Reviews::Answer(const api::KindInfo& kind, const UserInfo& user, std::string_view ns,
+Result<std::unique_ptr<Message>> Reviews::Answer(const api::KindInfo& kind, const UserInfo& user,
+                                                 std::string_view ns,
                                                  std::unique_ptr<Message> question) {
   if (kind.kind == "TokenReview") {
     auto& review = As<authn::TokenReview>(*question);
-    if (review.spec().token().empty()) return BadRequest("token is required for TokenReview in authentication");
-    std::vector<std::string> audiences(review.spec().audiences().begin(), review.spec().audiences().end());
+    if (review.spec().token().empty())
+      return BadRequest("token is required for TokenReview in authentication");
+    std::vector<std::string> audiences(review.spec().audiences().begin(),
+                                       review.spec().audiences().end());
     std::vector<std::string> matched;
-    Result<UserInfo> found = authenticator_.AuthenticateToken(review.spec().token(), audiences, &matched);
+    Result<UserInfo> found =
+        authenticator_.AuthenticateToken(review.spec().token(), audiences, &matched);
     auto* status = review.mutable_status();
     status->Clear();
     if (found.ok()) {
       status->set_authenticated(true);
       Describe(*found, status->mutable_user());
-      for (const std::string& audience : matched) status->add_audiences(audience);
+      for (const std::string& audience : matched)
+        status->add_audiences(audience);
     } else {
       status->mutable_user();
       status->set_error("[invalid bearer token, " + found.status().message() + "]");
@@ -124,9 +136,11 @@ Result<std::unique_ptr<Message>> Reviews::Answer(const api::KindInfo& kind, cons
     auto check = [&](auto& review) -> Status {
       GANTRY_TRY(CheckSpec(kind.kind, review.spec()));
       if (review.spec().user().empty() && review.spec().groups().empty()) {
-        return InvalidSpec(kind.kind, "spec.user", "Invalid value: \"\": at least one of user or group must be specified");
+        return InvalidSpec(kind.kind, "spec.user",
+                           "Invalid value: \"\": at least one of user or group must be specified");
       }
-      Fill(authorizer_.Authorize(UserOf(review.spec()), AccessOfSpec(review.spec())), review.mutable_status());
+      Fill(authorizer_.Authorize(UserOf(review.spec()), AccessOfSpec(review.spec())),
+           review.mutable_status());
       return {};
     };
     if (kind.kind == "SubjectAccessReview") {
@@ -135,7 +149,8 @@ Result<std::unique_ptr<Message>> Reviews::Answer(const api::KindInfo& kind, cons
     }
     auto& review = As<authz::LocalSubjectAccessReview>(*question);
     if (review.spec().resource_attributes().namespace_() != ns) {
-      return BadRequest("spec.resourceAttributes.namespace must match namespace: " + std::string(ns));
+      return BadRequest("spec.resourceAttributes.namespace must match namespace: " +
+                        std::string(ns));
     }
     GANTRY_TRY(check(review));
     return question;

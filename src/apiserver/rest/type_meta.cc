@@ -4,7 +4,8 @@
 namespace gantry::apiserver {
 namespace {
 
-// Walks JSON just far enough to see the members at its top. Any text is safe; broken text ends the walk.
+// Walks JSON just far enough to see the members at its top. Any text is safe; broken text ends the
+// walk.
 class Walker {
  public:
   explicit Walker(std::string_view text) : text_(text) {}
@@ -29,7 +30,8 @@ class Walker {
 
  private:
   void Space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
       ++at_;
   }
   bool Take(char c) {
@@ -41,7 +43,8 @@ class Walker {
   std::string_view String() {
     if (!Take('"')) return {};
     size_t start = at_;
-    while (at_ < text_.size() && text_[at_] != '"') at_ += text_[at_] == '\\' ? 2 : 1;
+    while (at_ < text_.size() && text_[at_] != '"')
+      at_ += text_[at_] == '\\' ? 2 : 1;
     if (at_ >= text_.size()) {
       ended_ = true;
       return {};
@@ -87,7 +90,8 @@ Result<std::string> JsonOfBody(Media media, std::string_view body) {
   if (media == Media::kJson) return std::string(body);
   GANTRY_ASSIGN(std::vector<std::string> documents, api::YamlToJson(body));
   if (documents.size() != 1) {
-    return BadRequest("the body must hold exactly one document, not " + std::to_string(documents.size()));
+    return BadRequest("the body must hold exactly one document, not " +
+                      std::to_string(documents.size()));
   }
   return std::move(documents[0]);
 }

@@ -13,12 +13,15 @@
 namespace gantry::apiserver {
 namespace {
 
-Status NoSuchResource() { return Status(Code::kNotFound, "the server could not find the requested resource"); }
+Status NoSuchResource() {
+  return Status(Code::kNotFound, "the server could not find the requested resource");
+}
 
 Status CheckName(const Message& object, const std::string& ns, const std::string& name) {
   const auto& meta = MetaOf(object);
   if (meta.name() != name) {
-    return BadRequest("the name of the object (" + meta.name() + ") does not match the name on the URL (" + name + ")");
+    return BadRequest("the name of the object (" + meta.name() +
+                      ") does not match the name on the URL (" + name + ")");
   }
   if (!meta.namespace_().empty() && !ns.empty() && meta.namespace_() != ns) {
     return BadRequest("the namespace of the object (" + meta.namespace_() +
@@ -48,8 +51,9 @@ Result<std::unique_ptr<Message>> ApplyServerSide(PatchJob& job, const api::Objec
     GANTRY_ASSIGN(shown, api::ConvertTo(*job.row->kind, live->message()));
   }
   const Message* base = live == nullptr ? nullptr : shown ? shown.get() : &live->message();
-  GANTRY_ASSIGN(std::unique_ptr<Message> applied,
-                Apply(*job.row->kind, base, job.parsed, job.manager, job.subresource, job.force, job.now));
+  GANTRY_ASSIGN(
+      std::unique_ptr<Message> applied,
+      Apply(*job.row->kind, base, job.parsed, job.manager, job.subresource, job.force, job.now));
   GANTRY_TRY(CheckName(*applied, job.ns, job.name));
   GANTRY_ASSIGN(std::unique_ptr<Message> stored, ToStored(*job.row->kind, std::move(applied)));
   if (live == nullptr) return stored;
@@ -70,12 +74,13 @@ Result<std::unique_ptr<Message>> RunPatch(PatchJob& job, const api::Object* live
   } else if (job.type == client::PatchType::kMerge) {
     patched = MergePatch(std::move(document), job.parsed);
   } else {
-    GANTRY_ASSIGN(patched, StrategicMergePatch(job.shown_kind->prototype->GetDescriptor(), std::move(document),
-                                               job.parsed));
+    GANTRY_ASSIGN(patched, StrategicMergePatch(job.shown_kind->prototype->GetDescriptor(),
+                                               std::move(document), job.parsed));
   }
   job.warnings->clear();
-  GANTRY_ASSIGN(std::unique_ptr<Message> object, DecodeBody(*job.shown_kind, Media::kJson, patched.ToString(),
-                                                           job.validation, job.warnings.get()));
+  GANTRY_ASSIGN(std::unique_ptr<Message> object,
+                DecodeBody(*job.shown_kind, Media::kJson, patched.ToString(), job.validation,
+                           job.warnings.get()));
   GANTRY_TRY(CheckName(*object, job.ns, job.name));
   if (job.subresource != "scale") {
     GANTRY_ASSIGN(object, ToStored(*job.row->kind, std::move(object)));
@@ -97,14 +102,16 @@ Task<Result<api::ObjectPtr>> Verbs::Get(const ResourceRow& row, std::string ns, 
   co_return InVersion(*row.kind, std::move(*got));
 }
 
-Task<Result<Outcome>> Verbs::Create(Call call, const ResourceRow& row, std::string ns, std::string name,
-                                    std::string subresource, std::unique_ptr<Message> object) {
+Task<Result<Outcome>> Verbs::Create(Call call, const ResourceRow& row, std::string ns,
+                                    std::string name, std::string subresource,
+                                    std::unique_ptr<Message> object) {
   Outcome outcome;
   outcome.created = true;
   if (subresource.empty()) {
     Result<std::unique_ptr<Message>> stored = ToStored(*row.kind, std::move(object));
     if (!stored.ok()) co_return stored.status();
-    Result<api::ObjectPtr> made = co_await registry_.Create(std::move(call), row, std::move(ns), std::move(*stored));
+    Result<api::ObjectPtr> made =
+        co_await registry_.Create(std::move(call), row, std::move(ns), std::move(*stored));
     if (!made.ok()) co_return made.status();
     outcome.object = InVersion(*row.kind, std::move(*made));
     co_return outcome;
@@ -118,10 +125,12 @@ Task<Result<Outcome>> Verbs::Create(Call call, const ResourceRow& row, std::stri
   Result<api::ObjectPtr> made = NoSuchResource();
   if (subresource == "binding") {
     outcome.status_only = true;
-    made = co_await BindPod(registry_, std::move(call), row, std::move(ns), std::move(name), std::move(object));
+    made = co_await BindPod(registry_, std::move(call), row, std::move(ns), std::move(name),
+                            std::move(object));
   } else if (subresource == "eviction") {
     outcome.status_only = true;
-    made = co_await EvictPod(registry_, std::move(call), row, std::move(ns), std::move(name), std::move(object));
+    made = co_await EvictPod(registry_, std::move(call), row, std::move(ns), std::move(name),
+                             std::move(object));
   } else if (subresource == "token" && tokens_ != nullptr) {
     made = tokens_->Issue(ns, name, *object);
   }
@@ -130,8 +139,9 @@ Task<Result<Outcome>> Verbs::Create(Call call, const ResourceRow& row, std::stri
   co_return outcome;
 }
 
-Task<Result<Outcome>> Verbs::Update(Call call, const ResourceRow& row, std::string ns, std::string name,
-                                    std::string subresource, std::unique_ptr<Message> object, bool may_create) {
+Task<Result<Outcome>> Verbs::Update(Call call, const ResourceRow& row, std::string ns,
+                                    std::string name, std::string subresource,
+                                    std::unique_ptr<Message> object, bool may_create) {
   if (MetaOf(*object).name().empty()) {
     co_return BadRequest("name must be provided");
   }
@@ -150,22 +160,26 @@ Task<Result<Outcome>> Verbs::Update(Call call, const ResourceRow& row, std::stri
   request.kind = ChangeKind::kUpdate;
   request.may_create = may_create && row.strategy->create_on_update && subresource.empty();
   request.validate = ValidatorOf(row, subresource);
-  request.change = [sent, &row, subresource](const api::Object* live) -> Result<std::unique_ptr<Message>> {
+  request.change = [sent, &row,
+                    subresource](const api::Object* live) -> Result<std::unique_ptr<Message>> {
     if (live == nullptr || subresource.empty()) return Clone(*sent);
     return Absorb(row, subresource, live->message(), Clone(*sent));
   };
-  Result<UpdateResult> updated = co_await registry_.Update(std::move(call), row, std::move(request));
+  Result<UpdateResult> updated =
+      co_await registry_.Update(std::move(call), row, std::move(request));
   if (!updated.ok()) co_return updated.status();
   Outcome outcome;
   outcome.created = updated->created;
   Result<api::ObjectPtr> shown = ViewOf(row, subresource, updated->object);
   if (!shown.ok()) co_return shown.status();
-  outcome.object = subresource == "scale" ? std::move(*shown) : InVersion(*row.kind, std::move(*shown));
+  outcome.object =
+      subresource == "scale" ? std::move(*shown) : InVersion(*row.kind, std::move(*shown));
   co_return outcome;
 }
 
-Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::string ns, std::string name,
-                                   std::string subresource, client::PatchType type, std::string body, bool force,
+Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::string ns,
+                                   std::string name, std::string subresource,
+                                   client::PatchType type, std::string body, bool force,
                                    FieldValidation validation, bool may_create) {
   const bool apply = type == client::PatchType::kApply;
   auto job = std::make_shared<PatchJob>();
@@ -173,7 +187,8 @@ Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::strin
   job->shown_kind = KindOfSubresource(row, subresource);
   if (job->shown_kind == nullptr) co_return NoSuchResource();
   if (apply && subresource == "scale") {
-    co_return Status(Code::kMethodNotAllowed, "server-side apply of the scale subresource is not supported");
+    co_return Status(Code::kMethodNotAllowed,
+                     "server-side apply of the scale subresource is not supported");
   }
   job->ns = ns;
   job->name = name;
@@ -189,7 +204,8 @@ Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::strin
     if (!json.ok()) co_return BadRequest("error decoding YAML: " + json.status().message());
     Result<api::JsonValue> parsed = api::JsonValue::Parse(*json);
     if (!parsed.ok()) co_return BadRequest("error decoding patch: " + parsed.status().message());
-    if (!parsed->is_object()) co_return BadRequest("error decoding patch: the patch must be an object");
+    if (!parsed->is_object())
+      co_return BadRequest("error decoding patch: the patch must be an object");
     job->parsed = std::move(*parsed);
     if (apply) {
       // The object itself is checked field by field as in a create: unknown fields are told here.
@@ -197,7 +213,8 @@ Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::strin
       Result<std::unique_ptr<Message>> checked =
           DecodeBody(*row.kind, Media::kJson, *json, validation, &warnings);
       if (!checked.ok()) co_return checked.status();
-      for (std::string& warning : warnings) call.warnings->push_back(std::move(warning));
+      for (std::string& warning : warnings)
+        call.warnings->push_back(std::move(warning));
     }
   } else {
     job->body = std::move(body);
@@ -211,14 +228,17 @@ Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::strin
   request.may_create = apply && may_create && subresource.empty();
   request.validate = ValidatorOf(row, subresource);
   request.change = [job](const api::Object* live) { return RunPatch(*job, live); };
-  Result<UpdateResult> updated = co_await registry_.Update(std::move(call), row, std::move(request));
+  Result<UpdateResult> updated =
+      co_await registry_.Update(std::move(call), row, std::move(request));
   if (!updated.ok()) co_return updated.status();
-  for (std::string& warning : *job->warnings) warnings->push_back(std::move(warning));
+  for (std::string& warning : *job->warnings)
+    warnings->push_back(std::move(warning));
   Outcome outcome;
   outcome.created = updated->created;
   Result<api::ObjectPtr> shown = ViewOf(row, subresource, updated->object);
   if (!shown.ok()) co_return shown.status();
-  outcome.object = subresource == "scale" ? std::move(*shown) : InVersion(*row.kind, std::move(*shown));
+  outcome.object =
+      subresource == "scale" ? std::move(*shown) : InVersion(*row.kind, std::move(*shown));
   co_return outcome;
 }
 

@@ -9,7 +9,8 @@ constexpr const char* kPods = "/api/v1/namespaces/default/pods";
 constexpr const char* kMaps = "/api/v1/namespaces/default/configmaps";
 
 std::string MapJson(std::string name, std::string extra = {}) {
-  return R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":")" + name + "\"" + extra + R"(},"data":{"a":"1"}})";
+  return R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":")" + name + "\"" + extra +
+         R"(},"data":{"a":"1"}})";
 }
 
 struct Verbs : ::testing::Test, ApiFixture {
@@ -28,7 +29,8 @@ TEST_F(Verbs, CreateGivesTheObjectBackAsItIsStored) {
   EXPECT_EQ(made.At("status.qosClass"), "BestEffort");
   EXPECT_EQ(made.At("spec.restartPolicy"), "Always");
   EXPECT_EQ(made.At("spec.serviceAccountName"), "default");
-  EXPECT_EQ(made.At("spec.containers.0.volumeMounts.0.mountPath"), "/var/run/secrets/kubernetes.io/serviceaccount");
+  EXPECT_EQ(made.At("spec.containers.0.volumeMounts.0.mountPath"),
+            "/var/run/secrets/kubernetes.io/serviceaccount");
   EXPECT_EQ(made.At("spec.tolerations.0.tolerationSeconds"), "300");
   EXPECT_EQ(made.At("spec.priority"), "0");
   EXPECT_EQ(made.At("metadata.managedFields.0.operation"), "Update");
@@ -52,30 +54,36 @@ TEST_F(Verbs, ErrorsSayWhatKubernetesSays) {
       {"GET", "/apis/apps/v1/namespaces/default/deployments/b", "", 404, "NotFound",
        "deployments.apps \"b\" not found"},
       {"POST", pods, PodJson("a"), 409, "AlreadyExists", "pods \"a\" already exists"},
-      {"POST", "/api/v1/namespaces/nope/pods", PodJson("a"), 404, "NotFound", "namespaces \"nope\" not found"},
+      {"POST", "/api/v1/namespaces/nope/pods", PodJson("a"), 404, "NotFound",
+       "namespaces \"nope\" not found"},
       {"POST", pods, R"({"metadata":{"name":"x","namespace":"other"}})", 400, "BadRequest",
        "the namespace of the provided object does not match the namespace sent on the request"},
       {"PUT", maps + "/m", MapJson("n"), 400, "BadRequest",
        "the name of the object (n) does not match the name on the URL (m)"},
       {"PUT", maps + "/m", MapJson("m", R"(,"resourceVersion":"1")"), 409, "Conflict",
-       "Operation cannot be fulfilled on configmaps \"m\": the object has been modified; please apply your changes to "
+       "Operation cannot be fulfilled on configmaps \"m\": the object has been modified; please "
+       "apply your changes to "
        "the latest version and try again"},
       {"PUT", maps + "/x", MapJson("x"), 404, "NotFound", "configmaps \"x\" not found"},
       {"DELETE", maps + "/x", "", 404, "NotFound", "configmaps \"x\" not found"},
       {"DELETE", maps + "/m", R"({"preconditions":{"uid":"no"}})", 409, "Conflict", ""},
       {"POST", maps, R"({"kind":"Pod","apiVersion":"v1"})", 400, "BadRequest",
-       "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown "
+       "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to "
+       "(core.ConfigMap): unknown "
        "conversion"},
       {"POST", maps, R"({"kind":"Deployment","apiVersion":"apps/v1"})", 400, "BadRequest",
        "the API version in the data (apps/v1) does not match the expected API version (v1)"},
-      {"GET", "/api/v1/foos", "", 404, "NotFound", "the server could not find the requested resource"},
+      {"GET", "/api/v1/foos", "", 404, "NotFound",
+       "the server could not find the requested resource"},
       {"GET", "/api/v1/namespaces/default/nodes", "", 404, "NotFound",
        "the server could not find the requested resource"},
-      {"PUT", pods, "{}", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"},
+      {"PUT", pods, "{}", 405, "MethodNotAllowed",
+       "the server does not allow this method on the requested resource"},
       {"DELETE", "/api/v1/pods", "", 405, "MethodNotAllowed",
        "the server does not allow this method on the requested resource"},
       {"GET", pods + "?labelSelector=a%3D%3D%3Db", "", 400, "BadRequest", ""},
-      {"GET", pods + "?fieldSelector=spec.foo%3Dx", "", 400, "BadRequest", "field label not supported: spec.foo"},
+      {"GET", pods + "?fieldSelector=spec.foo%3Dx", "", 400, "BadRequest",
+       "field label not supported: spec.foo"},
       {"GET", maps + "?fieldSelector=data%3Dx", "", 400, "BadRequest",
        "\"data\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""},
       {"GET", pods + "?limit=x", "", 400, "BadRequest", ""},
@@ -101,10 +109,11 @@ TEST_F(Verbs, ErrorsSayWhatKubernetesSays) {
 }
 
 TEST_F(Verbs, UpdateKeepsWhatBelongsToTheServer) {
-  Reply made = Post("/apis/apps/v1/namespaces/default/deployments",
-                    R"({"metadata":{"name":"d"},"spec":{"selector":{"matchLabels":{"a":"b"}},)"
-                    R"("template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}},)"
-                    R"("status":{"replicas":7}})");
+  Reply made = Post(
+      "/apis/apps/v1/namespaces/default/deployments",
+      R"({"metadata":{"name":"d"},"spec":{"selector":{"matchLabels":{"a":"b"}},)"
+      R"("template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}},)"
+      R"("status":{"replicas":7}})");
   ASSERT_EQ(made.status, 201) << made.body;
   EXPECT_EQ(made.At("status"), "{}");
   EXPECT_EQ(made.At("spec.replicas"), "1");
@@ -116,7 +125,8 @@ TEST_F(Verbs, UpdateKeepsWhatBelongsToTheServer) {
   Reply same = Patch(target, "merge-patch+json", R"({"spec":{"replicas":3}})");
   EXPECT_EQ(same.At("metadata.resourceVersion"), scaled.At("metadata.resourceVersion"));
 
-  Reply status = Patch(target + "/status", "merge-patch+json", R"({"spec":{"replicas":9},"status":{"replicas":2}})");
+  Reply status = Patch(target + "/status", "merge-patch+json",
+                       R"({"spec":{"replicas":9},"status":{"replicas":2}})");
   EXPECT_EQ(status.At("spec.replicas"), "3");
   EXPECT_EQ(status.At("status.replicas"), "2");
   EXPECT_EQ(status.At("metadata.generation"), "2");
@@ -141,7 +151,8 @@ TEST_F(Verbs, DeleteWaitsForGracePeriodsAndFinalizers) {
   EXPECT_EQ(going.At("kind"), "Pod");
   EXPECT_EQ(going.At("metadata.deletionGracePeriodSeconds"), "30");
   EXPECT_EQ(going.At("metadata.deletionTimestamp"), "2026-01-01T00:00:30Z");
-  EXPECT_EQ(Delete(std::string(kPods) + "/bound").At("metadata.resourceVersion"), going.At("metadata.resourceVersion"));
+  EXPECT_EQ(Delete(std::string(kPods) + "/bound").At("metadata.resourceVersion"),
+            going.At("metadata.resourceVersion"));
   EXPECT_EQ(Delete(std::string(kPods) + "/bound", R"({"gracePeriodSeconds":0})").status, 200);
   EXPECT_EQ(Get(std::string(kPods) + "/bound").status, 404);
 
@@ -149,7 +160,10 @@ TEST_F(Verbs, DeleteWaitsForGracePeriodsAndFinalizers) {
   Reply held = Delete(std::string(kMaps) + "/held");
   EXPECT_EQ(held.At("kind"), "ConfigMap");
   EXPECT_EQ(held.At("metadata.deletionGracePeriodSeconds"), "0");
-  EXPECT_EQ(Patch(std::string(kMaps) + "/held", "merge-patch+json", R"({"metadata":{"finalizers":null}})").status, 200);
+  EXPECT_EQ(
+      Patch(std::string(kMaps) + "/held", "merge-patch+json", R"({"metadata":{"finalizers":null}})")
+          .status,
+      200);
   EXPECT_EQ(Get(std::string(kMaps) + "/held").status, 404);
 
   ASSERT_EQ(Post(kMaps, MapJson("plain")).status, 201);
@@ -159,12 +173,14 @@ TEST_F(Verbs, DeleteWaitsForGracePeriodsAndFinalizers) {
   EXPECT_EQ(gone.At("details.kind"), "configmaps");
 
   ASSERT_EQ(Post(kMaps, MapJson("fg")).status, 201);
-  EXPECT_EQ(Delete(std::string(kMaps) + "/fg?propagationPolicy=Foreground").At("metadata.finalizers.0"),
-            "foregroundDeletion");
+  EXPECT_EQ(
+      Delete(std::string(kMaps) + "/fg?propagationPolicy=Foreground").At("metadata.finalizers.0"),
+      "foregroundDeletion");
 }
 
 TEST_F(Verbs, ListsComeInPagesThatAgree) {
-  for (const char* name : {"a", "b", "c", "d", "e"}) ASSERT_EQ(Post(kMaps, MapJson(name)).status, 201);
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    ASSERT_EQ(Post(kMaps, MapJson(name)).status, 201);
   Reply first = Get(std::string(kMaps) + "?limit=2");
   EXPECT_EQ(first.At("kind"), "ConfigMapList");
   EXPECT_EQ(first.At("items.0.metadata.name"), "a");
@@ -219,7 +235,8 @@ TEST_F(Verbs, UnknownFieldsWarnOrFail) {
   Reply strict = Post(std::string(kMaps) + "?fieldValidation=Strict", body);
   EXPECT_EQ(strict.status, 400);
   EXPECT_EQ(strict.At("message"),
-            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dota\"");
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: "
+            "unknown field \"dota\"");
 }
 
 TEST_F(Verbs, GeneratedNames) {

@@ -20,10 +20,14 @@ constexpr size_t kMaxChunk = 256 * 1024;
 
 std::string_view NameOf(Item::Type type) {
   switch (type) {
-    case Item::Type::kAdded: return "ADDED";
-    case Item::Type::kModified: return "MODIFIED";
-    case Item::Type::kDeleted: return "DELETED";
-    case Item::Type::kInitialEnd: return "BOOKMARK";
+    case Item::Type::kAdded:
+      return "ADDED";
+    case Item::Type::kModified:
+      return "MODIFIED";
+    case Item::Type::kDeleted:
+      return "DELETED";
+    case Item::Type::kInitialEnd:
+      return "BOOKMARK";
   }
   return "";
 }
@@ -53,7 +57,8 @@ struct Watching {
 };
 
 std::string Encode(const Watching& state, const Item& item, bool no_headers) {
-  api::ObjectPtr object = state.output.shape == Shape::kObject ? InVersion(state.kind, item.object) : item.object;
+  api::ObjectPtr object =
+      state.output.shape == Shape::kObject ? InVersion(state.kind, item.object) : item.object;
   const bool restamp = object->revision() != item.revision && item.type == Item::Type::kDeleted;
   if (restamp) {
     std::unique_ptr<Message> copy = Clone(object->message());
@@ -63,8 +68,10 @@ std::string Encode(const Watching& state, const Item& item, bool no_headers) {
   const bool binary = state.output.media == Media::kProtobuf;
   std::string body;
   if (state.output.shape == Shape::kTable) {
-    TableOptions options(no_headers, static_cast<TableOptions::Include>(state.options.table_include));
-    AppendTable(object->kind(), {&object, 1}, item.revision, {}, std::nullopt, options, state.env.Now(), &body);
+    TableOptions options(no_headers,
+                         static_cast<TableOptions::Include>(state.options.table_include));
+    AppendTable(object->kind(), {&object, 1}, item.revision, {}, std::nullopt, options,
+                state.env.Now(), &body);
   } else if (state.output.shape == Shape::kPartial && binary) {
     api::meta::v1::PartialObjectMetadata partial;
     *partial.mutable_metadata() = object->meta();
@@ -85,7 +92,8 @@ int SlotOf(const Watching& state, const Item& item) {
   if (item.event == nullptr) return -1;
   int form;
   if (state.output.shape == Shape::kTable) {
-    if (!state.sent_headers || state.options.table_include != static_cast<int>(TableOptions::Include::kMetadata)) {
+    if (!state.sent_headers ||
+        state.options.table_include != static_cast<int>(TableOptions::Include::kMetadata)) {
       return -1;
     }
     form = 3;
@@ -114,7 +122,8 @@ std::string Bookmark(const Watching& state, int64_t revision, bool initial_end) 
   } else if (state.output.shape == Shape::kTable) {
     // A bookmark of a table is a table of one row without cells that carries the object.
     api::ObjectPtr shown = api::Object::FromServer(kind, std::move(object));
-    TableOptions options(state.sent_headers, static_cast<TableOptions::Include>(state.options.table_include));
+    TableOptions options(state.sent_headers,
+                         static_cast<TableOptions::Include>(state.options.table_include));
     AppendTable(kind, {&shown, 1}, revision, {}, std::nullopt, options, state.env.Now(), &body);
   } else {
     api::WriteObjectJson(kind, *object, 0, &body);
@@ -137,7 +146,8 @@ Task<void> RunWatch(BodyWriter& writer, std::shared_ptr<Watching> state) {
   Env& env = state->env;
   const int64_t seconds = state->options.timeout_seconds.value_or(
       kMinSeconds + static_cast<int64_t>(RandomBelow(env, kMinSeconds)));
-  const SteadyTime end = env.Steady() + std::chrono::seconds(std::min<int64_t>(seconds, 86400 * 365));
+  const SteadyTime end =
+      env.Steady() + std::chrono::seconds(std::min<int64_t>(seconds, 86400 * 365));
   SteadyTime next_bookmark = env.Steady() + kBookmarkEvery;
   while (!state->cancel.cancelled()) {
     SteadyTime deadline = state->options.bookmarks ? std::min(end, next_bookmark) : end;
@@ -188,13 +198,16 @@ Task<void> RunWatch(BodyWriter& writer, std::shared_ptr<Watching> state) {
 }  // namespace
 
 Response WatchResponse(Env& env, const api::KindInfo& kind, const Output& output,
-                       std::unique_ptr<store::CacheWatch> watch, WatchOptions options, CancelToken cancel) {
+                       std::unique_ptr<store::CacheWatch> watch, WatchOptions options,
+                       CancelToken cancel) {
   auto state = std::make_shared<Watching>(env, kind, output, options);
   state->watch = std::move(watch);
   state->cancel = std::move(cancel);
   Response response;
   response.headers.Set("Content-Type", output.StreamContentType());
-  response.stream = [state = std::move(state)](BodyWriter& writer) { return RunWatch(writer, state); };
+  response.stream = [state = std::move(state)](BodyWriter& writer) {
+    return RunWatch(writer, state);
+  };
   return response;
 }
 

@@ -19,10 +19,11 @@ struct WatchOptions {
   int table_include = 0;
 };
 
-// The body of a watch: every event of `watch` as one line (JSON) or one length-delimited frame. Bytes of an event are
-// made once for all watchers with the same kind of output.
+// The body of a watch: every event of `watch` as one line (JSON) or one length-delimited frame.
+// Bytes of an event are made once for all watchers with the same kind of output.
 Response WatchResponse(Env& env, const api::KindInfo& kind, const Output& output,
-                       std::unique_ptr<store::CacheWatch> watch, WatchOptions options, CancelToken cancel);
+                       std::unique_ptr<store::CacheWatch> watch, WatchOptions options,
+                       CancelToken cancel);
 
 // A watch that ends at once with one ERROR event: how a revision that is too old is told.
 Response WatchErrorResponse(const Output& output, const Status& status);

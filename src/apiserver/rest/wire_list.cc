@@ -88,7 +88,8 @@ std::string WireEvent(std::string_view type, std::string_view envelope) {
   AppendField(2, raw, &event);
   std::string out;
   out.reserve(event.size() + 4);
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(event.size() >> shift & 0xff));
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>(event.size() >> shift & 0xff));
   out.append(event);
   return out;
 }

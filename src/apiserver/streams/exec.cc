@@ -1,5 +1,5 @@
-#include <boost/asio/this_coro.hpp>
 #include <simdjson.h>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <array>
@@ -24,14 +24,21 @@ constexpr std::string_view kV4 = "v4.channel.k8s.io";
 constexpr std::string_view kV4Base64 = "v4.base64.channel.k8s.io";
 constexpr std::array<std::string_view, 6> kWebSocketProtocols = {
     kV5, kV4, kV4Base64, "channel.k8s.io", "base64.channel.k8s.io", ""};
-constexpr std::array<std::string_view, 5> kSpdyProtocols = {kV4, "v3.channel.k8s.io", "v2.channel.k8s.io",
-                                                            "channel.k8s.io", ""};
+constexpr std::array<std::string_view, 5> kSpdyProtocols = {
+    kV4, "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io", ""};
 
 // A client has this long to open its streams, and to go once it has been told the outcome.
 constexpr Duration kStreamsTimeout = std::chrono::seconds(30);
 constexpr Duration kGoodbyeTimeout = std::chrono::seconds(5);
 
-enum Channel : uint8_t { kStdin = 0, kStdout = 1, kStderr = 2, kError = 3, kResize = 4, kCloseSignal = 255 };
+enum Channel : uint8_t {
+  kStdin = 0,
+  kStdout = 1,
+  kStderr = 2,
+  kError = 3,
+  kResize = 4,
+  kCloseSignal = 255
+};
 
 struct Input {
   enum class Kind : uint8_t { kStdin, kStdinEnd, kResize, kNothing };
@@ -47,8 +54,8 @@ Input ParseResize(std::string_view json) {
   simdjson::dom::element document;
   uint64_t width = 0, height = 0;
   if (parser.parse(simdjson::padded_string(json)).get(document) != simdjson::SUCCESS ||
-      document["Width"].get(width) != simdjson::SUCCESS || document["Height"].get(height) != simdjson::SUCCESS ||
-      width > 0xffff || height > 0xffff) {
+      document["Width"].get(width) != simdjson::SUCCESS ||
+      document["Height"].get(height) != simdjson::SUCCESS || width > 0xffff || height > 0xffff) {
     return input;
   }
   input.kind = Input::Kind::kResize;
@@ -57,7 +64,8 @@ Input ParseResize(std::string_view json) {
   return input;
 }
 
-// How one protocol carries the streams of an exec. Threading: one strand; Next and the writers may overlap.
+// How one protocol carries the streams of an exec. Threading: one strand; Next and the writers may
+// overlap.
 class ExecWire {
  public:
   virtual ~ExecWire() = default;
@@ -72,7 +80,8 @@ class ExecWire {
 
 class WebSocketExec : public ExecWire {
  public:
-  WebSocketExec(Env& env, std::unique_ptr<Stream> stream, client::ExecOptions options, std::string protocol)
+  WebSocketExec(Env& env, std::unique_ptr<Stream> stream, client::ExecOptions options,
+                std::string protocol)
       : socket_(env, std::move(stream), wire::WebSocketRole::kServer),
         options_(std::move(options)),
         base64_(protocol.find("base64.") != std::string::npos),
@@ -80,7 +89,9 @@ class WebSocketExec : public ExecWire {
 
   // An empty message on the first channel that we write tells the client that it is connected.
   Task<Status> Start() override {
-    const Channel channel = options_.stdout_open ? kStdout : options_.stderr_open ? kStderr : kError;
+    const Channel channel = options_.stdout_open   ? kStdout
+                            : options_.stderr_open ? kStderr
+                                                   : kError;
     co_return co_await Send(channel, "");
   }
 
@@ -118,7 +129,8 @@ class WebSocketExec : public ExecWire {
     }
     if (channel == kResize) return ParseResize(input.bytes);
     if (channel == kStdin && !input.bytes.empty()) input.kind = Input::Kind::kStdin;
-    if (channel == kCloseSignal && input.bytes == std::string_view("\0", 1)) input.kind = Input::Kind::kStdinEnd;
+    if (channel == kCloseSignal && input.bytes == std::string_view("\0", 1))
+      input.kind = Input::Kind::kStdinEnd;
     return input;
   }
 
@@ -141,7 +153,8 @@ class WebSocketExec : public ExecWire {
 
 class SpdyExec : public ExecWire {
  public:
-  SpdyExec(Env& env, std::unique_ptr<Stream> stream, client::ExecOptions options, std::string protocol)
+  SpdyExec(Env& env, std::unique_ptr<Stream> stream, client::ExecOptions options,
+           std::string protocol)
       : env_(env),
         connection_(env, std::move(stream)),
         options_(std::move(options)),
@@ -150,9 +163,11 @@ class SpdyExec : public ExecWire {
 
   Task<Status> Start() override {
     const size_t expected = 1 + size_t{options_.stdin_open} + size_t{options_.stdout_open} +
-                            size_t{options_.stderr_open && !options_.tty} + size_t{options_.tty && resizes_};
+                            size_t{options_.stderr_open && !options_.tty} +
+                            size_t{options_.tty && resizes_};
     const Executor strand = co_await boost::asio::this_coro::executor;
-    wire::Deadline deadline(env_, strand, env_.Steady() + kStreamsTimeout, [this] { connection_.Close(); });
+    wire::Deadline deadline(env_, strand, env_.Steady() + kStreamsTimeout,
+                            [this] { connection_.Close(); });
     while (streams_.size() < expected) {
       GANTRY_CO_ASSIGN(std::optional<SpdyFrame> frame, co_await connection_.Read());
       if (!frame) co_return Canceled("the client is gone");
@@ -205,7 +220,8 @@ class SpdyExec : public ExecWire {
   }
 
   Task<Status> Open(const SpdyFrame& frame) {
-    static constexpr std::array<std::string_view, 5> kTypes = {"error", "stdin", "stdout", "stderr", "resize"};
+    static constexpr std::array<std::string_view, 5> kTypes = {"error", "stdin", "stdout", "stderr",
+                                                               "resize"};
     std::string type;
     for (const auto& [name, value] : frame.headers) {
       if (name == "streamtype") type = value;
@@ -231,7 +247,8 @@ class SpdyExec : public ExecWire {
       const size_t end = resize_text_.rfind('}');
       if (end == std::string::npos || resize_text_.size() > 4096) return input;
       const size_t begin = resize_text_.rfind('{', end);
-      if (begin != std::string::npos) input = ParseResize(resize_text_.substr(begin, end - begin + 1));
+      if (begin != std::string::npos)
+        input = ParseResize(resize_text_.substr(begin, end - begin + 1));
       resize_text_.clear();
     }
     return input;
@@ -267,9 +284,11 @@ Task<> PumpInput(Exec& exec) {
     if (exec.finished) continue;
     Input& input = **next;
     Status passed;
-    if (input.kind == Input::Kind::kStdin) passed = co_await exec.session->WriteStdin(std::move(input.bytes));
+    if (input.kind == Input::Kind::kStdin)
+      passed = co_await exec.session->WriteStdin(std::move(input.bytes));
     if (input.kind == Input::Kind::kStdinEnd) passed = co_await exec.session->CloseStdin();
-    if (input.kind == Input::Kind::kResize) passed = co_await exec.session->Resize(input.columns, input.rows);
+    if (input.kind == Input::Kind::kResize)
+      passed = co_await exec.session->Resize(input.columns, input.rows);
     // A process that does not read its input any more may still have something to say.
   }
   if (!exec.finished) exec.session->Close();
@@ -292,7 +311,8 @@ Task<ExecStatus> PumpOutput(Exec& exec) {
   co_return ExecStatus::Exited(*code);
 }
 
-Task<> RunExec(Env& env, std::unique_ptr<ExecWire> wire, std::shared_ptr<client::ExecSession> session) {
+Task<> RunExec(Env& env, std::unique_ptr<ExecWire> wire,
+               std::shared_ptr<client::ExecSession> session) {
   Exec exec(env, std::move(wire), std::move(session));
   Status started = co_await exec.wire->Start();
   if (started.ok()) {
@@ -302,7 +322,8 @@ Task<> RunExec(Env& env, std::unique_ptr<ExecWire> wire, std::shared_ptr<client:
     exec.finished = true;
     Status told = co_await exec.wire->Finish(std::move(status));
     // The client closes when it has read to the end; closing first could cost it the last bytes.
-    if (told.ok()) co_await exec.input_ended.Wait(env, CancelToken(), env.Steady() + kGoodbyeTimeout);
+    if (told.ok())
+      co_await exec.input_ended.Wait(env, CancelToken(), env.Steady() + kGoodbyeTimeout);
   }
   exec.session->Close();
   exec.wire->Close();
@@ -310,8 +331,9 @@ Task<> RunExec(Env& env, std::unique_ptr<ExecWire> wire, std::shared_ptr<client:
 }
 
 template <class Wire>
-std::function<Task<void>(std::unique_ptr<Stream>)> Runner(Env& env, client::ExecOptions options, std::string protocol,
-                                                          std::shared_ptr<client::ExecSession> session) {
+std::function<Task<void>(std::unique_ptr<Stream>)> Runner(
+    Env& env, client::ExecOptions options, std::string protocol,
+    std::shared_ptr<client::ExecSession> session) {
   return [&env, options, protocol, session](std::unique_ptr<Stream> stream) {
     return RunExec(env, std::make_unique<Wire>(env, std::move(stream), options, protocol), session);
   };
@@ -323,9 +345,10 @@ Result<Response> ServeExec(Env& env, const Request& request, const client::ExecO
                            std::unique_ptr<client::ExecSession> session) {
   std::shared_ptr<client::ExecSession> shared = std::move(session);
   const UpgradeKind kind = UpgradeOf(request);
-  Result<Upgrade> upgrade = kind == UpgradeKind::kWebSocket ? UpgradeWebSocket(request, kWebSocketProtocols)
-                            : kind == UpgradeKind::kSpdy    ? UpgradeSpdy(request, kSpdyProtocols)
-                                                            : Result<Upgrade>(CheckUpgrade(request));
+  Result<Upgrade> upgrade = kind == UpgradeKind::kWebSocket
+                                ? UpgradeWebSocket(request, kWebSocketProtocols)
+                            : kind == UpgradeKind::kSpdy ? UpgradeSpdy(request, kSpdyProtocols)
+                                                         : Result<Upgrade>(CheckUpgrade(request));
   if (!upgrade.ok()) {
     shared->Close();
     return upgrade.status();

@@ -40,13 +40,15 @@ ExecStatus ExecStatus::Failed(const Status& why) {
 std::string ExecStatus::Text() const {
   if (!failure_.empty()) return "Internal error occurred: " + failure_;
   if (code_ == 0) return "";
-  return "command terminated with non-zero exit code: command terminated with exit code " + std::to_string(code_);
+  return "command terminated with non-zero exit code: command terminated with exit code " +
+         std::to_string(code_);
 }
 
 std::string ExecStatus::Json() const {
   if (!failure_.empty()) {
     return R"({"metadata":{},"status":"Failure","message":)" + Quoted(Text()) +
-           R"(,"reason":"InternalError","details":{"causes":[{"message":)" + Quoted(failure_) + R"(}]},"code":500})";
+           R"(,"reason":"InternalError","details":{"causes":[{"message":)" + Quoted(failure_) +
+           R"(}]},"code":500})";
   }
   if (code_ == 0) return R"({"metadata":{},"status":"Success"})";
   return R"({"metadata":{},"status":"Failure","message":)" + Quoted(Text()) +

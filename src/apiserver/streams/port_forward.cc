@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::string_view kForward = "portforward.k8s.io";
 constexpr std::string_view kForwardTunnel = "SPDY/3.1+portforward.k8s.io";
-constexpr std::array<std::string_view, 4> kWebSocketProtocols = {kForwardTunnel, "v4.channel.k8s.io",
-                                                                 "v4.base64.channel.k8s.io", ""};
+constexpr std::array<std::string_view, 4> kWebSocketProtocols = {
+    kForwardTunnel, "v4.channel.k8s.io", "v4.base64.channel.k8s.io", ""};
 constexpr std::array<std::string_view, 2> kSpdyProtocols = {kForward, ""};
 
 constexpr size_t kReadBytes = 32 * 1024;
@@ -61,7 +61,8 @@ class ForwardWire {
 
 // What all pairs of one client share. Outlives their coroutines.
 struct Forwarder {
-  Forwarder(Env& env, ForwardTarget target, ForwardWire& wire) : env(env), target(std::move(target)), wire(wire) {}
+  Forwarder(Env& env, ForwardTarget target, ForwardWire& wire)
+      : env(env), target(std::move(target)), wire(wire) {}
   Env& env;
   ForwardTarget target;
   ForwardWire& wire;
@@ -88,7 +89,8 @@ Task<> PodToClient(Forwarder& forwarder, PairPtr pair) {
     outcome = co_await forwarder.wire.SendData(pair, std::string(buffer.data(), *got));
   }
   if (outcome.ok()) outcome = co_await forwarder.wire.EndData(pair);
-  // A client cannot tell a half-closed connection from one that stays open, so the pod's end ends it, as in kubelet.
+  // A client cannot tell a half-closed connection from one that stays open, so the pod's end ends
+  // it, as in kubelet.
   pair->inbox_ended = true;
   pair->arrived.Notify();
 }
@@ -118,8 +120,8 @@ Task<> RunPair(Forwarder& forwarder, PairPtr pair) {
   Result<std::unique_ptr<Stream>> pod =
       co_await target.node->PortForward(target.ns, target.pod, target.uid, pair->port);
   if (!pod.ok()) {
-    std::string text = "error forwarding port " + std::to_string(pair->port) + " to pod " + target.pod + ", uid " +
-                       target.uid + ": " + pod.status().message();
+    std::string text = "error forwarding port " + std::to_string(pair->port) + " to pod " +
+                       target.pod + ", uid " + target.uid + ": " + pod.status().message();
     Status told = co_await forwarder.wire.SendError(pair, std::move(text));
     if (told.ok()) told = co_await forwarder.wire.EndData(pair);
     Abort(*pair);
@@ -150,11 +152,13 @@ Task<> Deliver(Env& env, PairPtr pair, std::string bytes) {
   pair->inbox_bytes += bytes.size();
   pair->inbox.push_back(std::move(bytes));
   pair->arrived.Notify();
-  while (pair->inbox_bytes > kInboxBytes && !pair->aborted) co_await pair->taken.Wait(env);
+  while (pair->inbox_bytes > kInboxBytes && !pair->aborted)
+    co_await pair->taken.Wait(env);
 }
 
 Task<> EndAll(Forwarder& forwarder) {
-  for (const PairPtr& pair : std::set<PairPtr>(forwarder.running)) Abort(*pair);
+  for (const PairPtr& pair : std::set<PairPtr>(forwarder.running))
+    Abort(*pair);
   co_await forwarder.gate.Close(forwarder.env);
 }
 
@@ -185,7 +189,9 @@ class SpdyForward : public ForwardWire {
   Task<Status> SendData(PairPtr pair, std::string bytes) override {
     co_return co_await connection_.Data(pair->data_id, std::move(bytes), false);
   }
-  Task<Status> EndData(PairPtr pair) override { co_return co_await connection_.Data(pair->data_id, "", true); }
+  Task<Status> EndData(PairPtr pair) override {
+    co_return co_await connection_.Data(pair->data_id, "", true);
+  }
   Task<Status> SendError(PairPtr pair, std::string text) override {
     co_return co_await connection_.Data(pair->error_id, std::move(text), false);
   }
@@ -225,8 +231,10 @@ class SpdyForward : public ForwardWire {
       if (name == "port") port = ParsePort(value);
     }
     const bool is_data = type == "data";
-    // Clients from before request ids open the error stream first and the data stream right after it.
-    if (request_id.empty()) request_id = "#" + std::to_string(is_data ? frame.stream_id - 2 : frame.stream_id);
+    // Clients from before request ids open the error stream first and the data stream right after
+    // it.
+    if (request_id.empty())
+      request_id = "#" + std::to_string(is_data ? frame.stream_id - 2 : frame.stream_id);
     if (port == 0 || (!is_data && type != "error") || by_stream_.size() >= 2 * kMaxConnections) {
       constexpr uint32_t kRefusedStream = 3;
       Status told = co_await connection_.Reset(frame.stream_id, kRefusedStream);
@@ -255,8 +263,8 @@ class SpdyForward : public ForwardWire {
 // Plain WebSocket: the ports stand in the query, and each has two channels from the beginning.
 class WebSocketForward : public ForwardWire {
  public:
-  WebSocketForward(Env& env, std::unique_ptr<Stream> stream, ForwardTarget target, std::vector<uint16_t> ports,
-                   bool base64)
+  WebSocketForward(Env& env, std::unique_ptr<Stream> stream, ForwardTarget target,
+                   std::vector<uint16_t> ports, bool base64)
       : env_(env),
         socket_(env, std::move(stream), wire::WebSocketRole::kServer),
         forwarder_(env, std::move(target), *this),
@@ -273,10 +281,13 @@ class WebSocketForward : public ForwardWire {
   Task<> Run() {
     const Executor strand = co_await boost::asio::this_coro::executor;
     for (const PairPtr& pair : pairs_) {
-      const std::string port = {static_cast<char>(pair->port & 0xff), static_cast<char>(pair->port >> 8)};
-      for (uint32_t channel : {pair->data_id, pair->error_id}) Status told = co_await Send(channel, port);
+      const std::string port = {static_cast<char>(pair->port & 0xff),
+                                static_cast<char>(pair->port >> 8)};
+      for (uint32_t channel : {pair->data_id, pair->error_id})
+        Status told = co_await Send(channel, port);
     }
-    for (const PairPtr& pair : pairs_) Start(forwarder_, strand, pair);
+    for (const PairPtr& pair : pairs_)
+      Start(forwarder_, strand, pair);
     while (true) {
       Result<std::optional<wire::WebSocketMessage>> message = co_await socket_.Read();
       if (!message.ok() || !*message) break;
@@ -316,8 +327,9 @@ class WebSocketForward : public ForwardWire {
   Task<Status> Send(uint32_t channel, std::string bytes) {
     std::string payload(1, static_cast<char>(base64_ ? '0' + channel : channel));
     payload += base64_ ? wire::Base64(bytes) : bytes;
-    co_return co_await socket_.Write(base64_ ? wire::WebSocketOpcode::kText : wire::WebSocketOpcode::kBinary,
-                                     std::move(payload));
+    co_return co_await socket_.Write(
+        base64_ ? wire::WebSocketOpcode::kText : wire::WebSocketOpcode::kBinary,
+        std::move(payload));
   }
 
   Env& env_;
@@ -333,8 +345,8 @@ Task<> RunSpdy(Env& env, std::unique_ptr<Stream> stream, ForwardTarget target) {
   co_await forward.Run();
 }
 
-Task<> RunWebSocket(Env& env, std::unique_ptr<Stream> stream, ForwardTarget target, std::vector<uint16_t> ports,
-                    bool base64) {
+Task<> RunWebSocket(Env& env, std::unique_ptr<Stream> stream, ForwardTarget target,
+                    std::vector<uint16_t> ports, bool base64) {
   WebSocketForward forward(env, std::move(stream), std::move(target), std::move(ports), base64);
   co_await forward.Run();
 }
@@ -375,7 +387,8 @@ Result<Response> ServePortForward(Env& env, const Request& request, ForwardTarge
   GANTRY_ASSIGN(Upgrade upgrade, UpgradeWebSocket(request, kWebSocketProtocols));
   if (upgrade.protocol == kForwardTunnel) {
     upgrade.response.upgrade = [&env, target](std::unique_ptr<Stream> stream) {
-      auto socket = std::make_unique<wire::WebSocket>(env, std::move(stream), wire::WebSocketRole::kServer);
+      auto socket =
+          std::make_unique<wire::WebSocket>(env, std::move(stream), wire::WebSocketRole::kServer);
       return RunSpdy(env, wire::MakeWebSocketStream(std::move(socket)), target);
     };
     return std::move(upgrade.response);

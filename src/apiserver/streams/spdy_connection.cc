@@ -10,7 +10,8 @@ constexpr size_t kMaxDataBytes = 1024 * 1024;
 }  // namespace
 
 Task<Status> SpdyConnection::Write(std::string frame) {
-  while (writing_) co_await written_.Wait(env_);
+  while (writing_)
+    co_await written_.Wait(env_);
   writing_ = true;
   Status sent = co_await stream_->Write(frame);
   writing_ = false;
@@ -36,21 +37,25 @@ Task<Result<std::optional<SpdyFrame>>> SpdyConnection::Read() {
   }
 }
 
-// The header blocks of a direction are one compressed text: they are made in the order in which they are sent.
+// The header blocks of a direction are one compressed text: they are made in the order in which
+// they are sent.
 Task<Status> SpdyConnection::SynStream(uint32_t stream_id, SpdyHeaders headers) {
-  while (writing_) co_await written_.Wait(env_);
+  while (writing_)
+    co_await written_.Wait(env_);
   co_return co_await Write(encoder_.SynStream(stream_id, headers, false));
 }
 
 Task<Status> SpdyConnection::SynReply(uint32_t stream_id) {
-  while (writing_) co_await written_.Wait(env_);
+  while (writing_)
+    co_await written_.Wait(env_);
   co_return co_await Write(encoder_.SynReply(stream_id, SpdyHeaders()));
 }
 
 Task<Status> SpdyConnection::Data(uint32_t stream_id, std::string bytes, bool fin) {
   size_t at = 0;
   while (bytes.size() - at > kMaxDataBytes) {
-    GANTRY_CO_TRY(co_await Write(SpdyEncoder::Data(stream_id, std::string_view(bytes).substr(at, kMaxDataBytes), false)));
+    GANTRY_CO_TRY(co_await Write(
+        SpdyEncoder::Data(stream_id, std::string_view(bytes).substr(at, kMaxDataBytes), false)));
     at += kMaxDataBytes;
   }
   co_return co_await Write(SpdyEncoder::Data(stream_id, std::string_view(bytes).substr(at), fin));

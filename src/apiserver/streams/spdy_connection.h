@@ -11,13 +11,15 @@
 
 namespace gantry::apiserver::streams {
 
-// Frames over a connection. Flow control is left to TCP, as spdystream does. Threading: one strand; one reader, any
-// number of writers.
+// Frames over a connection. Flow control is left to TCP, as spdystream does. Threading: one strand;
+// one reader, any number of writers.
 class SpdyConnection {
  public:
-  SpdyConnection(Env& env, std::unique_ptr<Stream> stream) : env_(env), stream_(std::move(stream)) {}
+  SpdyConnection(Env& env, std::unique_ptr<Stream> stream)
+      : env_(env), stream_(std::move(stream)) {}
 
-  // The next frame but pings, which are answered here; nullopt at the end of the connection or after a goaway.
+  // The next frame but pings, which are answered here; nullopt at the end of the connection or
+  // after a goaway.
   Task<Result<std::optional<SpdyFrame>>> Read();
   Task<Status> SynStream(uint32_t stream_id, SpdyHeaders headers);
   Task<Status> SynReply(uint32_t stream_id);

@@ -12,24 +12,85 @@ constexpr uint8_t kFlagFin = 1;
 constexpr size_t kMaxHeaderBytes = 64 * 1024;
 constexpr size_t kMaxHeaders = 256;
 
-// The words of the dictionary that both sides compress headers with; each stands there after its length.
-constexpr std::string_view kWords[] = {
-    "options", "head", "post", "put", "delete", "trace", "accept", "accept-charset", "accept-encoding",
-    "accept-language", "accept-ranges", "age", "allow", "authorization", "cache-control", "connection",
-    "content-base", "content-encoding", "content-language", "content-length", "content-location", "content-md5",
-    "content-range", "content-type", "date", "etag", "expect", "expires", "from", "host", "if-match",
-    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "last-modified", "location",
-    "max-forwards", "pragma", "proxy-authenticate", "proxy-authorization", "range", "referer", "retry-after",
-    "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "warning",
-    "www-authenticate", "method", "get", "status", "200 OK", "version", "HTTP/1.1", "url", "public", "set-cookie",
-    "keep-alive", "origin"};
+// The words of the dictionary that both sides compress headers with; each stands there after its
+// length.
+constexpr std::string_view kWords[] = {"options",
+                                       "head",
+                                       "post",
+                                       "put",
+                                       "delete",
+                                       "trace",
+                                       "accept",
+                                       "accept-charset",
+                                       "accept-encoding",
+                                       "accept-language",
+                                       "accept-ranges",
+                                       "age",
+                                       "allow",
+                                       "authorization",
+                                       "cache-control",
+                                       "connection",
+                                       "content-base",
+                                       "content-encoding",
+                                       "content-language",
+                                       "content-length",
+                                       "content-location",
+                                       "content-md5",
+                                       "content-range",
+                                       "content-type",
+                                       "date",
+                                       "etag",
+                                       "expect",
+                                       "expires",
+                                       "from",
+                                       "host",
+                                       "if-match",
+                                       "if-modified-since",
+                                       "if-none-match",
+                                       "if-range",
+                                       "if-unmodified-since",
+                                       "last-modified",
+                                       "location",
+                                       "max-forwards",
+                                       "pragma",
+                                       "proxy-authenticate",
+                                       "proxy-authorization",
+                                       "range",
+                                       "referer",
+                                       "retry-after",
+                                       "server",
+                                       "te",
+                                       "trailer",
+                                       "transfer-encoding",
+                                       "upgrade",
+                                       "user-agent",
+                                       "vary",
+                                       "via",
+                                       "warning",
+                                       "www-authenticate",
+                                       "method",
+                                       "get",
+                                       "status",
+                                       "200 OK",
+                                       "version",
+                                       "HTTP/1.1",
+                                       "url",
+                                       "public",
+                                       "set-cookie",
+                                       "keep-alive",
+                                       "origin"};
 constexpr std::string_view kWordsTail =
     "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
-    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized"
+    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 "
+    "Unauthorized"
     "403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable"
-    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, Sun, GMT"
-    "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/plain,"
-    "text/javascript,publicprivatemax-age=gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq=0.";
+    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, Sun, "
+    "GMT"
+    "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/"
+    "plain,"
+    "text/"
+    "javascript,publicprivatemax-age=gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq="
+    "0.";
 
 void Put16(uint16_t value, std::string* out) {
   *out += static_cast<char>(value >> 8);
@@ -41,7 +102,8 @@ void Put32(uint32_t value, std::string* out) {
 }
 uint32_t Get32(std::string_view bytes) {
   uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  for (size_t i = 0; i < 4; ++i)
+    value = value << 8 | static_cast<unsigned char>(bytes[i]);
   return value;
 }
 
@@ -70,7 +132,9 @@ std::string ControlFrame(SpdyType type, uint8_t flags, std::string_view body) {
   return out;
 }
 
-Status Malformed(std::string_view what) { return BadRequest("spdy: malformed " + std::string(what)); }
+Status Malformed(std::string_view what) {
+  return BadRequest("spdy: malformed " + std::string(what));
+}
 
 }  // namespace
 
@@ -103,7 +167,8 @@ Result<std::string> SpdyDecoder::Inflate(std::string_view block) {
     zip.avail_out = sizeof buffer;
     const int code = inflate(&zip, Z_SYNC_FLUSH);
     if (code == Z_NEED_DICT) {
-      if (inflateSetDictionary(&zip, DictionaryBytes(), static_cast<uInt>(Dictionary().size())) != Z_OK) {
+      if (inflateSetDictionary(&zip, DictionaryBytes(), static_cast<uInt>(Dictionary().size())) !=
+          Z_OK) {
         return Malformed("header compression");
       }
       continue;
@@ -139,7 +204,8 @@ Result<SpdyHeaders> SpdyDecoder::ReadHeaders(std::string_view block) {
   return headers;
 }
 
-Result<std::optional<SpdyFrame>> SpdyDecoder::ReadControl(uint16_t type, uint8_t flags, std::string_view body) {
+Result<std::optional<SpdyFrame>> SpdyDecoder::ReadControl(uint16_t type, uint8_t flags,
+                                                          std::string_view body) {
   SpdyFrame frame;
   frame.type = static_cast<SpdyType>(type);
   frame.fin = flags & kFlagFin;

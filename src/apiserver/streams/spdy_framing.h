@@ -10,7 +10,8 @@
 
 #include "base/status.h"
 
-// Frames of SPDY/3.1 as Kubernetes' exec, attach and port-forward use them. No I/O; hostile input is safe.
+// Frames of SPDY/3.1 as Kubernetes' exec, attach and port-forward use them. No I/O; hostile input
+// is safe.
 namespace gantry::apiserver::streams {
 
 using SpdyHeaders = std::vector<std::pair<std::string, std::string>>;
@@ -36,14 +37,15 @@ struct SpdyFrame {
   std::string data;
 };
 
-// Threading: one at a time. The header compression of a direction has state, so every frame must pass through.
+// Threading: one at a time. The header compression of a direction has state, so every frame must
+// pass through.
 class SpdyDecoder {
  public:
   SpdyDecoder();
   ~SpdyDecoder();
   void Feed(std::string_view bytes) { in_.append(bytes); }
-  // The next frame; nullopt when more bytes are needed. Frames of no use to us (settings, window updates) are
-  // skipped. After an error the connection cannot be used.
+  // The next frame; nullopt when more bytes are needed. Frames of no use to us (settings, window
+  // updates) are skipped. After an error the connection cannot be used.
   Result<std::optional<SpdyFrame>> Next();
 
  private:

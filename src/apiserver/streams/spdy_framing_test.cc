@@ -9,7 +9,8 @@ namespace {
 
 std::string Bytes(std::initializer_list<int> values) {
   std::string out;
-  for (int value : values) out += static_cast<char>(value);
+  for (int value : values)
+    out += static_cast<char>(value);
   return out;
 }
 
@@ -74,7 +75,8 @@ TEST(Spdy, RefusesMalformedFrames) {
 
 TEST(Spdy, SkipsFramesOfNoUse) {
   SpdyDecoder decoder;
-  decoder.Feed(Bytes({0x80, 3, 0, 4, 0, 0, 0, 4, 0, 0, 0, 0}) + Bytes({0x80, 3, 0, 9, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 1}) +
+  decoder.Feed(Bytes({0x80, 3, 0, 4, 0, 0, 0, 4, 0, 0, 0, 0}) +
+               Bytes({0x80, 3, 0, 9, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 1}) +
                SpdyEncoder::Data(1, "x", false));
   EXPECT_EQ(decoder.Next().value()->data, "x");
 }

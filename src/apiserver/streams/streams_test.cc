@@ -18,8 +18,8 @@
 namespace gantry::apiserver {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::FakeNode;
+using ::testing::HasSubstr;
 using testing::RunCommand;
 using testing::SendRaw;
 
@@ -63,7 +63,8 @@ class PodHandler : public Handler {
   Task<Response> Handle(Request request) override {
     const std::string pod = "/api/v1/namespaces/default/pods/web";
     if (request.path == "/api") co_return Json(R"({"kind":"APIVersions","versions":["v1"]})");
-    if (request.path == "/apis") co_return Json(R"({"kind":"APIGroupList","apiVersion":"v1","groups":[]})");
+    if (request.path == "/apis")
+      co_return Json(R"({"kind":"APIGroupList","apiVersion":"v1","groups":[]})");
     if (request.path == "/api/v1") {
       co_return Json(
           R"({"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"pods","singularName":"pod",)"
@@ -75,7 +76,8 @@ class PodHandler : public Handler {
           R"("spec":{"containers":[{"name":"c","image":"i","stdin":true,"tty":false,)"
           R"("ports":[{"containerPort":7},{"containerPort":9}]}]},"status":{"phase":"Running"}})");
     }
-    if (request.path == pod + "/exec" || request.path == pod + "/attach") co_return co_await Exec(std::move(request));
+    if (request.path == pod + "/exec" || request.path == pod + "/attach")
+      co_return co_await Exec(std::move(request));
     if (request.path == pod + "/portforward") {
       streams::ForwardTarget target;
       target.node = node_;
@@ -106,7 +108,8 @@ class PodHandler : public Handler {
   Task<Response> Exec(Request request) {
     if (Status upgrade = streams::CheckUpgrade(request); !upgrade.ok()) co_return OrError(upgrade);
     const client::ExecOptions options = OptionsOf(request.query);
-    Result<std::unique_ptr<client::ExecSession>> session = co_await node_->Exec(options, request.cancel);
+    Result<std::unique_ptr<client::ExecSession>> session =
+        co_await node_->Exec(options, request.cancel);
     if (!session.ok()) co_return OrError(session.status());
     co_return OrError(streams::ServeExec(env_, request, options, std::move(*session)));
   }
@@ -137,11 +140,14 @@ class Kubectl : public ::testing::TestWithParam<bool> {
 
   std::string Command(const std::string& arguments) const {
     const std::string with = GetParam() ? "true" : "false";
-    return "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=" + with + " KUBECTL_PORT_FORWARD_WEBSOCKETS=" + with +
-           " KUBECONFIG=/dev/null timeout 20 kubectl --cache-dir=" + cache_ + " --server http://127.0.0.1:" +
-           std::to_string(listener_->port()) + " " + arguments;
+    return "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=" + with +
+           " KUBECTL_PORT_FORWARD_WEBSOCKETS=" + with +
+           " KUBECONFIG=/dev/null timeout 20 kubectl --cache-dir=" + cache_ +
+           " --server http://127.0.0.1:" + std::to_string(listener_->port()) + " " + arguments;
   }
-  std::string Run(const std::string& arguments) const { return RunCommand(Command(arguments) + " 2>&1; echo \"code $?\""); }
+  std::string Run(const std::string& arguments) const {
+    return RunCommand(Command(arguments) + " 2>&1; echo \"code $?\"");
+  }
 
   std::string cache_;
   RealEnv env_{2};
@@ -168,29 +174,34 @@ TEST_P(Kubectl, ExecPassesStdinToItsEnd) {
 
 TEST_P(Kubectl, ExecLosesNoOutput) {
   for (int count : {1, 9'999, 3'000'000}) {
-    EXPECT_EQ(std::stoi(RunCommand(Command("exec web -- bytes " + std::to_string(count)) + " | wc -c")), count);
+    EXPECT_EQ(
+        std::stoi(RunCommand(Command("exec web -- bytes " + std::to_string(count)) + " | wc -c")),
+        count);
   }
 }
 
 TEST_P(Kubectl, ExecTellsTheTerminalsSize) {
-  const std::string out =
-      RunCommand("script -qec 'stty cols 91 rows 33; " + Command("exec -it web -- size") + "' /dev/null </dev/null");
+  const std::string out = RunCommand("script -qec 'stty cols 91 rows 33; " +
+                                     Command("exec -it web -- size") + "' /dev/null </dev/null");
   EXPECT_THAT(out, HasSubstr("91x33"));
 }
 
 TEST_P(Kubectl, ExecReportsWhatTheRuntimeSays) {
-  EXPECT_THAT(Run("exec web -- broken"), HasSubstr("error executing command in container: the runtime is broken"));
+  EXPECT_THAT(Run("exec web -- broken"),
+              HasSubstr("error executing command in container: the runtime is broken"));
   EXPECT_THAT(Run("exec web -c missing -- cat"), HasSubstr("missing"));
 }
 
 TEST_P(Kubectl, AttachShowsOutputAndDetachesWhenTheClientLeaves) {
   const std::string out = RunCommand(Command("attach web") + " & sleep 0.7; kill $!; wait");
   EXPECT_THAT(out, HasSubstr("attached"));
-  for (int i = 0; i < 300 && node_->open_sessions > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 300 && node_->open_sessions > 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 
 TEST_P(Kubectl, PortForwardCarriesConnections) {
-  FILE* kubectl = popen(("echo $$; exec env " + Command("port-forward web :7 :9 :11 2>&1")).c_str(), "r");
+  FILE* kubectl =
+      popen(("echo $$; exec env " + Command("port-forward web :7 :9 :11 2>&1")).c_str(), "r");
   ASSERT_NE(kubectl, nullptr);
   char line[256];
   const pid_t pid = fgets(line, sizeof line, kubectl) ? std::atoi(line) : 0;
@@ -199,18 +210,23 @@ TEST_P(Kubectl, PortForwardCarriesConnections) {
     const std::string text = line;  // Forwarding from 127.0.0.1:40000 -> 7
     const size_t colon = text.find("127.0.0.1:"), arrow = text.find(" -> ");
     if (colon == std::string::npos || arrow == std::string::npos) continue;
-    local[text.substr(arrow + 4, text.find('\n') - arrow - 4)] = static_cast<uint16_t>(std::stoi(text.substr(colon + 10)));
+    local[text.substr(arrow + 4, text.find('\n') - arrow - 4)] =
+        static_cast<uint16_t>(std::stoi(text.substr(colon + 10)));
   }
   ASSERT_EQ(local.size(), 3u);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(SendRaw(local["9"], "", 5000), "hello\n");
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(SendRaw(local["9"], "", 5000), "hello\n");
   const std::string large(300'000, 'e');
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(SendRaw(local["7"], large, 5000, true), large);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(SendRaw(local["7"], large, 5000, true), large);
   EXPECT_EQ(SendRaw(local["11"], "", 5000), "");
   kill(pid, SIGTERM);
   std::string said;
-  while (fgets(line, sizeof line, kubectl)) said += line;
+  while (fgets(line, sizeof line, kubectl))
+    said += line;
   pclose(kubectl);
-  EXPECT_THAT(said, HasSubstr("error forwarding port 11 to pod web, uid u1: dial tcp4 127.0.0.1:11: connect: connection "
+  EXPECT_THAT(said, HasSubstr("error forwarding port 11 to pod web, uid u1: dial tcp4 "
+                              "127.0.0.1:11: connect: connection "
                               "refused"));
 }
 
@@ -219,14 +235,16 @@ INSTANTIATE_TEST_SUITE_P(Streams, Kubectl, ::testing::Values(true, false),
 
 TEST(ExecStatus, IsWordedAsKubelet) {
   EXPECT_EQ(streams::ExecStatus::Exited(0).Json(), R"({"metadata":{},"status":"Success"})");
-  EXPECT_EQ(streams::ExecStatus::Exited(7).Json(),
-            R"({"metadata":{},"status":"Failure","message":"command terminated with non-zero exit code: command )"
-            R"(terminated with exit code 7","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode",)"
-            R"("message":"7"}]}})");
-  EXPECT_EQ(streams::ExecStatus::Failed(InternalError("a \"b\"\n")).Json(),
-            R"({"metadata":{},"status":"Failure","message":"Internal error occurred: error executing command in )"
-            R"(container: a \"b\"\u000a","reason":"InternalError","details":{"causes":[{"message":"error executing )"
-            R"(command in container: a \"b\"\u000a"}]},"code":500})");
+  EXPECT_EQ(
+      streams::ExecStatus::Exited(7).Json(),
+      R"({"metadata":{},"status":"Failure","message":"command terminated with non-zero exit code: command )"
+      R"(terminated with exit code 7","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode",)"
+      R"("message":"7"}]}})");
+  EXPECT_EQ(
+      streams::ExecStatus::Failed(InternalError("a \"b\"\n")).Json(),
+      R"({"metadata":{},"status":"Failure","message":"Internal error occurred: error executing command in )"
+      R"(container: a \"b\"\u000a","reason":"InternalError","details":{"causes":[{"message":"error executing )"
+      R"(command in container: a \"b\"\u000a"}]},"code":500})");
 }
 
 Request UpgradeRequest(const char* to, const char* header, const char* protocols) {
@@ -250,10 +268,13 @@ TEST(Negotiation, TakesTheClientsFirstThatWeKnow) {
     const char* expected;  // the protocol, or the beginning of the message
   } rows[] = {
       {"websocket", "Sec-WebSocket-Protocol", "v5.channel.k8s.io", "v5.channel.k8s.io"},
-      {"websocket", "Sec-WebSocket-Protocol", "x, v4.channel.k8s.io,channel.k8s.io", "v4.channel.k8s.io"},
+      {"websocket", "Sec-WebSocket-Protocol", "x, v4.channel.k8s.io,channel.k8s.io",
+       "v4.channel.k8s.io"},
       {"websocket", "Sec-WebSocket-Protocol", "", ""},
-      {"websocket", "Sec-WebSocket-Protocol", "x", "websocket: none of the subprotocols [x] is supported"},
-      {"SPDY/3.1", "X-Stream-Protocol-Version", "v4.channel.k8s.io, v3.channel.k8s.io", "v4.channel.k8s.io"},
+      {"websocket", "Sec-WebSocket-Protocol", "x",
+       "websocket: none of the subprotocols [x] is supported"},
+      {"SPDY/3.1", "X-Stream-Protocol-Version", "v4.channel.k8s.io, v3.channel.k8s.io",
+       "v4.channel.k8s.io"},
       {"SPDY/3.1", "X-Stream-Protocol-Version", "x",
        "unable to upgrade: unable to negotiate protocol: client supports [x], server accepts ["},
       {"h2c", "X", "x", "Upgrade request required"},
@@ -263,7 +284,8 @@ TEST(Negotiation, TakesTheClientsFirstThatWeKnow) {
     std::unique_ptr<client::ExecSession> session;
     client::ExecOptions options;
     options.command = {"sleep"};
-    auto open = [](FakeNode& node, client::ExecOptions options, std::unique_ptr<client::ExecSession>& out) -> Task<> {
+    auto open = [](FakeNode& node, client::ExecOptions options,
+                   std::unique_ptr<client::ExecSession>& out) -> Task<> {
       out = (co_await node.Exec(options, CancelToken())).value();
     };
     env.RunToEnd(open(node, options, session));

@@ -36,18 +36,22 @@ Result<client::LogOptions> ReadLogOptions(const Query& query, const Pod& pod, Wa
   GANTRY_ASSIGN(std::optional<int64_t> since_seconds, query.GetInt("sinceSeconds"));
   auto number = [](int64_t value) { return "Invalid value: " + std::to_string(value) + ": "; };
   if (options.tail_lines && *options.tail_lines < 0) {
-    return InvalidLog(Type::kInvalid, "tailLines", number(*options.tail_lines) + "must be greater than or equal to 0");
+    return InvalidLog(Type::kInvalid, "tailLines",
+                      number(*options.tail_lines) + "must be greater than or equal to 0");
   }
   if (options.limit_bytes && *options.limit_bytes < 1) {
-    return InvalidLog(Type::kInvalid, "limitBytes", number(*options.limit_bytes) + "must be greater than 0");
+    return InvalidLog(Type::kInvalid, "limitBytes",
+                      number(*options.limit_bytes) + "must be greater than 0");
   }
   const std::string_view since_time = query.Get("sinceTime");
   if (since_seconds && !since_time.empty()) {
-    return InvalidLog(Type::kForbidden, "", "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified");
+    return InvalidLog(Type::kForbidden, "",
+                      "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified");
   }
   if (since_seconds) {
     if (*since_seconds < 1) {
-      return InvalidLog(Type::kInvalid, "sinceSeconds", number(*since_seconds) + "must be greater than 0");
+      return InvalidLog(Type::kInvalid, "sinceSeconds",
+                        number(*since_seconds) + "must be greater than 0");
     }
     options.since = now - std::chrono::seconds(*since_seconds);
   }
@@ -73,14 +77,15 @@ Task<void> CopyLog(BodyWriter& writer, std::shared_ptr<Stream> log) {
 
 }  // namespace
 
-NodeConnector::NodeConnector(Registry& registry, AdmissionChain& admission, client::NodeDirectory* nodes)
+NodeConnector::NodeConnector(Registry& registry, AdmissionChain& admission,
+                             client::NodeDirectory* nodes)
     : registry_(registry), admission_(admission), nodes_(nodes) {}
 
 bool NodeConnector::Serves(const ResourceRow& row, std::string_view subresource) const {
   if (!row.kind->group.empty()) return false;
   if (subresource == "proxy") return true;
-  return row.kind->kind == "Pod" && (subresource == "log" || subresource == "exec" || subresource == "attach" ||
-                                     subresource == "portforward");
+  return row.kind->kind == "Pod" && (subresource == "log" || subresource == "exec" ||
+                                     subresource == "attach" || subresource == "portforward");
 }
 
 Result<std::shared_ptr<client::NodeApi>> NodeConnector::FindNode(const std::string& name) const {
@@ -93,7 +98,8 @@ Task<Response> NodeConnector::Connect(const ResourceRow& row, ResourceRequest re
   call.user = request.user;
   std::string_view sub = request.info.subresource;
   if (sub != "log") {
-    AdmissionRequest admission(Operation::kConnect, call, row, sub, request.info.ns, request.info.name);
+    AdmissionRequest admission(Operation::kConnect, call, row, sub, request.info.ns,
+                               request.info.name);
     Status admitted = admission_.Validate(admission);
     if (!admitted.ok()) co_return ErrorResponse(admitted);
   }
@@ -103,7 +109,8 @@ Task<Response> NodeConnector::Connect(const ResourceRow& row, ResourceRequest re
   const std::string& method = request.http.method;
   if (method != "GET" && !(method == "POST" && sub != "log")) {
     co_return ErrorResponse(
-        Status(Code::kMethodNotAllowed, "the server does not allow this method on the requested resource"));
+        Status(Code::kMethodNotAllowed,
+               "the server does not allow this method on the requested resource"));
   }
   if (sub == "log") co_return co_await Logs(row, std::move(request));
   if (sub == "portforward") co_return co_await PortForward(row, std::move(request));
@@ -122,7 +129,8 @@ Task<Response> NodeConnector::Logs(const ResourceRow& row, ResourceRequest reque
   if (pod->spec().node_name().empty()) co_return response;
   Result<std::shared_ptr<client::NodeApi>> node = FindNode(pod->spec().node_name());
   if (!node.ok()) co_return ErrorResponse(node.status());
-  Result<std::unique_ptr<Stream>> log = co_await (*node)->Logs(std::move(*options), request.http.cancel);
+  Result<std::unique_ptr<Stream>> log =
+      co_await (*node)->Logs(std::move(*options), request.http.cancel);
   if (!log.ok()) co_return ErrorResponse(log.status());
   std::shared_ptr<Stream> stream(std::move(*log));
   response.stream = [stream](BodyWriter& writer) { return CopyLog(writer, stream); };
@@ -136,10 +144,13 @@ Task<Response> NodeConnector::Exec(const ResourceRow& row, ResourceRequest reque
   Result<std::string> container = ContainerOf(*pod, std::string(request.query.Get("container")));
   if (!container.ok()) co_return ErrorResponse(container.status());
   if (pod->spec().node_name().empty()) {
-    co_return ErrorResponse(BadRequest("pod " + request.info.name + " does not have a host assigned"));
+    co_return ErrorResponse(
+        BadRequest("pod " + request.info.name + " does not have a host assigned"));
   }
-  if (api::core::v1::PodStatus status = pod->status(); status.phase() == "Succeeded" || status.phase() == "Failed") {
-    co_return ErrorResponse(BadRequest("cannot exec into a container in a completed pod; current phase is " + status.phase()));
+  if (api::core::v1::PodStatus status = pod->status();
+      status.phase() == "Succeeded" || status.phase() == "Failed") {
+    co_return ErrorResponse(BadRequest(
+        "cannot exec into a container in a completed pod; current phase is " + status.phase()));
   }
   client::ExecOptions options;
   options.ns = request.info.ns;
@@ -168,7 +179,8 @@ Task<Response> NodeConnector::Exec(const ResourceRow& row, ResourceRequest reque
   Result<std::unique_ptr<client::ExecSession>> session =
       co_await (*node)->Exec(std::move(copy), request.http.cancel);
   if (!session.ok()) co_return ErrorResponse(session.status());
-  Result<Response> response = streams::ServeExec(registry_.env(), request.http, options, std::move(*session));
+  Result<Response> response =
+      streams::ServeExec(registry_.env(), request.http, options, std::move(*session));
   if (!response.ok()) co_return ErrorResponse(response.status());
   co_return std::move(*response);
 }
@@ -178,7 +190,8 @@ Task<Response> NodeConnector::PortForward(const ResourceRow& row, ResourceReques
   if (!got.ok()) co_return ErrorResponse(got.status());
   api::Ref<Pod> pod(std::move(*got));
   if (pod->spec().node_name().empty()) {
-    co_return ErrorResponse(BadRequest("pod " + request.info.name + " does not have a host assigned"));
+    co_return ErrorResponse(
+        BadRequest("pod " + request.info.name + " does not have a host assigned"));
   }
   Status upgrade = streams::CheckUpgrade(request.http);
   if (!upgrade.ok()) co_return ErrorResponse(upgrade);
@@ -189,7 +202,8 @@ Task<Response> NodeConnector::PortForward(const ResourceRow& row, ResourceReques
   target.ns = request.info.ns;
   target.pod = request.info.name;
   target.uid = pod->metadata().uid();
-  Result<Response> response = streams::ServePortForward(registry_.env(), request.http, std::move(target));
+  Result<Response> response =
+      streams::ServePortForward(registry_.env(), request.http, std::move(target));
   if (!response.ok()) co_return ErrorResponse(response.status());
   co_return std::move(*response);
 }

@@ -6,7 +6,8 @@ namespace {
 template <class Containers>
 std::string Names(const Containers& containers) {
   std::string names;
-  for (const auto& container : containers) names += (names.empty() ? "" : " ") + container.name();
+  for (const auto& container : containers)
+    names += (names.empty() ? "" : " ") + container.name();
   return names;
 }
 
@@ -24,16 +25,18 @@ Result<std::string> ContainerOf(const api::core::v1::Pod& pod, const std::string
   const auto& spec = pod.spec();
   const std::string& name = pod.metadata().name();
   if (!wanted.empty()) {
-    if (HasNamed(spec.containers(), wanted) || HasNamed(spec.init_containers(), wanted)) return wanted;
+    if (HasNamed(spec.containers(), wanted) || HasNamed(spec.init_containers(), wanted))
+      return wanted;
     for (const auto& container : spec.ephemeral_containers()) {
       if (container.ephemeral_container_common().name() == wanted) return wanted;
     }
     return BadRequest("container " + wanted + " is not valid for pod " + name);
   }
-  if (spec.containers_size() == 0) return BadRequest("a container name must be specified for pod " + name);
+  if (spec.containers_size() == 0)
+    return BadRequest("a container name must be specified for pod " + name);
   if (spec.containers_size() == 1) return spec.containers(0).name();
-  std::string message =
-      "a container name must be specified for pod " + name + ", choose one of: [" + Names(spec.containers()) + "]";
+  std::string message = "a container name must be specified for pod " + name +
+                        ", choose one of: [" + Names(spec.containers()) + "]";
   if (spec.init_containers_size() > 0) {
     message += " or one of the init containers: [" + Names(spec.init_containers()) + "]";
   }

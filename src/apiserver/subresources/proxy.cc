@@ -19,9 +19,18 @@ using api::discovery::v1::EndpointSlice;
 constexpr size_t kReadBytes = 32 * 1024;
 constexpr size_t kMaxHead = 64 * 1024;
 // Fields of one connection, never passed on; and what proved who the client is.
-constexpr std::string_view kDropped[] = {"connection",          "keep-alive", "proxy-authenticate", "proxy-authorization",
-                                         "te",                  "trailer",    "transfer-encoding",  "upgrade",
-                                         "content-length",      "host",       "authorization",      "accept-encoding"};
+constexpr std::string_view kDropped[] = {"connection",
+                                         "keep-alive",
+                                         "proxy-authenticate",
+                                         "proxy-authorization",
+                                         "te",
+                                         "trailer",
+                                         "transfer-encoding",
+                                         "upgrade",
+                                         "content-length",
+                                         "host",
+                                         "authorization",
+                                         "accept-encoding"};
 
 // "https:web:8080" as it stands in the path.
 struct Name {
@@ -52,11 +61,13 @@ struct Target {
 std::optional<uint16_t> PortNumber(std::string_view text) {
   unsigned number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number == 0 || number > 65535) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || number == 0 || number > 65535)
+    return std::nullopt;
   return static_cast<uint16_t>(number);
 }
 
-Result<Target> PodTarget(Registry& registry, const ResourceRow& row, const std::string& ns, const Name& name) {
+Result<Target> PodTarget(Registry& registry, const ResourceRow& row, const std::string& ns,
+                         const Name& name) {
   api::Ref<Pod> pod = registry.Peek<Pod>(ns, name.name);
   if (!pod) return NotFound(*row.kind, name.name);
   Target target;
@@ -88,7 +99,8 @@ Result<Target> PodTarget(Registry& registry, const ResourceRow& row, const std::
   return BadRequest("invalid port \"" + name.port + "\"");
 }
 
-Result<Target> ServiceTarget(Registry& registry, const ResourceRow& row, const std::string& ns, const Name& name) {
+Result<Target> ServiceTarget(Registry& registry, const ResourceRow& row, const std::string& ns,
+                             const Name& name) {
   api::Ref<Service> service = registry.Peek<Service>(ns, name.name);
   if (!service) return NotFound(*row.kind, name.name);
   std::string port_name = name.port;
@@ -104,19 +116,24 @@ Result<Target> ServiceTarget(Registry& registry, const ResourceRow& row, const s
     return it != object.meta().labels().end() && it->second == name.name;
   };
   std::vector<Target> targets;
-  for (const api::ObjectPtr& object : registry.CacheOf(api::KindOf<EndpointSlice>()).List(selection).objects) {
+  for (const api::ObjectPtr& object :
+       registry.CacheOf(api::KindOf<EndpointSlice>()).List(selection).objects) {
     const auto& slice = object->As<EndpointSlice>();
     for (const auto& port : slice.ports()) {
-      if (!port_name.empty() && port.name() != port_name && std::to_string(port.port()) != port_name) continue;
+      if (!port_name.empty() && port.name() != port_name &&
+          std::to_string(port.port()) != port_name)
+        continue;
       for (const auto& endpoint : slice.endpoints()) {
         if (!endpoint.conditions().ready() || endpoint.addresses().empty()) continue;
-        targets.push_back({endpoint.node_name(), endpoint.addresses(0), static_cast<uint16_t>(port.port())});
+        targets.push_back(
+            {endpoint.node_name(), endpoint.addresses(0), static_cast<uint16_t>(port.port())});
       }
       if (port_name.empty()) break;
     }
   }
   if (targets.empty()) {
-    return Status(Code::kServiceUnavailable, "no endpoints available for service \"" + name.name + "\"");
+    return Status(Code::kServiceUnavailable,
+                  "no endpoints available for service \"" + name.name + "\"");
   }
   return targets[RandomBelow(registry.env(), targets.size())];
 }
@@ -124,21 +141,27 @@ Result<Target> ServiceTarget(Registry& registry, const ResourceRow& row, const s
 std::string Head(const ResourceRequest& request, const Target& target, std::string_view path) {
   std::string head = request.http.method + " " + std::string(path);
   if (!request.http.query.empty()) head += "?" + request.http.query;
-  head += " HTTP/1.1\r\nHost: " + target.address + ":" + std::to_string(target.port) + "\r\nConnection: close\r\n";
+  head += " HTTP/1.1\r\nHost: " + target.address + ":" + std::to_string(target.port) +
+          "\r\nConnection: close\r\n";
   for (const auto& [name, value] : request.http.headers.all()) {
-    const bool dropped = std::any_of(std::begin(kDropped), std::end(kDropped),
-                                     [&](std::string_view field) { return wire::EqualFold(field, name); });
-    if (!dropped && name.find_first_of("\r\n") == std::string::npos && value.find_first_of("\r\n") == std::string::npos) {
+    const bool dropped =
+        std::any_of(std::begin(kDropped), std::end(kDropped),
+                    [&](std::string_view field) { return wire::EqualFold(field, name); });
+    if (!dropped && name.find_first_of("\r\n") == std::string::npos &&
+        value.find_first_of("\r\n") == std::string::npos) {
       head += name + ": " + value + "\r\n";
     }
   }
-  if (!request.http.body.empty()) head += "Content-Length: " + std::to_string(request.http.body.size()) + "\r\n";
+  if (!request.http.body.empty())
+    head += "Content-Length: " + std::to_string(request.http.body.size()) + "\r\n";
   return head + "\r\n";
 }
 
 // The path behind ".../proxy", still encoded.
 std::string_view PathBehindProxy(std::string_view path) {
-  size_t at = path.find("/proxy", path.find("/namespaces/") == std::string_view::npos ? 0 : path.find("/namespaces/") + 1);
+  size_t at = path.find("/proxy", path.find("/namespaces/") == std::string_view::npos
+                                      ? 0
+                                      : path.find("/namespaces/") + 1);
   if (at == std::string_view::npos) return "/";
   std::string_view rest = path.substr(at + 6);
   return rest.empty() ? std::string_view("/") : rest;
@@ -161,7 +184,8 @@ Task<void> CopyBody(BodyWriter& writer, std::shared_ptr<Body> body) {
   bool done = by_length && left == 0;
   while (!done) {
     if (bytes.empty()) {
-      Result<size_t> count = co_await body->stream->Read(std::span<char>(buffer.data(), buffer.size()));
+      Result<size_t> count =
+          co_await body->stream->Read(std::span<char>(buffer.data(), buffer.size()));
       if (!count.ok() || *count == 0) break;
       bytes.assign(buffer.data(), *count);
     }
@@ -193,8 +217,10 @@ Status Unreachable(const Status& why) {
 }
 
 Task<Response> NodeStats(client::NodeDirectory* nodes, ResourceRequest request) {
-  if (PathBehindProxy(request.http.path) != "/stats/summary") co_return TextResponse(404, "404 page not found\n");
-  Result<std::shared_ptr<client::NodeApi>> node = nodes->Find(request.info.name.substr(0, request.info.name.find(':')));
+  if (PathBehindProxy(request.http.path) != "/stats/summary")
+    co_return TextResponse(404, "404 page not found\n");
+  Result<std::shared_ptr<client::NodeApi>> node =
+      nodes->Find(request.info.name.substr(0, request.info.name.find(':')));
   if (!node.ok()) co_return ErrorResponse(Unreachable(node.status()));
   Result<std::string> stats = co_await (*node)->StatsSummary();
   if (!stats.ok()) co_return ErrorResponse(stats.status());
@@ -210,10 +236,12 @@ Task<Response> ServeProxy(Registry& registry, client::NodeDirectory* nodes, cons
   Result<Name> name = ParseName(request.info.name);
   if (!name.ok()) co_return ErrorResponse(name.status());
   if (!name->scheme.empty() && name->scheme != "http") {
-    co_return ErrorResponse(BadRequest("the proxy passes plain HTTP on, not \"" + name->scheme + "\""));
+    co_return ErrorResponse(
+        BadRequest("the proxy passes plain HTTP on, not \"" + name->scheme + "\""));
   }
-  Result<Target> target = row.kind->kind == "Pod" ? PodTarget(registry, row, request.info.ns, *name)
-                                                  : ServiceTarget(registry, row, request.info.ns, *name);
+  Result<Target> target = row.kind->kind == "Pod"
+                              ? PodTarget(registry, row, request.info.ns, *name)
+                              : ServiceTarget(registry, row, request.info.ns, *name);
   if (!target.ok()) co_return ErrorResponse(target.status());
   Result<std::shared_ptr<client::NodeApi>> node = nodes->Find(target->node);
   if (!node.ok()) co_return ErrorResponse(Unreachable(node.status()));
@@ -229,7 +257,8 @@ Task<Response> ServeProxy(Registry& registry, client::NodeDirectory* nodes, cons
   wire::ResponseHead head;
   wire::HeadResult parsed;
   while (true) {
-    Result<size_t> count = co_await body->stream->Read(std::span<char>(buffer.data(), buffer.size()));
+    Result<size_t> count =
+        co_await body->stream->Read(std::span<char>(buffer.data(), buffer.size()));
     if (!count.ok()) co_return ErrorResponse(Unreachable(count.status()));
     if (*count == 0) co_return ErrorResponse(Unreachable(Unavailable("EOF")));
     bytes.append(buffer.data(), *count);
@@ -248,8 +277,9 @@ Task<Response> ServeProxy(Registry& registry, client::NodeDirectory* nodes, cons
   Response response;
   response.status = head.status;
   for (const auto& [field, value] : head.headers.all()) {
-    const bool dropped = std::any_of(std::begin(kDropped), std::end(kDropped),
-                                     [&](std::string_view known) { return wire::EqualFold(known, field); });
+    const bool dropped =
+        std::any_of(std::begin(kDropped), std::end(kDropped),
+                    [&](std::string_view known) { return wire::EqualFold(known, field); });
     if (!dropped) response.headers.Add(field, value);
   }
   if (body->framing.kind != wire::Framing::Kind::kNone) {

@@ -6,8 +6,9 @@
 
 namespace gantry::apiserver {
 
-// pods/proxy, services/proxy and nodes/proxy: passes the HTTP request on, dialled from the node where the target is,
-// and its answer back. Plain HTTP only. `registry` and `nodes` (may be null) outlive the response's stream.
+// pods/proxy, services/proxy and nodes/proxy: passes the HTTP request on, dialled from the node
+// where the target is, and its answer back. Plain HTTP only. `registry` and `nodes` (may be null)
+// outlive the response's stream.
 Task<Response> ServeProxy(Registry& registry, client::NodeDirectory* nodes, const ResourceRow& row,
                           ResourceRequest request);
 

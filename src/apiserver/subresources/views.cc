@@ -29,7 +29,8 @@ void FillScale(const T& object, Scale* scale) {
     Result<api::Selector> selector = api::Selector::From(object.spec().selector());
     if (selector.ok()) scale->mutable_status()->set_selector(selector->ToString());
   } else {
-    scale->mutable_status()->set_selector(api::Selector::FromMap(object.spec().selector()).ToString());
+    scale->mutable_status()->set_selector(
+        api::Selector::FromMap(object.spec().selector()).ToString());
   }
 }
 
@@ -47,8 +48,10 @@ struct ScaleRow {
 
 template <class T>
 constexpr ScaleRow RowFor(std::string_view plural) {
-  return {plural, [](const Message& object, Scale* scale) { FillScale(static_cast<const T&>(object), scale); },
-          [](Message* object, int32_t replicas) { SetReplicas<T>(object, replicas); }};
+  return {
+      plural,
+      [](const Message& object, Scale* scale) { FillScale(static_cast<const T&>(object), scale); },
+      [](Message* object, int32_t replicas) { SetReplicas<T>(object, replicas); }};
 }
 
 constexpr ScaleRow kScales[] = {
@@ -92,7 +95,8 @@ bool IsDecision(const api::certificates::v1::CertificateSigningRequestCondition&
   return condition.type() == "Approved" || condition.type() == "Denied";
 }
 
-// Approval and denial come from what is sent, the rest of the status stays; and the other way round for the status.
+// Approval and denial come from what is sent, the rest of the status stays; and the other way round
+// for the status.
 Result_ AbsorbSigningRequest(const Message& live, std::unique_ptr<Message> shown, bool decisions) {
   using Request = api::certificates::v1::CertificateSigningRequest;
   const auto& old = static_cast<const Request&>(live);
@@ -149,10 +153,12 @@ const api::KindInfo* KindOfSubresource(const ResourceRow& row, std::string_view 
   return sub == nullptr ? nullptr : api::FindKind(sub->group, sub->version, sub->kind);
 }
 
-Result<api::ObjectPtr> ViewOf(const ResourceRow& row, std::string_view subresource, const api::ObjectPtr& object) {
+Result<api::ObjectPtr> ViewOf(const ResourceRow& row, std::string_view subresource,
+                              const api::ObjectPtr& object) {
   if (subresource != "scale") return object;
   const ScaleRow* scale = FindScale(row);
-  if (scale == nullptr) return Status(Code::kNotFound, "the server could not find the requested resource");
+  if (scale == nullptr)
+    return Status(Code::kNotFound, "the server could not find the requested resource");
   auto view = std::make_unique<Scale>();
   auto* meta = view->mutable_metadata();
   meta->set_name(object->name());
@@ -177,13 +183,15 @@ Result_ Absorb(const ResourceRow& row, std::string_view subresource, const Messa
   return shown;
 }
 
-std::function<api::FieldErrors(const Message&, const Message&)> ValidatorOf(const ResourceRow& row,
-                                                                            std::string_view subresource) {
+std::function<api::FieldErrors(const Message&, const Message&)> ValidatorOf(
+    const ResourceRow& row, std::string_view subresource) {
   if (subresource == "ephemeralcontainers") return api::ValidatePodEphemeralContainersUpdate;
   if (subresource == "resize") return api::ValidatePodResize;
   if (subresource == "approval" || subresource == "finalize") {
     const api::KindInfo* kind = row.kind->storage_kind;
-    return [kind](const Message& object, const Message& old) { return api::ValidateStatusUpdate(*kind, object, old); };
+    return [kind](const Message& object, const Message& old) {
+      return api::ValidateStatusUpdate(*kind, object, old);
+    };
   }
   return nullptr;
 }

@@ -23,7 +23,8 @@ Task<> Run(Handler& handler, Request request, Reply* reply) {
   Response response = co_await handler.Handle(std::move(request));
   reply->status = response.status;
   reply->body = std::move(response.body);
-  for (const auto& piece : response.pieces) reply->body += *piece;
+  for (const auto& piece : response.pieces)
+    reply->body += *piece;
   if (response.stream) {
     Collector collector(&reply->body);
     co_await response.stream(collector);
@@ -104,9 +105,12 @@ void ApiFixture::As(std::string user, std::vector<std::string> groups) {
   groups_ = std::move(groups);
 }
 
-void ApiFixture::SetHeader(std::string name, std::string value) { headers_.Set(std::move(name), std::move(value)); }
+void ApiFixture::SetHeader(std::string name, std::string value) {
+  headers_.Set(std::move(name), std::move(value));
+}
 
-Reply ApiFixture::Send(std::string method, std::string target, std::string body, std::string content_type) {
+Reply ApiFixture::Send(std::string method, std::string target, std::string body,
+                       std::string content_type) {
   Request request;
   request.method = std::move(method);
   size_t question = target.find('?');
@@ -125,7 +129,8 @@ Reply ApiFixture::Send(std::string method, std::string target, std::string body,
 }
 
 void ApiFixture::MakeDefaultAccount(std::string ns) {
-  Reply made = Post("/api/v1/namespaces/" + ns + "/serviceaccounts", R"({"metadata":{"name":"default"}})");
+  Reply made =
+      Post("/api/v1/namespaces/" + ns + "/serviceaccounts", R"({"metadata":{"name":"default"}})");
   GANTRY_CHECK(made.status == 201, made.body);
 }
 

@@ -20,7 +20,8 @@ struct Reply {
 
   // The body as JSON; null where it is none.
   api::JsonValue Json() const;
-  // The text of a member by its path ("metadata.name", "items.0.status"); numbers and the like as JSON. "" when absent.
+  // The text of a member by its path ("metadata.name", "items.0.status"); numbers and the like as
+  // JSON. "" when absent.
   std::string At(std::string_view path) const;
   // The JSON of each line: the events of a watch.
   std::vector<api::JsonValue> Lines() const;
@@ -28,19 +29,29 @@ struct Reply {
 
 std::string TextAt(const api::JsonValue& value, std::string_view path);
 
-// An API server over a memory store in virtual time, spoken to through its Handler. Threading: one thread.
+// An API server over a memory store in virtual time, spoken to through its Handler. Threading: one
+// thread.
 class ApiFixture {
  public:
   ApiFixture();
   ~ApiFixture();
 
-  // A request of the administrator, or of `As`. The body's type is JSON unless `content_type` says otherwise.
-  Reply Send(std::string method, std::string target, std::string body = {}, std::string content_type = {});
+  // A request of the administrator, or of `As`. The body's type is JSON unless `content_type` says
+  // otherwise.
+  Reply Send(std::string method, std::string target, std::string body = {},
+             std::string content_type = {});
   Reply Get(std::string target) { return Send("GET", std::move(target)); }
-  Reply Post(std::string target, std::string body) { return Send("POST", std::move(target), std::move(body)); }
-  Reply Put(std::string target, std::string body) { return Send("PUT", std::move(target), std::move(body)); }
-  Reply Delete(std::string target, std::string body = {}) { return Send("DELETE", std::move(target), std::move(body)); }
-  // `type`: "json-patch+json", "merge-patch+json", "strategic-merge-patch+json", "apply-patch+yaml".
+  Reply Post(std::string target, std::string body) {
+    return Send("POST", std::move(target), std::move(body));
+  }
+  Reply Put(std::string target, std::string body) {
+    return Send("PUT", std::move(target), std::move(body));
+  }
+  Reply Delete(std::string target, std::string body = {}) {
+    return Send("DELETE", std::move(target), std::move(body));
+  }
+  // `type`: "json-patch+json", "merge-patch+json", "strategic-merge-patch+json",
+  // "apply-patch+yaml".
   Reply Patch(std::string target, std::string type, std::string body) {
     return Send("PATCH", std::move(target), std::move(body), "application/" + type);
   }

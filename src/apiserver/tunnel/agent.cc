@@ -58,8 +58,10 @@ Task<> ServeLogs(Work& work, const Logs& call) {
   Gate gate;
   const Executor strand = co_await boost::asio::this_coro::executor;
   Spawn(strand, gate, "tunnel logs", CancelAtEnd(work.channel, source));
-  Result<std::unique_ptr<Stream>> stream = co_await work.node->Logs(FromMessage(call), source.token());
-  if (Status told = co_await Answer(work, stream.status()); told.ok()) co_await CopyOut(work, std::move(*stream));
+  Result<std::unique_ptr<Stream>> stream =
+      co_await work.node->Logs(FromMessage(call), source.token());
+  if (Status told = co_await Answer(work, stream.status()); told.ok())
+    co_await CopyOut(work, std::move(*stream));
   // The caller closes when it has read to the end.
   if (!stream.ok()) Status finished = work.channel->Finish();
   co_await gate.Close(work.env);
@@ -73,7 +75,8 @@ Task<> ExecInput(std::shared_ptr<Channel> channel, std::shared_ptr<ExecSession> 
     Status passed;
     if (frame.has_stdin()) passed = co_await session->WriteStdin(std::move(*frame.mutable_stdin()));
     if (frame.close_stdin()) passed = co_await session->CloseStdin();
-    if (frame.has_resize()) passed = co_await session->Resize(frame.resize().columns(), frame.resize().rows());
+    if (frame.has_resize())
+      passed = co_await session->Resize(frame.resize().columns(), frame.resize().rows());
   }
   session->Close();
 }
@@ -104,7 +107,8 @@ Task<Status> ExecOutput(std::shared_ptr<Channel> channel, std::shared_ptr<ExecSe
     const bool to_stderr = (*output)->channel == ExecSession::Output::Channel::kStderr;
     for (size_t at = 0; at < bytes.size(); at += kOutputBytes) {
       ExecFrame frame;
-      (to_stderr ? frame.mutable_stderr() : frame.mutable_stdout())->assign(bytes, at, kOutputBytes);
+      (to_stderr ? frame.mutable_stderr() : frame.mutable_stdout())
+          ->assign(bytes, at, kOutputBytes);
       GANTRY_CO_TRY(co_await SendFrame(channel, std::move(frame)));
     }
   }
@@ -114,7 +118,8 @@ Task<Status> ExecOutput(std::shared_ptr<Channel> channel, std::shared_ptr<ExecSe
 
 Task<> ServeExec(Work& work, const Exec& call) {
   CancelSource source;
-  Result<std::unique_ptr<ExecSession>> opened = co_await work.node->Exec(FromMessage(call), source.token());
+  Result<std::unique_ptr<ExecSession>> opened =
+      co_await work.node->Exec(FromMessage(call), source.token());
   if (Status told = co_await Answer(work, opened.status()); !told.ok()) {
     if (opened.ok()) (*opened)->Close();
     Status finished = work.channel->Finish();
@@ -145,7 +150,8 @@ Task<> ServeStats(Work& work) {
   told = work.channel->Finish();
 }
 
-Task<> ServeCall(Env& env, std::shared_ptr<NodeApi> node, std::shared_ptr<Channel> channel, std::string message) {
+Task<> ServeCall(Env& env, std::shared_ptr<NodeApi> node, std::shared_ptr<Channel> channel,
+                 std::string message) {
   Work work(env, std::move(node), std::move(channel));
   Call call;
   if (!call.ParseFromString(message)) {
@@ -174,7 +180,8 @@ Task<> StopOnCancel(Env& env, std::shared_ptr<Mux> mux, CancelToken stop, Cancel
   Notifier woken;
   CancelToken::Registration first = stop.OnCancel([&woken] { woken.Notify(); });
   CancelToken::Registration second = over.OnCancel([&woken] { woken.Notify(); });
-  while (!stop.cancelled() && !over.cancelled()) co_await woken.Wait(env);
+  while (!stop.cancelled() && !over.cancelled())
+    co_await woken.Wait(env);
   mux->Close();
 }
 
@@ -197,10 +204,12 @@ Task<> TunnelAgent::KeepTunnel(std::string server, CancelToken stop) {
     const SteadyTime began = env_.Steady();
     Status why = co_await ServeTunnel(server, stop);
     if (stop.cancelled()) break;
-    log::Warning("tunnel", "no connection to the server", {{"server", server}, {"reason", why.message()}});
+    log::Warning("tunnel", "no connection to the server",
+                 {{"server", server}, {"reason", why.message()}});
     // A tunnel that has held for a while was no failed attempt.
     if (env_.Steady() - began > options_.max_pause) pause = options_.min_pause;
-    const auto jitter = Duration(static_cast<int64_t>(RandomBelow(env_, static_cast<uint64_t>(pause.count()) / 4 + 1)));
+    const auto jitter = Duration(
+        static_cast<int64_t>(RandomBelow(env_, static_cast<uint64_t>(pause.count()) / 4 + 1)));
     co_await SleepFor(env_, pause + jitter, stop);
     pause = std::min(pause * 2, options_.max_pause);
   }
@@ -213,7 +222,8 @@ Task<Status> TunnelAgent::ServeTunnel(std::string server, CancelToken stop) {
   client::HttpRequest request("GET", kTunnelPath);
   request.headers.Add("Connection", "Upgrade");
   request.headers.Add("Upgrade", kTunnelProtocol);
-  GANTRY_CO_ASSIGN(client::HttpUpgrade upgrade, co_await transport.Upgrade(std::move(request), stop));
+  GANTRY_CO_ASSIGN(client::HttpUpgrade upgrade,
+                   co_await transport.Upgrade(std::move(request), stop));
 
   const Executor strand = co_await boost::asio::this_coro::executor;
   Gate gate;
@@ -222,7 +232,8 @@ Task<Status> TunnelAgent::ServeTunnel(std::string server, CancelToken stop) {
     Spawn(strand, gate, "tunnel call",
           ServeCall(env_, node_, std::shared_ptr<Channel>(std::move(channel)), std::move(message)));
   };
-  auto mux = std::make_shared<Mux>(env_, strand, std::move(upgrade.stream), true, options_.dead_after, on_open);
+  auto mux = std::make_shared<Mux>(env_, strand, std::move(upgrade.stream), true,
+                                   options_.dead_after, on_open);
   Gate watch;
   Spawn(strand, watch, "tunnel stop", StopOnCancel(env_, mux, stop, over.token()));
   Status why = co_await mux->Run();

@@ -12,14 +12,16 @@ namespace gantry::apiserver::tunnel {
 
 struct AgentOptions {
   AgentOptions() = default;
-  // Servers and credentials; a tunnel is kept to every one of the servers, since a client's request may reach any.
+  // Servers and credentials; a tunnel is kept to every one of the servers, since a client's request
+  // may reach any.
   client::HttpTransportOptions http;
   Duration dead_after = std::chrono::seconds(10);
   Duration min_pause = std::chrono::milliseconds(200);  // between two attempts; doubles up to
   Duration max_pause = std::chrono::seconds(10);
 };
 
-// The agent's end of its tunnels: dials, answers what the servers ask of `node`, and dials again when a tunnel is lost.
+// The agent's end of its tunnels: dials, answers what the servers ask of `node`, and dials again
+// when a tunnel is lost.
 class TunnelAgent {
  public:
   TunnelAgent(Env& env, std::shared_ptr<client::NodeApi> node, AgentOptions options);

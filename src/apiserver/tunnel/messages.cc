@@ -28,7 +28,8 @@ client::LogOptions FromMessage(const Logs& message) {
   options.timestamps = message.timestamps();
   if (message.has_tail_lines()) options.tail_lines = message.tail_lines();
   if (message.has_limit_bytes()) options.limit_bytes = message.limit_bytes();
-  if (message.has_since_ns()) options.since = WallTime(std::chrono::nanoseconds(message.since_ns()));
+  if (message.has_since_ns())
+    options.since = WallTime(std::chrono::nanoseconds(message.since_ns()));
   return options;
 }
 
@@ -37,7 +38,8 @@ void ToMessage(const client::ExecOptions& options, Exec* out) {
   out->set_pod(options.pod);
   out->set_uid(options.uid);
   out->set_container(options.container);
-  for (const std::string& word : options.command) out->add_command(word);
+  for (const std::string& word : options.command)
+    out->add_command(word);
   out->set_stdin(options.stdin_open);
   out->set_stdout(options.stdout_open);
   out->set_stderr(options.stderr_open);
@@ -69,7 +71,8 @@ Reply ToReply(const Status& status) {
 Status FromReply(const Reply& reply) {
   if (reply.reason().empty()) return Status::Ok();
   for (int i = static_cast<int>(Code::kOk) + 1; i <= static_cast<int>(Code::kDataLoss); ++i) {
-    if (ReasonOf(static_cast<Code>(i)) == reply.reason()) return Status(static_cast<Code>(i), reply.message());
+    if (ReasonOf(static_cast<Code>(i)) == reply.reason())
+      return Status(static_cast<Code>(i), reply.message());
   }
   return InternalError(reply.message());
 }

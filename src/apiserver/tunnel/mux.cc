@@ -21,18 +21,21 @@ constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kMaxChannels = 10'000;
 
 void Put32(uint32_t value, std::string* out) {
-  for (int shift = 24; shift >= 0; shift -= 8) *out += static_cast<char>(value >> shift);
+  for (int shift = 24; shift >= 0; shift -= 8)
+    *out += static_cast<char>(value >> shift);
 }
 
 uint32_t Get32(std::string_view bytes) {
   uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  for (size_t i = 0; i < 4; ++i)
+    value = value << 8 | static_cast<unsigned char>(bytes[i]);
   return value;
 }
 
 }  // namespace
 
-Mux::Mux(Env& env, Executor strand, std::unique_ptr<Stream> stream, bool dialler, Duration dead_after, OnOpen on_open)
+Mux::Mux(Env& env, Executor strand, std::unique_ptr<Stream> stream, bool dialler,
+         Duration dead_after, OnOpen on_open)
     : env_(env),
       strand_(std::move(strand)),
       stream_(std::move(stream)),
@@ -64,7 +67,8 @@ void Mux::Fail(const Status& why) {
     absl::MutexLock lock(&mutex_);
     if (failure_.ok()) failure_ = why;
     channels.swap(channels_);
-    for (const auto& [id, state] : channels) state->reset = true;
+    for (const auto& [id, state] : channels)
+      state->reset = true;
   }
   for (const auto& [id, state] : channels) {
     state->readable.Notify();
@@ -142,7 +146,8 @@ Status Mux::Take(uint32_t id, Type type, std::string payload) {
     if (type == Type::kPing) Queue(0, Type::kPong, "");
     if (type == Type::kPing || type == Type::kPong) return Status::Ok();
     if (type == Type::kOpen) {
-      if (id % 2 == next_id_ % 2 || channels_.contains(id)) return BadRequest("tunnel: malformed open");
+      if (id % 2 == next_id_ % 2 || channels_.contains(id))
+        return BadRequest("tunnel: malformed open");
       if (channels_.size() >= kMaxChannels) {
         Queue(id, Type::kReset, "");
         return Status::Ok();
@@ -165,7 +170,8 @@ Status Mux::Take(uint32_t id, Type type, std::string payload) {
           state->peer_finished = true;
           break;
         case Type::kReset:
-          // What has come before it may still be read, so the channel stays until its owner lets go.
+          // What has come before it may still be read, so the channel stays until its owner lets
+          // go.
           state->reset = true;
           break;
         default:

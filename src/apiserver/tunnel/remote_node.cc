@@ -18,7 +18,8 @@ constexpr size_t kStdinBytes = 32 * 1024;
 class CancellableStream : public Stream {
  public:
   CancellableStream(std::shared_ptr<Channel> channel, const CancelToken& cancel)
-      : stream_(MakeChannelStream(channel)), registration_(cancel.OnCancel([channel] { channel->Reset(); })) {}
+      : stream_(MakeChannelStream(channel)),
+        registration_(cancel.OnCancel([channel] { channel->Reset(); })) {}
   Task<Result<size_t>> Read(std::span<char> into) override { return stream_->Read(into); }
   Task<Status> Write(std::string_view bytes) override { return stream_->Write(bytes); }
   Task<Status> CloseWrite() override { return stream_->CloseWrite(); }
@@ -48,7 +49,8 @@ class RemoteExec : public ExecSession {
     }
     Output output;
     output.channel = frame.has_stderr() ? Output::Channel::kStderr : Output::Channel::kStdout;
-    output.bytes = frame.has_stderr() ? std::move(*frame.mutable_stderr()) : std::move(*frame.mutable_stdout());
+    output.bytes = frame.has_stderr() ? std::move(*frame.mutable_stderr())
+                                      : std::move(*frame.mutable_stdout());
     co_return std::optional<Output>(std::move(output));
   }
 
@@ -87,28 +89,35 @@ class RemoteNode : public client::NodeApi {
  public:
   explicit RemoteNode(std::shared_ptr<Mux> mux) : mux_(std::move(mux)) {}
 
-  Task<Result<std::unique_ptr<Stream>>> Logs(client::LogOptions options, CancelToken cancel) override {
+  Task<Result<std::unique_ptr<Stream>>> Logs(client::LogOptions options,
+                                             CancelToken cancel) override {
     Call call;
     ToMessage(options, call.mutable_logs());
-    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel, co_await Begin(mux_, std::move(call), cancel));
-    co_return std::unique_ptr<Stream>(std::make_unique<CancellableStream>(std::move(channel), cancel));
+    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel,
+                     co_await Begin(mux_, std::move(call), cancel));
+    co_return std::unique_ptr<Stream>(
+        std::make_unique<CancellableStream>(std::move(channel), cancel));
   }
 
-  Task<Result<std::unique_ptr<ExecSession>>> Exec(client::ExecOptions options, CancelToken cancel) override {
+  Task<Result<std::unique_ptr<ExecSession>>> Exec(client::ExecOptions options,
+                                                  CancelToken cancel) override {
     Call call;
     ToMessage(options, call.mutable_exec());
-    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel, co_await Begin(mux_, std::move(call), cancel));
-    co_return std::unique_ptr<ExecSession>(std::make_unique<RemoteExec>(std::move(channel), cancel));
+    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel,
+                     co_await Begin(mux_, std::move(call), cancel));
+    co_return std::unique_ptr<ExecSession>(
+        std::make_unique<RemoteExec>(std::move(channel), cancel));
   }
 
-  Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod, std::string uid,
-                                                    uint16_t port) override {
+  Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod,
+                                                    std::string uid, uint16_t port) override {
     Call call;
     call.mutable_port_forward()->set_namespace_(ns);
     call.mutable_port_forward()->set_pod(pod);
     call.mutable_port_forward()->set_uid(uid);
     call.mutable_port_forward()->set_port(port);
-    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel, co_await Begin(mux_, std::move(call), CancelToken()));
+    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel,
+                     co_await Begin(mux_, std::move(call), CancelToken()));
     co_return MakeChannelStream(std::move(channel));
   }
 
@@ -116,14 +125,16 @@ class RemoteNode : public client::NodeApi {
     Call call;
     call.mutable_dial()->set_address(address);
     call.mutable_dial()->set_port(port);
-    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel, co_await Begin(mux_, std::move(call), CancelToken()));
+    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel,
+                     co_await Begin(mux_, std::move(call), CancelToken()));
     co_return MakeChannelStream(std::move(channel));
   }
 
   Task<Result<std::string>> StatsSummary() override {
     Call call;
     call.mutable_stats_summary();
-    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel, co_await Begin(mux_, std::move(call), CancelToken()));
+    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel,
+                     co_await Begin(mux_, std::move(call), CancelToken()));
     std::string out;
     while (true) {
       GANTRY_CO_ASSIGN(std::optional<std::string> part, co_await channel->Receive());
@@ -134,13 +145,15 @@ class RemoteNode : public client::NodeApi {
 
  private:
   // Opens a channel with the call and waits for the node's word.
-  static Task<Result<std::shared_ptr<Channel>>> Begin(std::shared_ptr<Mux> mux, Call call, CancelToken cancel) {
+  static Task<Result<std::shared_ptr<Channel>>> Begin(std::shared_ptr<Mux> mux, Call call,
+                                                      CancelToken cancel) {
     GANTRY_CO_ASSIGN(std::unique_ptr<Channel> opened, mux->Open(call.SerializeAsString()));
     std::shared_ptr<Channel> channel = std::move(opened);
     CancelToken::Registration registration = cancel.OnCancel([channel] { channel->Reset(); });
     GANTRY_CO_ASSIGN(std::optional<std::string> message, co_await channel->Receive());
     Reply reply;
-    if (!message || !reply.ParseFromString(*message)) co_return InternalError("tunnel: malformed reply");
+    if (!message || !reply.ParseFromString(*message))
+      co_return InternalError("tunnel: malformed reply");
     GANTRY_CO_TRY(FromReply(reply));
     co_return channel;
   }

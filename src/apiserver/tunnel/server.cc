@@ -19,7 +19,9 @@ Result<Response> TunnelServer::Accept(const Request& request, std::string node_n
   response.status = 101;
   response.headers.Add("Connection", "Upgrade");
   response.headers.Add("Upgrade", kTunnelProtocol);
-  response.upgrade = [this, node_name](std::unique_ptr<Stream> stream) { return Serve(std::move(stream), node_name); };
+  response.upgrade = [this, node_name](std::unique_ptr<Stream> stream) {
+    return Serve(std::move(stream), node_name);
+  };
   return response;
 }
 
@@ -38,7 +40,8 @@ Task<> TunnelServer::Serve(std::unique_ptr<Stream> stream, std::string node_name
   Status why = co_await mux->Run();
   log::Info("tunnel", "node disconnected", {{"node", node_name}, {"reason", why.message()}});
   absl::MutexLock lock(&mutex_);
-  if (auto it = tunnels_.find(node_name); it != tunnels_.end() && it->second == mux) tunnels_.erase(it);
+  if (auto it = tunnels_.find(node_name); it != tunnels_.end() && it->second == mux)
+    tunnels_.erase(it);
 }
 
 void TunnelServer::SetLocal(const std::string& node_name, std::shared_ptr<client::NodeApi> node) {

@@ -19,15 +19,15 @@ inline constexpr char kTunnelProtocol[] = "gantry-tunnel/1";
 
 class Mux;
 
-// The nodes that this server can reach: those whose agents have opened a tunnel to it, and those in this process.
-// Threading: any thread. Outlives the requests that it has accepted.
+// The nodes that this server can reach: those whose agents have opened a tunnel to it, and those in
+// this process. Threading: any thread. Outlives the requests that it has accepted.
 class TunnelServer : public client::NodeDirectory {
  public:
   explicit TunnelServer(Env& env, Duration dead_after = std::chrono::seconds(10))
       : env_(env), dead_after_(dead_after) {}
 
-  // The answer to an agent's request; `node_name` is the node that the client proved to be. A node's newest tunnel
-  // replaces the one before. kBadRequest when it is no request for a tunnel.
+  // The answer to an agent's request; `node_name` is the node that the client proved to be. A
+  // node's newest tunnel replaces the one before. kBadRequest when it is no request for a tunnel.
   Result<Response> Accept(const Request& request, std::string node_name);
 
   // A node in this process. Null removes it.

@@ -14,9 +14,9 @@
 namespace gantry::apiserver::tunnel {
 namespace {
 
-using testing::FakeNode;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::FakeNode;
 
 class TunnelHandler : public Handler {
  public:
@@ -113,7 +113,8 @@ TEST_F(Tunnel, ErrorsKeepTheirReasonAndWords) {
   WithNode([](client::NodeApi& node) -> Task<> {
     client::ExecOptions options;
     options.container = "missing";
-    Result<std::unique_ptr<client::ExecSession>> session = co_await node.Exec(options, CancelToken());
+    Result<std::unique_ptr<client::ExecSession>> session =
+        co_await node.Exec(options, CancelToken());
     EXPECT_EQ(session.code(), Code::kNotFound);
     EXPECT_EQ(session.status().message(), "container not found (\"missing\")");
     Result<std::unique_ptr<Stream>> stream = co_await node.PortForward("ns", "pod", "uid", 11);
@@ -141,7 +142,8 @@ TEST_F(Tunnel, CarriesExecBothWays) {
     client::ExecOptions options;
     options.command = {"cat"};
     options.stdin_open = options.stdout_open = true;
-    Result<std::unique_ptr<client::ExecSession>> session = co_await node.Exec(options, CancelToken());
+    Result<std::unique_ptr<client::ExecSession>> session =
+        co_await node.Exec(options, CancelToken());
     EXPECT_TRUE(session.ok());
     const std::string text(500'000, 'c');
     Status sent = co_await (*session)->WriteStdin(text);

@@ -11,7 +11,8 @@
 
 namespace gantry::wire {
 
-// Calls `call` on `strand` when the time is over, unless it has been destroyed before (on that strand).
+// Calls `call` on `strand` when the time is over, unless it has been destroyed before (on that
+// strand).
 class Deadline {
  public:
   Deadline(Env& env, Executor strand, SteadyTime when, absl::AnyInvocable<void()> call) {

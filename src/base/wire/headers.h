@@ -10,13 +10,17 @@ namespace gantry::wire {
 // ASCII comparison without case, as header names and tokens need it.
 bool EqualFold(std::string_view a, std::string_view b);
 
-// True when the comma-separated list of tokens has `token` (without case; parameters after ';' are ignored).
+// True when the comma-separated list of tokens has `token` (without case; parameters after ';' are
+// ignored).
 bool HasToken(std::string_view list, std::string_view token);
 
-// Header fields in the order in which they came; names are matched without case. Threading: a value.
+// Header fields in the order in which they came; names are matched without case. Threading: a
+// value.
 class Headers {
  public:
-  void Add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  void Add(std::string name, std::string value) {
+    fields_.emplace_back(std::move(name), std::move(value));
+  }
   // Replaces all fields of that name.
   void Set(std::string name, std::string value);
   void Remove(std::string_view name);

@@ -10,17 +10,21 @@ constexpr size_t kMaxChunkOverhead = 16 * 1024;
 
 constexpr std::array<bool, 256> MakeTokenTable() {
   std::array<bool, 256> table{};
-  for (int c = '0'; c <= '9'; ++c) table[c] = true;
-  for (int c = 'a'; c <= 'z'; ++c) table[c] = true;
-  for (int c = 'A'; c <= 'Z'; ++c) table[c] = true;
-  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
+  for (int c = '0'; c <= '9'; ++c)
+    table[c] = true;
+  for (int c = 'a'; c <= 'z'; ++c)
+    table[c] = true;
+  for (int c = 'A'; c <= 'Z'; ++c)
+    table[c] = true;
+  for (char c : std::string_view("!#$%&'*+-.^_`|~"))
+    table[static_cast<unsigned char>(c)] = true;
   return table;
 }
 constexpr std::array<bool, 256> kToken = MakeTokenTable();
 
 bool IsToken(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return kToken[static_cast<unsigned char>(c)]; });
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return kToken[static_cast<unsigned char>(c)]; });
 }
 
 // Visible characters, spaces, tabs and bytes above ASCII: no controls.
@@ -47,8 +51,10 @@ int MinorVersion(std::string_view text) {
 }
 
 std::string_view TrimField(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -59,7 +65,8 @@ const char* ParseFields(std::string_view lines, Headers* out) {
     std::string_view line = lines.substr(0, end);
     lines.remove_prefix(end + 2);
     const size_t colon = line.find(':');
-    if (colon == std::string_view::npos || !IsToken(line.substr(0, colon))) return "malformed header field";
+    if (colon == std::string_view::npos || !IsToken(line.substr(0, colon)))
+      return "malformed header field";
     const std::string_view value = TrimField(line.substr(colon + 1));
     if (!IsFieldValue(value)) return "malformed header value";
     out->Add(std::string(line.substr(0, colon)), std::string(value));
@@ -69,10 +76,12 @@ const char* ParseFields(std::string_view lines, Headers* out) {
 
 HeadResult Malformed(const char* why) { return {HeadResult::State::kMalformed, 0, why}; }
 
-// Finds the first line and the fields after it. Empty lines before a head are skipped (RFC 9112, 2.2).
+// Finds the first line and the fields after it. Empty lines before a head are skipped (RFC
+// 9112, 2.2).
 HeadResult SplitHead(std::string_view bytes, std::string_view* first, std::string_view* fields) {
   size_t begin = 0;
-  while (bytes.substr(begin).starts_with("\r\n")) begin += 2;
+  while (bytes.substr(begin).starts_with("\r\n"))
+    begin += 2;
   if (begin > 8) return Malformed("too many empty lines");
   const size_t end = bytes.find("\r\n\r\n", begin);
   if (end == std::string_view::npos) return {};
@@ -95,7 +104,8 @@ Framing FramingOf(const Headers& headers) {
         return {Framing::Kind::kMalformed};
       }
       uint64_t number = 0;
-      for (char c : value) number = number * 10 + static_cast<uint64_t>(c - '0');
+      for (char c : value)
+        number = number * 10 + static_cast<uint64_t>(c - '0');
       if (length && *length != number) return {Framing::Kind::kMalformed};
       length = number;
     }
@@ -169,7 +179,8 @@ HeadResult ParseHead(std::string_view bytes, RequestHead* out) {
   out->minor_version = MinorVersion(first.substr(last + 1));
   const std::string_view method = first.substr(0, space);
   const std::string_view target = first.substr(space + 1, last - space - 1);
-  if (out->minor_version < 0 || !IsToken(method) || !IsTarget(target)) return Malformed("malformed request line");
+  if (out->minor_version < 0 || !IsToken(method) || !IsTarget(target))
+    return Malformed("malformed request line");
   out->method = method;
   out->target = target;
   if (const char* error = ParseFields(fields, &out->headers)) return Malformed(error);
@@ -180,8 +191,8 @@ HeadResult ParseHead(std::string_view bytes, ResponseHead* out) {
   std::string_view first, fields;
   HeadResult result = SplitHead(bytes, &first, &fields);
   if (result.state != HeadResult::State::kComplete) return result;
-  if (first.size() < 12 || first[8] != ' ' || !IsDigit(first[9]) || !IsDigit(first[10]) || !IsDigit(first[11]) ||
-      (first.size() > 12 && first[12] != ' ')) {
+  if (first.size() < 12 || first[8] != ' ' || !IsDigit(first[9]) || !IsDigit(first[10]) ||
+      !IsDigit(first[11]) || (first.size() > 12 && first[12] != ' ')) {
     return Malformed("malformed status line");
   }
   out->minor_version = MinorVersion(first.substr(0, 8));
@@ -195,7 +206,8 @@ HeadResult ParseHead(std::string_view bytes, ResponseHead* out) {
 Framing RequestFraming(const Headers& headers) { return FramingOf(headers); }
 
 Framing ResponseFraming(const ResponseHead& head, std::string_view request_method) {
-  if (request_method == "HEAD" || head.status < 200 || head.status == 204 || head.status == 304) return {};
+  if (request_method == "HEAD" || head.status < 200 || head.status == 204 || head.status == 304)
+    return {};
   Framing framing = FramingOf(head.headers);
   if (framing.kind == Framing::Kind::kNone) framing.kind = Framing::Kind::kUntilEnd;
   return framing;
@@ -281,7 +293,8 @@ std::string_view ReasonPhrase(int status) {
 bool SplitTarget(std::string_view target, std::string* path, std::string* query) {
   if (!target.starts_with('/')) {
     const size_t scheme = target.find("://");
-    if (scheme == std::string_view::npos || (target.substr(0, scheme) != "http" && target.substr(0, scheme) != "https")) {
+    if (scheme == std::string_view::npos ||
+        (target.substr(0, scheme) != "http" && target.substr(0, scheme) != "https")) {
       return false;
     }
     target.remove_prefix(scheme + 3);

@@ -8,7 +8,8 @@ namespace gantry::wire {
 namespace {
 
 TEST(ChunkDecoder, GivesTheSameForEveryWayToCutTheInput) {
-  const std::string input = "3;name=value\r\nabc\r\n00a\r\n0123456789\r\n0\r\nTrailer: x\r\nOther: y\r\n\r\nrest";
+  const std::string input =
+      "3;name=value\r\nabc\r\n00a\r\n0123456789\r\n0\r\nTrailer: x\r\nOther: y\r\n\r\nrest";
   for (size_t piece = 1; piece <= input.size(); ++piece) {
     ChunkDecoder decoder;
     std::string out;
@@ -44,7 +45,8 @@ TEST(ResponseHead, ReadsStatusAndFraming) {
   } rows[] = {
       {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", 200, Framing::Kind::kLength},
       {"HTTP/1.1 200\r\n\r\n", "GET", 200, Framing::Kind::kUntilEnd},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", 200, Framing::Kind::kChunked},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", 200,
+       Framing::Kind::kChunked},
       {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD", 200, Framing::Kind::kNone},
       {"HTTP/1.1 204 No Content\r\n\r\n", "GET", 204, Framing::Kind::kNone},
       {"HTTP/1.1 101 Switching Protocols\r\n\r\n", "GET", 101, Framing::Kind::kNone},
@@ -56,7 +58,8 @@ TEST(ResponseHead, ReadsStatusAndFraming) {
     EXPECT_EQ(head.status, row.status);
     EXPECT_EQ(ResponseFraming(head, row.method).kind, row.kind) << row.text;
   }
-  for (const char* text : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n", "x\r\n\r\n"}) {
+  for (const char* text :
+       {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n", "x\r\n\r\n"}) {
     ResponseHead head;
     EXPECT_EQ(ParseHead(text, &head).state, HeadResult::State::kMalformed) << text;
   }

@@ -25,8 +25,8 @@
 
 namespace gantry::wire {
 namespace asio = boost::asio;
-using boost::system::error_code;
 using asio::ip::tcp;
+using boost::system::error_code;
 
 namespace {
 
@@ -117,7 +117,8 @@ std::string NameText(const ASN1_STRING* text) {
 
 bool IsAddress(const std::string& host) {
   unsigned char buffer[16];
-  return inet_pton(AF_INET, host.c_str(), buffer) == 1 || inet_pton(AF_INET6, host.c_str(), buffer) == 1;
+  return inet_pton(AF_INET, host.c_str(), buffer) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), buffer) == 1;
 }
 
 void SetTcpOptions(int fd) {
@@ -181,7 +182,8 @@ struct Socket::Impl {
   std::string failure;
 };
 
-Socket::Socket(Executor strand, int fd, std::shared_ptr<const TlsContext> tls, std::string_view server_name)
+Socket::Socket(Executor strand, int fd, std::shared_ptr<const TlsContext> tls,
+               std::string_view server_name)
     : impl_(std::make_unique<Impl>(std::move(strand), std::move(tls))) {
   error_code ignored;
   sockaddr_storage local{};
@@ -233,7 +235,8 @@ IoResult Socket::Handshake() {
 
 IoResult Socket::Read(std::span<char> into) {
   if (closed()) return {IoState::kFailed};
-  if (!impl_->ssl) return impl_->PlainOutcome(::recv(impl_->wire.fd, into.data(), into.size(), 0), false);
+  if (!impl_->ssl)
+    return impl_->PlainOutcome(::recv(impl_->wire.fd, into.data(), into.size(), 0), false);
   ERR_clear_error();
   errno = 0;
   size_t got = 0;
@@ -246,7 +249,8 @@ IoResult Socket::Write(std::string_view bytes) {
   if (closed()) return {IoState::kFailed};
   if (bytes.empty()) return {IoState::kDone};
   if (!impl_->ssl) {
-    return impl_->PlainOutcome(::send(impl_->wire.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), true);
+    return impl_->PlainOutcome(::send(impl_->wire.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+                               true);
   }
   ERR_clear_error();
   errno = 0;
@@ -256,7 +260,9 @@ IoResult Socket::Write(std::string_view bytes) {
   return impl_->TlsOutcome(returned);
 }
 
-bool Socket::HasBuffered() const { return impl_->ssl && !closed() && SSL_has_pending(impl_->ssl) == 1; }
+bool Socket::HasBuffered() const {
+  return impl_->ssl && !closed() && SSL_has_pending(impl_->ssl) == 1;
+}
 
 void Socket::ShutdownWrite() {
   if (closed() || impl_->shut) return;
@@ -282,26 +288,26 @@ void Socket::Close() {
 bool Socket::closed() const { return !impl_->socket.is_open(); }
 
 void Socket::WaitReadable(absl::AnyInvocable<void(bool)> call) {
-  impl_->socket.async_wait(tcp::socket::wait_read, [call = std::move(call)](error_code error) mutable {
-    call(!error);
-  });
+  impl_->socket.async_wait(tcp::socket::wait_read,
+                           [call = std::move(call)](error_code error) mutable { call(!error); });
 }
 
 void Socket::WaitWritable(absl::AnyInvocable<void(bool)> call) {
-  impl_->socket.async_wait(tcp::socket::wait_write, [call = std::move(call)](error_code error) mutable {
-    call(!error);
-  });
+  impl_->socket.async_wait(tcp::socket::wait_write,
+                           [call = std::move(call)](error_code error) mutable { call(!error); });
 }
 
 Task<bool> Socket::Readable() {
   error_code error;
-  co_await impl_->socket.async_wait(tcp::socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+  co_await impl_->socket.async_wait(tcp::socket::wait_read,
+                                    asio::redirect_error(asio::use_awaitable, error));
   co_return !error;
 }
 
 Task<bool> Socket::Writable() {
   error_code error;
-  co_await impl_->socket.async_wait(tcp::socket::wait_write, asio::redirect_error(asio::use_awaitable, error));
+  co_await impl_->socket.async_wait(tcp::socket::wait_write,
+                                    asio::redirect_error(asio::use_awaitable, error));
   co_return !error;
 }
 
@@ -331,7 +337,8 @@ TlsPeer Socket::peer() const {
     const X509_NAME_ENTRY* entry = X509_NAME_get_entry(subject, i);
     const int kind = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
     if (kind == NID_commonName) out.common_name = NameText(X509_NAME_ENTRY_get_data(entry));
-    if (kind == NID_organizationName) out.organizations.push_back(NameText(X509_NAME_ENTRY_get_data(entry)));
+    if (kind == NID_organizationName)
+      out.organizations.push_back(NameText(X509_NAME_ENTRY_get_data(entry)));
   }
   return out;
 }
@@ -339,14 +346,16 @@ TlsPeer Socket::peer() const {
 std::string Socket::remote_address() const {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
-  if (closed() || getpeername(impl_->wire.fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return "";
+  if (closed() || getpeername(impl_->wire.fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0)
+    return "";
   return AddressText(storage);
 }
 
 std::string Socket::local_address() const {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
-  if (closed() || getsockname(impl_->wire.fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return "";
+  if (closed() || getsockname(impl_->wire.fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0)
+    return "";
   return AddressText(storage);
 }
 
@@ -385,7 +394,8 @@ class SocketStream : public Stream {
       if (io.state == IoState::kDone) co_return io.bytes;
       if (io.state == IoState::kEnd) co_return size_t{0};
       if (io.state == IoState::kFailed) co_return Unavailable("read: " + socket_->error());
-      const bool ready = io.wants_write ? co_await socket_->Writable() : co_await socket_->Readable();
+      const bool ready =
+          io.wants_write ? co_await socket_->Writable() : co_await socket_->Readable();
       if (!ready) co_return Canceled("the connection was closed");
     }
   }
@@ -399,7 +409,8 @@ class SocketStream : public Stream {
         continue;
       }
       if (io.state != IoState::kWouldBlock) co_return Unavailable("write: " + socket_->error());
-      const bool ready = io.wants_write ? co_await socket_->Writable() : co_await socket_->Readable();
+      const bool ready =
+          io.wants_write ? co_await socket_->Writable() : co_await socket_->Readable();
       if (!ready) co_return Canceled("the connection was closed");
     }
     co_return Status::Ok();
@@ -441,7 +452,8 @@ Task<Result<std::vector<tcp::endpoint>>> Resolve(Executor strand, std::string ho
   auto found = co_await resolver.async_resolve(host, std::to_string(port),
                                                asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return Unavailable("dial tcp: lookup " + host + ": no such host");
-  for (const auto& entry : found) endpoints.push_back(entry.endpoint());
+  for (const auto& entry : found)
+    endpoints.push_back(entry.endpoint());
   co_return endpoints;
 }
 
@@ -497,7 +509,8 @@ Task<Result<std::shared_ptr<Socket>>> Dial(Env& env, DialOptions options) {
   const SteadyTime deadline = env.Steady() + options.timeout;
   GANTRY_CO_ASSIGN(std::vector<tcp::endpoint> endpoints,
                    co_await Resolve(strand, options.host, options.port));
-  GANTRY_CO_ASSIGN(const int fd, co_await Connect(env, strand, std::move(endpoints), deadline, context));
+  GANTRY_CO_ASSIGN(const int fd,
+                   co_await Connect(env, strand, std::move(endpoints), deadline, context));
   const std::string& name = options.server_name.empty() ? options.host : options.server_name;
   auto socket = std::make_shared<Socket>(strand, fd, options.tls, name);
   if (options.http1_only) socket->OfferHttp1Only();

@@ -29,13 +29,14 @@ struct IoResult {
   bool wants_write = false;
 };
 
-// A connected TCP socket, with TLS or without, that never blocks and keeps no buffers of its own while idle.
-// Threading: strand (the executor that it was made with). Owned by shared_ptr.
+// A connected TCP socket, with TLS or without, that never blocks and keeps no buffers of its own
+// while idle. Threading: strand (the executor that it was made with). Owned by shared_ptr.
 class Socket {
  public:
-  // `fd` is a connected socket, owned from here on. `tls` null: plain. `server_name` is what a client checks the
-  // server's certificate for (a name or an address).
-  Socket(Executor strand, int fd, std::shared_ptr<const TlsContext> tls, std::string_view server_name = {});
+  // `fd` is a connected socket, owned from here on. `tls` null: plain. `server_name` is what a
+  // client checks the server's certificate for (a name or an address).
+  Socket(Executor strand, int fd, std::shared_ptr<const TlsContext> tls,
+         std::string_view server_name = {});
   ~Socket();
 
   // Before the handshake, for clients: HTTP/2 is not offered on this connection.
@@ -52,7 +53,8 @@ class Socket {
   void Close();
   bool closed() const;
 
-  // Calls back on the strand, with false when the socket was closed. One wait of each kind at a time.
+  // Calls back on the strand, with false when the socket was closed. One wait of each kind at a
+  // time.
   void WaitReadable(absl::AnyInvocable<void(bool)> call);
   void WaitWritable(absl::AnyInvocable<void(bool)> call);
   Task<bool> Readable();
@@ -69,7 +71,8 @@ class Socket {
   std::string error() const;
   const Executor& executor() const;
 
-  // The first bytes that have come, without taking them; only for plain sockets and before the handshake.
+  // The first bytes that have come, without taking them; only for plain sockets and before the
+  // handshake.
   size_t Peek(std::span<char> into) const;
   // Writes to the kernel, around TLS: the answer to those who speak plain HTTP to a TLS port.
   void WriteRaw(std::string_view bytes);
@@ -91,9 +94,9 @@ struct DialOptions {
   bool http1_only = false;
   Duration timeout = std::chrono::seconds(10);
 };
-// Connects and completes the handshake. Runs on the awaiting coroutine's executor, which becomes the socket's and
-// therefore must be a strand. kUnavailable, worded as Go words it:
-// `dial tcp 10.0.0.1:6443: connect: connection refused`.
+// Connects and completes the handshake. Runs on the awaiting coroutine's executor, which becomes
+// the socket's and therefore must be a strand. kUnavailable, worded as Go words it: `dial
+// tcp 10.0.0.1:6443: connect: connection refused`.
 Task<Result<std::shared_ptr<Socket>>> Dial(Env& env, DialOptions options);
 
 }  // namespace gantry::wire

@@ -15,8 +15,8 @@ struct TlsServerOptions {
   TlsServerOptions() = default;
   std::string certificate_pem;  // the server's certificate, then intermediates
   std::string private_key_pem;
-  // Certificates are asked for and checked against these; empty: none is asked for. A certificate that does not
-  // verify does not end the handshake: Socket::peer() says what was wrong.
+  // Certificates are asked for and checked against these; empty: none is asked for. A certificate
+  // that does not verify does not end the handshake: Socket::peer() says what was wrong.
   std::string client_ca_pem;
 };
 
@@ -29,8 +29,8 @@ struct TlsClientOptions {
   bool http2 = true;  // offer h2 before http/1.1
 };
 
-// Keys, certificates and rules of one end of TLS connections (1.2 and up, AEAD ciphers only, session tickets).
-// Threading: immutable; shared by any number of connections.
+// Keys, certificates and rules of one end of TLS connections (1.2 and up, AEAD ciphers only,
+// session tickets). Threading: immutable; shared by any number of connections.
 class TlsContext {
  public:
   static Result<std::shared_ptr<const TlsContext>> Server(const TlsServerOptions& options);

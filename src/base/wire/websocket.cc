@@ -20,12 +20,14 @@ bool IsControl(WebSocketOpcode opcode) { return static_cast<uint8_t>(opcode) >= 
 bool IsKnown(uint8_t opcode) { return opcode <= 2 || (opcode >= 8 && opcode <= 10); }
 
 void ApplyMask(char* bytes, size_t count, const char* mask) {
-  for (size_t i = 0; i < count; ++i) bytes[i] = static_cast<char>(bytes[i] ^ mask[i % 4]);
+  for (size_t i = 0; i < count; ++i)
+    bytes[i] = static_cast<char>(bytes[i] ^ mask[i % 4]);
 }
 
 uint64_t BigEndian(std::string_view bytes) {
   uint64_t value = 0;
-  for (char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
+  for (char c : bytes)
+    value = value << 8 | static_cast<unsigned char>(c);
   return value;
 }
 
@@ -54,8 +56,10 @@ Result<std::optional<WebSocketMessage>> WebSocketDecoder::Next() {
       length = BigEndian(in.substr(2, extra));
       head += extra;
     }
-    if (IsControl(opcode) && (!final || length > kMaxControlBytes)) return Broken(1002, "bad control frame");
-    if (!IsControl(opcode) && length + partial_.payload.size() > limit_) return Broken(1009, "message too big");
+    if (IsControl(opcode) && (!final || length > kMaxControlBytes))
+      return Broken(1002, "bad control frame");
+    if (!IsControl(opcode) && length + partial_.payload.size() > limit_)
+      return Broken(1009, "message too big");
     if (masked) head += 4;
     if (in.size() < head || in.size() - head < length) break;
     const auto size = static_cast<size_t>(length);
@@ -66,7 +70,8 @@ Result<std::optional<WebSocketMessage>> WebSocketDecoder::Next() {
 
     if (IsControl(opcode)) return std::optional(WebSocketMessage{opcode, std::move(payload)});
     if ((opcode == WebSocketOpcode::kContinuation) != fragmented_) {
-      return Broken(1002, fragmented_ ? "a fragment is missing" : "continuation without a beginning");
+      return Broken(1002,
+                    fragmented_ ? "a fragment is missing" : "continuation without a beginning");
     }
     if (!fragmented_) partial_.opcode = opcode;
     if (partial_.payload.empty()) {
@@ -84,7 +89,8 @@ Result<std::optional<WebSocketMessage>> WebSocketDecoder::Next() {
   return std::optional<WebSocketMessage>();
 }
 
-std::string EncodeWebSocketFrame(WebSocketOpcode opcode, std::string_view payload, std::optional<uint32_t> mask) {
+std::string EncodeWebSocketFrame(WebSocketOpcode opcode, std::string_view payload,
+                                 std::optional<uint32_t> mask) {
   std::string out;
   out.reserve(payload.size() + 14);
   out += static_cast<char>(0x80 | static_cast<uint8_t>(opcode));
@@ -95,7 +101,8 @@ std::string EncodeWebSocketFrame(WebSocketOpcode opcode, std::string_view payloa
   } else {
     const int bytes = size < 65536 ? 2 : 8;
     out += static_cast<char>(mask_bit | (bytes == 2 ? 126 : 127));
-    for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(static_cast<uint64_t>(size) >> (8 * i));
+    for (int i = bytes - 1; i >= 0; --i)
+      out += static_cast<char>(static_cast<uint64_t>(size) >> (8 * i));
   }
   char key[4] = {};
   if (mask) {
@@ -136,7 +143,8 @@ std::string WebSocketAccept(std::string_view key) {
   return Base64(std::string_view(reinterpret_cast<char*>(digest), sizeof digest));
 }
 
-WebSocket::WebSocket(Env& env, std::unique_ptr<Stream> stream, WebSocketRole role, size_t max_message_bytes)
+WebSocket::WebSocket(Env& env, std::unique_ptr<Stream> stream, WebSocketRole role,
+                     size_t max_message_bytes)
     : env_(env), stream_(std::move(stream)), role_(role), decoder_(role, max_message_bytes) {}
 
 std::string WebSocket::Frame(WebSocketOpcode opcode, std::string_view payload) {
@@ -146,7 +154,8 @@ std::string WebSocket::Frame(WebSocketOpcode opcode, std::string_view payload) {
 }
 
 Task<Status> WebSocket::WriteFrame(std::string frame) {
-  while (writing_) co_await written_.Wait(env_);
+  while (writing_)
+    co_await written_.Wait(env_);
   writing_ = true;
   Status sent = co_await stream_->Write(frame);
   writing_ = false;

@@ -29,14 +29,16 @@ struct WebSocketMessage {
   std::string payload;
 };
 
-// Takes frames apart (RFC 6455) and joins fragments. Hostile input is safe. Threading: one at a time.
+// Takes frames apart (RFC 6455) and joins fragments. Hostile input is safe. Threading: one at a
+// time.
 class WebSocketDecoder {
  public:
-  WebSocketDecoder(WebSocketRole role, size_t max_message_bytes) : role_(role), limit_(max_message_bytes) {}
+  WebSocketDecoder(WebSocketRole role, size_t max_message_bytes)
+      : role_(role), limit_(max_message_bytes) {}
 
   void Feed(std::string_view bytes) { in_.append(bytes); }
-  // The next whole message or control frame; nullopt when more bytes are needed. After an error the connection
-  // cannot be used; close_code() is what to tell the other side.
+  // The next whole message or control frame; nullopt when more bytes are needed. After an error the
+  // connection cannot be used; close_code() is what to tell the other side.
   Result<std::optional<WebSocketMessage>> Next();
   uint16_t close_code() const { return close_code_; }
 
@@ -62,13 +64,15 @@ std::string Base64(std::string_view bytes);
 // Standard alphabet, padded; nullopt when malformed.
 std::optional<std::string> FromBase64(std::string_view text);
 
-// Messages over a connection whose handshake is done. Threading: one strand; one reader, any number of writers.
+// Messages over a connection whose handshake is done. Threading: one strand; one reader, any number
+// of writers.
 class WebSocket {
  public:
   WebSocket(Env& env, std::unique_ptr<Stream> stream, WebSocketRole role,
             size_t max_message_bytes = 16 * 1024 * 1024);
 
-  // The next text or binary message; nullopt when the other side has closed. Pings are answered meanwhile.
+  // The next text or binary message; nullopt when the other side has closed. Pings are answered
+  // meanwhile.
   Task<Result<std::optional<WebSocketMessage>>> Read();
   Task<Status> Write(WebSocketOpcode opcode, std::string payload);
   // Says goodbye; the other side's answer is not waited for.

@@ -11,7 +11,8 @@ using Op = WebSocketOpcode;
 
 std::string Bytes(std::initializer_list<int> values) {
   std::string out;
-  for (int value : values) out += static_cast<char>(value);
+  for (int value : values)
+    out += static_cast<char>(value);
   return out;
 }
 
@@ -24,8 +25,8 @@ TEST(WebSocketDecoder, ReadsWhatTheEncoderWrites) {
     for (bool masked : {false, true}) {
       WebSocketDecoder decoder(masked ? WebSocketRole::kServer : WebSocketRole::kClient, 1 << 20);
       const std::string payload(size, 'p');
-      std::string frame = EncodeWebSocketFrame(Op::kBinary, payload,
-                                               masked ? std::optional<uint32_t>(0x12345678) : std::nullopt);
+      std::string frame = EncodeWebSocketFrame(
+          Op::kBinary, payload, masked ? std::optional<uint32_t>(0x12345678) : std::nullopt);
       if (masked && size > 0) EXPECT_EQ(frame.find(payload.substr(0, 4)), std::string::npos);
       decoder.Feed(std::string_view(frame).substr(0, frame.size() - 1));
       if (size > 0 || masked) EXPECT_FALSE(decoder.Next().value().has_value());
@@ -39,7 +40,8 @@ TEST(WebSocketDecoder, ReadsWhatTheEncoderWrites) {
 
 TEST(WebSocketDecoder, JoinsFragmentsAroundControlFrames) {
   WebSocketDecoder decoder(WebSocketRole::kClient, 100);
-  decoder.Feed(Bytes({0x01, 2, 'a', 'b'}) + Bytes({0x89, 1, '!'}) + Bytes({0x00, 1, 'c'}) + Bytes({0x80, 1, 'd'}));
+  decoder.Feed(Bytes({0x01, 2, 'a', 'b'}) + Bytes({0x89, 1, '!'}) + Bytes({0x00, 1, 'c'}) +
+               Bytes({0x80, 1, 'd'}));
   EXPECT_EQ(decoder.Next().value()->opcode, Op::kPing);
   const auto message = decoder.Next().value();
   EXPECT_EQ(message->opcode, Op::kText);

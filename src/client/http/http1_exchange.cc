@@ -42,7 +42,8 @@ Task<Status> Http1Exchange::Fill() {
   co_return Status::Ok();
 }
 
-Task<Result<wire::ResponseHead>> Http1Exchange::Begin(std::string head, std::string body, std::string method) {
+Task<Result<wire::ResponseHead>> Http1Exchange::Begin(std::string head, std::string body,
+                                                      std::string method) {
   if (body.size() <= kReadBytes) {
     head += body;
     body.clear();
@@ -53,17 +54,20 @@ Task<Result<wire::ResponseHead>> Http1Exchange::Begin(std::string head, std::str
     wire::ResponseHead answer;
     const wire::HeadResult result = ParseHead(in_, &answer);
     if (result.state == wire::HeadResult::State::kMalformed) {
-      co_return Unavailable(std::string("net/http: HTTP/1.x transport connection broken: ") + result.error);
+      co_return Unavailable(std::string("net/http: HTTP/1.x transport connection broken: ") +
+                            result.error);
     }
     if (result.state == wire::HeadResult::State::kIncomplete) {
-      if (in_.size() > kMaxHeadBytes) co_return Unavailable("net/http: server response headers exceeded limit");
+      if (in_.size() > kMaxHeadBytes)
+        co_return Unavailable("net/http: server response headers exceeded limit");
       GANTRY_CO_TRY(co_await Fill());
       continue;
     }
     in_.erase(0, result.consumed);
     if (answer.status >= 100 && answer.status < 200 && answer.status != 101) continue;
     framing_ = wire::ResponseFraming(answer, method);
-    if (framing_.kind == wire::Framing::Kind::kMalformed || framing_.kind == wire::Framing::Kind::kUnsupported) {
+    if (framing_.kind == wire::Framing::Kind::kMalformed ||
+        framing_.kind == wire::Framing::Kind::kUnsupported) {
       co_return Unavailable("net/http: HTTP/1.x transport connection broken: body length");
     }
     keep_alive_ = answer.minor_version > 0 && !answer.headers.HasToken("connection", "close") &&
@@ -83,7 +87,8 @@ Task<Result<std::string>> Http1Exchange::ReadBody() {
         std::string_view bytes = in_;
         const auto state = chunks_.Decode(&bytes, std::string::npos, &out);
         in_.erase(0, in_.size() - bytes.size());
-        if (state == wire::ChunkDecoder::State::kMalformed) co_return Unavailable("malformed chunked encoding");
+        if (state == wire::ChunkDecoder::State::kMalformed)
+          co_return Unavailable("malformed chunked encoding");
         ended_ = state == wire::ChunkDecoder::State::kDone;
         break;
       }

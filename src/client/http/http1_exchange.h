@@ -14,7 +14,8 @@ class Http1Exchange {
  public:
   explicit Http1Exchange(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {}
 
-  // Writes `head` (with its empty line) and `body`, then reads the head of the answer; 100 is skipped.
+  // Writes `head` (with its empty line) and `body`, then reads the head of the answer; 100 is
+  // skipped.
   Task<Result<wire::ResponseHead>> Begin(std::string head, std::string body, std::string method);
   // The next bytes of the body; empty at the end.
   Task<Result<std::string>> ReadBody();

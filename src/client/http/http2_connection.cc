@@ -43,7 +43,8 @@ nghttp2_nv Field(std::string_view name, std::string_view value) {
 }
 
 bool IsConnectionHeader(std::string_view name) {
-  return name == "connection" || name == "host" || name == "transfer-encoding" || name == "content-length";
+  return name == "connection" || name == "host" || name == "transfer-encoding" ||
+         name == "content-length";
 }
 
 }  // namespace
@@ -90,7 +91,8 @@ class Http2Connection::Protocol {
   ~Protocol() { nghttp2_session_del(session_); }
 
   bool Receive(std::string_view bytes) {
-    return nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()) >= 0;
+    return nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()),
+                                    bytes.size()) >= 0;
   }
 
   std::string_view Peek() {
@@ -102,13 +104,16 @@ class Http2Connection::Protocol {
     return out_;
   }
   void Consume(size_t count) { out_at_ += count; }
-  bool finished() const { return !nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_); }
+  bool finished() const {
+    return !nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_);
+  }
 
   void Request(const ExchangePtr& exchange, const std::vector<nghttp2_nv>& fields) {
     nghttp2_data_provider provider{};
     provider.read_callback = ReadBody;
-    const int32_t id = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(),
-                                              exchange->body.empty() ? nullptr : &provider, nullptr);
+    const int32_t id =
+        nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(),
+                               exchange->body.empty() ? nullptr : &provider, nullptr);
     if (id < 0) {
       exchange->over = true;
       End(*exchange, Unavailable("http2: no streams left on the connection"), true);
@@ -167,7 +172,8 @@ class Http2Connection::Protocol {
 
   int OnFrame(const nghttp2_frame* frame) {
     if (frame->hd.type == NGHTTP2_SETTINGS) {
-      connection_.limit_ = nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+      connection_.limit_ =
+          nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     }
     if (frame->hd.type == NGHTTP2_GOAWAY) connection_.usable_ = false;
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
@@ -208,7 +214,8 @@ class Http2Connection::Protocol {
     exchange->over = true;
     Status why;
     if (error != NGHTTP2_NO_ERROR) {
-      why = Unavailable("stream error: stream ID " + std::to_string(id) + "; " + nghttp2_http2_strerror(error));
+      why = Unavailable("stream error: stream ID " + std::to_string(id) + "; " +
+                        nghttp2_http2_strerror(error));
     }
     End(*exchange, why, error == NGHTTP2_REFUSED_STREAM);
     return 0;
@@ -239,25 +246,30 @@ nghttp2_session_callbacks* Http2Connection::Protocol::Callbacks() {
     nghttp2_session_callbacks* made = nullptr;
     nghttp2_session_callbacks_new(&made);
     nghttp2_session_callbacks_set_send_callback(
-        made, [](nghttp2_session*, const uint8_t* bytes, size_t length, int, void* user) -> ssize_t {
+        made,
+        [](nghttp2_session*, const uint8_t* bytes, size_t length, int, void* user) -> ssize_t {
           std::string& out = static_cast<Protocol*>(user)->out_;
           if (out.size() >= kGatherBytes) return NGHTTP2_ERR_WOULDBLOCK;
           out.append(reinterpret_cast<const char*>(bytes), length);
           return static_cast<ssize_t>(length);
         });
     nghttp2_session_callbacks_set_on_header_callback(
-        made, [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_length,
-                 const uint8_t* value, size_t value_length, uint8_t, void* user) {
-          return static_cast<Protocol*>(user)->OnHeader(frame, {reinterpret_cast<const char*>(name), name_length},
-                                                        {reinterpret_cast<const char*>(value), value_length});
+        made,
+        [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_length,
+           const uint8_t* value, size_t value_length, uint8_t, void* user) {
+          return static_cast<Protocol*>(user)->OnHeader(
+              frame, {reinterpret_cast<const char*>(name), name_length},
+              {reinterpret_cast<const char*>(value), value_length});
         });
     nghttp2_session_callbacks_set_on_frame_recv_callback(
         made, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
           return static_cast<Protocol*>(user)->OnFrame(frame);
         });
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
-        made, [](nghttp2_session*, uint8_t, int32_t id, const uint8_t* bytes, size_t length, void* user) {
-          return static_cast<Protocol*>(user)->OnData(id, {reinterpret_cast<const char*>(bytes), length});
+        made,
+        [](nghttp2_session*, uint8_t, int32_t id, const uint8_t* bytes, size_t length, void* user) {
+          return static_cast<Protocol*>(user)->OnData(
+              id, {reinterpret_cast<const char*>(bytes), length});
         });
     nghttp2_session_callbacks_set_on_stream_close_callback(
         made, [](nghttp2_session*, int32_t id, uint32_t error, void* user) {
@@ -272,7 +284,9 @@ nghttp2_session_callbacks* Http2Connection::Protocol::Callbacks() {
 class Http2Body : public HttpBody {
  public:
   Http2Body(std::shared_ptr<Http2Connection> connection, ExchangePtr exchange, CancelToken cancel)
-      : connection_(std::move(connection)), exchange_(std::move(exchange)), cancel_(std::move(cancel)) {}
+      : connection_(std::move(connection)),
+        exchange_(std::move(exchange)),
+        cancel_(std::move(cancel)) {}
   ~Http2Body() override { connection_->Drop(exchange_); }
 
   Task<Result<std::string>> Read() override {
@@ -300,7 +314,8 @@ class Http2Body : public HttpBody {
   CancelToken cancel_;
 };
 
-Http2Connection::Http2Connection(Env& env, std::shared_ptr<wire::Socket> socket, std::string authority, bool https,
+Http2Connection::Http2Connection(Env& env, std::shared_ptr<wire::Socket> socket,
+                                 std::string authority, bool https,
                                  const HttpTransportOptions& options)
     : env_(env),
       socket_(std::move(socket)),
@@ -325,11 +340,13 @@ void Http2Connection::Start() {
 
 bool Http2Connection::HasRoom() const { return usable_ && reserved_ < limit_; }
 
-Task<Result<HttpResponse>> Http2Connection::Send(HttpRequest request, CancelToken cancel, bool* refused) {
+Task<Result<HttpResponse>> Http2Connection::Send(HttpRequest request, CancelToken cancel,
+                                                 bool* refused) {
   ++reserved_;
   auto exchange = std::make_shared<Http2Exchange>();
   auto self = shared_from_this();
-  // Owns the exchange from here on: however this ends, the server is told when nobody wants the answer any more.
+  // Owns the exchange from here on: however this ends, the server is told when nobody wants the
+  // answer any more.
   auto body = std::make_unique<Http2Body>(self, exchange, cancel);
   asio::post(socket_->executor(), [self, exchange, request = std::move(request)]() mutable {
     self->Submit(std::move(exchange), std::move(request));
@@ -346,11 +363,13 @@ Task<Result<HttpResponse>> Http2Connection::Send(HttpRequest request, CancelToke
       }
       if (exchange->ended) {
         *refused = exchange->refused;
-        if (exchange->failure.ok()) co_return Unavailable("http2: the server closed the stream without an answer");
+        if (exchange->failure.ok())
+          co_return Unavailable("http2: the server closed the stream without an answer");
         co_return exchange->failure;
       }
     }
-    if (co_await exchange->changed.Wait(env_, cancel) == Wake::kCanceled) co_return Canceled("context canceled");
+    if (co_await exchange->changed.Wait(env_, cancel) == Wake::kCanceled)
+      co_return Canceled("context canceled");
   }
 }
 
@@ -371,7 +390,8 @@ void Http2Connection::Submit(ExchangePtr exchange, HttpRequest request) {
   std::vector<std::string> names;
   names.reserve(request.headers.all().size());
   std::vector<nghttp2_nv> fields = {Field(":method", request.method), Field(":scheme", scheme_),
-                                    Field(":authority", authority_), Field(":path", request.target)};
+                                    Field(":authority", authority_),
+                                    Field(":path", request.target)};
   for (const auto& [name, value] : request.headers.all()) {
     std::string lower = Lower(name);
     if (IsConnectionHeader(lower)) continue;
@@ -408,7 +428,8 @@ void Http2Connection::Consumed(ExchangePtr exchange, size_t bytes) {
 }
 
 void Http2Connection::Close() {
-  asio::post(socket_->executor(), [self = shared_from_this()] { self->Fail("the client was closed"); });
+  asio::post(socket_->executor(),
+             [self = shared_from_this()] { self->Fail("the client was closed"); });
 }
 
 void Http2Connection::Fail(const std::string& why) {
@@ -490,7 +511,8 @@ void Http2Connection::ArmPing() {
   if (failed_) return;
   const SteadyTime next = ping_sent_ ? env_.Steady() + ping_timeout_ : last_read_ + ping_after_;
   ping_timer_ = env_.CallAt(next, [weak = weak_from_this()] {
-    if (auto self = weak.lock()) asio::post(self->socket_->executor(), [self] { self->OnPingTimer(); });
+    if (auto self = weak.lock())
+      asio::post(self->socket_->executor(), [self] { self->OnPingTimer(); });
   });
 }
 

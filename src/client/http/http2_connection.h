@@ -16,7 +16,8 @@ namespace gantry::client::internal {
 
 struct Http2Exchange;
 
-// One HTTP/2 connection to a server, shared by many requests. Threading: any thread; works on its socket's strand.
+// One HTTP/2 connection to a server, shared by many requests. Threading: any thread; works on its
+// socket's strand.
 class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
  public:
   Http2Connection(Env& env, std::shared_ptr<wire::Socket> socket, std::string authority, bool https,

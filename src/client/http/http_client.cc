@@ -63,7 +63,8 @@ class Query {
 const api::meta::v1::ObjectMeta* MetaOf(const google::protobuf::Message& message) {
   const auto* field = message.GetDescriptor()->FindFieldByName("metadata");
   if (!field || field->message_type() != api::meta::v1::ObjectMeta::descriptor()) return nullptr;
-  return static_cast<const api::meta::v1::ObjectMeta*>(&message.GetReflection()->GetMessage(message, field));
+  return static_cast<const api::meta::v1::ObjectMeta*>(
+      &message.GetReflection()->GetMessage(message, field));
 }
 
 HttpRequest Write(std::string method, std::string target, const google::protobuf::Message& object) {
@@ -76,7 +77,8 @@ HttpRequest Write(std::string method, std::string target, const google::protobuf
 
 std::string DeleteBody(const DeleteOptions& options) {
   std::string body = R"({"kind":"DeleteOptions","apiVersion":"v1")";
-  if (options.grace_period_seconds) body += ",\"gracePeriodSeconds\":" + std::to_string(*options.grace_period_seconds);
+  if (options.grace_period_seconds)
+    body += ",\"gracePeriodSeconds\":" + std::to_string(*options.grace_period_seconds);
   if (!options.propagation_policy.empty()) {
     body += ",\"propagationPolicy\":";
     api::AppendJsonString(options.propagation_policy, &body);
@@ -113,7 +115,8 @@ class HttpWatcher : public Watcher {
       : body_(std::move(body)), source_(std::move(source)) {}
 
   Task<Result<std::vector<WatchEvent>>> Next(CancelToken cancel) override {
-    CancelToken::Registration registration = cancel.OnCancel([source = source_]() mutable { source.Cancel(); });
+    CancelToken::Registration registration =
+        cancel.OnCancel([source = source_]() mutable { source.Cancel(); });
     while (true) {
       std::vector<WatchEvent> events;
       Status taken = TakeEvents(&events);
@@ -133,7 +136,8 @@ class HttpWatcher : public Watcher {
     Status status;
     while (status.ok() && rest.size() >= 4) {
       size_t length = 0;
-      for (size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<unsigned char>(rest[i]);
+      for (size_t i = 0; i < 4; ++i)
+        length = length << 8 | static_cast<unsigned char>(rest[i]);
       if (length > kMaxEventBytes) return DataLoss("a watch event is too large");
       if (rest.size() - 4 < length) break;
       Result<WatchEvent> event = internal::ReadEvent(rest.substr(4, length));
@@ -174,7 +178,8 @@ Task<Result<std::string>> HttpClient::Call(HttpRequest request) {
   }
 }
 
-Task<Result<api::ObjectPtr>> HttpClient::Get(const api::KindInfo& kind, std::string ns, std::string name) {
+Task<Result<api::ObjectPtr>> HttpClient::Get(const api::KindInfo& kind, std::string ns,
+                                             std::string name) {
   HttpRequest request("GET", PathOf(kind, ns, name, ""));
   request.headers.Add("Accept", kAccept);
   GANTRY_CO_ASSIGN(const std::string body, co_await Call(std::move(request)));
@@ -189,8 +194,8 @@ Task<Result<List>> HttpClient::ListObjects(const api::KindInfo& kind, ListOption
   co_return internal::ReadList(kind, body);
 }
 
-Task<Result<std::unique_ptr<Watcher>>> HttpClient::Watch(const api::KindInfo& kind, ListOptions options,
-                                                         int64_t revision) {
+Task<Result<std::unique_ptr<Watcher>>> HttpClient::Watch(const api::KindInfo& kind,
+                                                         ListOptions options, int64_t revision) {
   if (!kind.prototype) co_return NoMessage(kind);
   Query query;
   query.Add("watch", "true").Add("allowWatchBookmarks", "true").Add(options);
@@ -198,7 +203,8 @@ Task<Result<std::unique_ptr<Watcher>>> HttpClient::Watch(const api::KindInfo& ki
   HttpRequest request("GET", PathOf(kind, options.ns, "", "") + query.text());
   request.headers.Add("Accept", kAcceptWatch);
   CancelSource source;
-  GANTRY_CO_ASSIGN(HttpResponse response, co_await transport_->Send(std::move(request), source.token()));
+  GANTRY_CO_ASSIGN(HttpResponse response,
+                   co_await transport_->Send(std::move(request), source.token()));
   if (response.status >= 400) {
     std::string body;
     while (true) {
@@ -208,11 +214,12 @@ Task<Result<std::unique_ptr<Watcher>>> HttpClient::Watch(const api::KindInfo& ki
     }
     co_return internal::ReadFailure(response.status, body);
   }
-  co_return std::unique_ptr<Watcher>(std::make_unique<HttpWatcher>(std::move(response.body), std::move(source)));
+  co_return std::unique_ptr<Watcher>(
+      std::make_unique<HttpWatcher>(std::move(response.body), std::move(source)));
 }
 
-Task<Result<api::ObjectPtr>> HttpClient::Create(const api::KindInfo& kind, std::string ns, std::string name,
-                                                std::string subresource,
+Task<Result<api::ObjectPtr>> HttpClient::Create(const api::KindInfo& kind, std::string ns,
+                                                std::string name, std::string subresource,
                                                 std::unique_ptr<google::protobuf::Message> object,
                                                 WriteOptions options) {
   const std::string path = PathOf(kind, ns, subresource.empty() ? "" : name, subresource);
@@ -232,20 +239,22 @@ Task<Result<api::ObjectPtr>> HttpClient::Update(const api::KindInfo& kind, std::
   co_return internal::ReadObject(body);
 }
 
-Task<Result<api::ObjectPtr>> HttpClient::Patch(const api::KindInfo& kind, std::string ns, std::string name,
-                                               std::string subresource, PatchType type, std::string body,
+Task<Result<api::ObjectPtr>> HttpClient::Patch(const api::KindInfo& kind, std::string ns,
+                                               std::string name, std::string subresource,
+                                               PatchType type, std::string body,
                                                WriteOptions options) {
   HttpRequest request("PATCH", PathOf(kind, ns, name, subresource) + Query().Add(options).text());
   request.headers.Add("Accept", kAccept);
-  const auto* row = std::find_if(std::begin(kPatches), std::end(kPatches), [type](const PatchRow& r) { return r.type == type; });
+  const auto* row = std::find_if(std::begin(kPatches), std::end(kPatches),
+                                 [type](const PatchRow& r) { return r.type == type; });
   request.headers.Add("Content-Type", row->content_type);
   request.body = std::move(body);
   GANTRY_CO_ASSIGN(const std::string answer, co_await Call(std::move(request)));
   co_return internal::ReadObject(answer);
 }
 
-Task<Result<api::ObjectPtr>> HttpClient::Delete(const api::KindInfo& kind, std::string ns, std::string name,
-                                                DeleteOptions options) {
+Task<Result<api::ObjectPtr>> HttpClient::Delete(const api::KindInfo& kind, std::string ns,
+                                                std::string name, DeleteOptions options) {
   HttpRequest request("DELETE", PathOf(kind, ns, name, ""));
   request.headers.Add("Accept", kAccept);
   request.headers.Add("Content-Type", "application/json");

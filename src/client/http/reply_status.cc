@@ -57,15 +57,19 @@ Code CodeOfReply(int http_status, std::string_view reason) {
 Status StatusOfReply(int http_status, std::string_view body) {
   simdjson::dom::parser parser;
   simdjson::dom::object object;
-  if (parser.parse(simdjson::padded_string(body)).get(object) == simdjson::SUCCESS && TextOf(object, "kind") == "Status") {
+  if (parser.parse(simdjson::padded_string(body)).get(object) == simdjson::SUCCESS &&
+      TextOf(object, "kind") == "Status") {
     StatusDetails details;
     simdjson::dom::object fields;
     if (object["details"].get(fields) == simdjson::SUCCESS) details = DetailsOf(fields);
-    return Status(CodeOfReply(http_status, TextOf(object, "reason")), TextOf(object, "message"), std::move(details));
+    return Status(CodeOfReply(http_status, TextOf(object, "reason")), TextOf(object, "message"),
+                  std::move(details));
   }
   std::string text(body.substr(0, kMaxTextBytes));
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  if (text.empty()) text = std::to_string(http_status) + " " + std::string(wire::ReasonPhrase(http_status));
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
+  if (text.empty())
+    text = std::to_string(http_status) + " " + std::string(wire::ReasonPhrase(http_status));
   return Status(CodeOfReply(http_status, ""), "the server answered: " + text);
 }
 

@@ -40,19 +40,22 @@ Result<Server> ParseServer(std::string_view url) {
   Server server;
   const std::string text(url);
   server.https = url.starts_with("https://");
-  if (!server.https && !url.starts_with("http://")) return BadRequest("server \"" + text + "\": not an http(s) URL");
+  if (!server.https && !url.starts_with("http://"))
+    return BadRequest("server \"" + text + "\": not an http(s) URL");
   url.remove_prefix(server.https ? 8 : 7);
   const size_t slash = url.find('/');
   server.authority = url.substr(0, slash);
   if (slash != std::string_view::npos) server.prefix = url.substr(slash);
-  while (server.prefix.ends_with('/')) server.prefix.pop_back();
+  while (server.prefix.ends_with('/'))
+    server.prefix.pop_back();
   std::string_view host = server.authority;
   server.port = server.https ? 443 : 80;
   const size_t colon = host.rfind(':');
   const size_t bracket = host.rfind(']');
   if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
     const std::string_view digits = host.substr(colon + 1);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), server.port);
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), server.port);
     if (error != std::errc() || end != digits.data() + digits.size() || server.port == 0) {
       return BadRequest("server \"" + text + "\": malformed port");
     }
@@ -91,8 +94,10 @@ void CloseLater(const Http1Ptr& connection) {
 
 std::string GoUrlError(const HttpRequest& request, const Server& server) {
   std::string verb = request.method;
-  for (size_t i = 1; i < verb.size(); ++i) verb[i] = static_cast<char>(verb[i] | 0x20);
-  return verb + " \"" + (server.https ? "https://" : "http://") + server.authority + server.prefix + request.target + "\"";
+  for (size_t i = 1; i < verb.size(); ++i)
+    verb[i] = static_cast<char>(verb[i] | 0x20);
+  return verb + " \"" + (server.https ? "https://" : "http://") + server.authority + server.prefix +
+         request.target + "\"";
 }
 
 }  // namespace
@@ -162,8 +167,10 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
       http2.swap(http2_);
       idle.swap(idle_);
     }
-    for (const auto& connection : http2) connection->Close();
-    for (const auto& connection : idle) CloseLater(connection);
+    for (const auto& connection : http2)
+      connection->Close();
+    for (const auto& connection : idle)
+      CloseLater(connection);
     dialed_.Notify();
     co_return;
   }
@@ -208,8 +215,8 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
     return dial;
   }
 
-  // A connection with room for a request: one that is there, or a new one. Only one is dialled at a time, since with
-  // HTTP/2 the others will want to share it.
+  // A connection with room for a request: one that is there, or a new one. Only one is dialled at a
+  // time, since with HTTP/2 the others will want to share it.
   Task<Status> Connect(const HttpRequest& request, Connection* out, CancelToken cancel) {
     while (true) {
       {
@@ -234,7 +241,8 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
           break;
         }
       }
-      if (co_await dialed_.Wait(env_, cancel) == Wake::kCanceled) co_return Canceled("context canceled");
+      if (co_await dialed_.Wait(env_, cancel) == Wake::kCanceled)
+        co_return Canceled("context canceled");
     }
     Status status = co_await DialAny(request, out);
     {
@@ -251,7 +259,8 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
     for (size_t i = 0; i < servers_.size(); ++i) {
       const size_t index = (first + i) % servers_.size();
       const Server& server = servers_[index];
-      if (server.https && !options_.tls) co_return BadRequest("no TLS settings for " + server.authority);
+      if (server.https && !options_.tls)
+        co_return BadRequest("no TLS settings for " + server.authority);
       const Executor strand = env_.MakeStrand();
       Result<std::shared_ptr<wire::Socket>> socket =
           co_await RunOn(strand, wire::Dial(env_, DialFor(server)));
@@ -265,13 +274,15 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
       current_ = index;
       http1_only_ = !http2;
       if (http2) {
-        out->http2 = std::make_shared<Http2Connection>(env_, std::move(*socket), server.authority, server.https, options_);
+        out->http2 = std::make_shared<Http2Connection>(env_, std::move(*socket), server.authority,
+                                                       server.https, options_);
         out->http2->Start();
         if (!stopped_) http2_.push_back(out->http2);
       } else {
         out->http1 = std::make_shared<Http1Connection>();
         out->http1->strand = strand;
-        out->http1->exchange = std::make_unique<Http1Exchange>(wire::MakeStream(std::move(*socket), std::string()));
+        out->http1->exchange =
+            std::make_unique<Http1Exchange>(wire::MakeStream(std::move(*socket), std::string()));
       }
       co_return Status::Ok();
     }
@@ -279,29 +290,32 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
   }
 
   std::string Http1Head(const HttpRequest& request, const Server& server) const {
-    std::string head = request.method + " " + request.target + " HTTP/1.1\r\nHost: " + server.authority + "\r\n";
-    for (const auto& [name, value] : request.headers.all()) head += name + ": " + value + "\r\n";
+    std::string head =
+        request.method + " " + request.target + " HTTP/1.1\r\nHost: " + server.authority + "\r\n";
+    for (const auto& [name, value] : request.headers.all())
+      head += name + ": " + value + "\r\n";
     if (!options_.bearer_token.empty() && !request.headers.Has("authorization")) {
       head += "Authorization: Bearer " + options_.bearer_token + "\r\n";
     }
     if (!request.headers.Has("user-agent")) head += "User-Agent: " + options_.user_agent + "\r\n";
-    if (!request.body.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH") {
+    if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+        request.method == "PATCH") {
       head += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
     }
     return head + "\r\n";
   }
 
-  Task<Result<HttpResponse>> SendHttp1(Connection connection, HttpRequest request, CancelToken cancel, bool* refused);
+  Task<Result<HttpResponse>> SendHttp1(Connection connection, HttpRequest request,
+                                       CancelToken cancel, bool* refused);
 
-  Task<Result<HttpUpgrade>> UpgradeOn(std::shared_ptr<wire::Socket> socket, Server server, HttpRequest request,
-                                      CancelToken cancel) {
+  Task<Result<HttpUpgrade>> UpgradeOn(std::shared_ptr<wire::Socket> socket, Server server,
+                                      HttpRequest request, CancelToken cancel) {
     request.target = server.prefix + request.target;
-    auto close = [socket] {
-      asio::post(socket->executor(), [socket] { socket->Close(); });
-    };
+    auto close = [socket] { asio::post(socket->executor(), [socket] { socket->Close(); }); };
     CancelToken::Registration registration = cancel.OnCancel(close);
     Http1Exchange exchange(wire::MakeStream(socket, std::string()));
-    Result<wire::ResponseHead> head = co_await exchange.Begin(Http1Head(request, server), request.body, request.method);
+    Result<wire::ResponseHead> head =
+        co_await exchange.Begin(Http1Head(request, server), request.body, request.method);
     if (!head.ok()) {
       if (cancel.cancelled()) co_return Canceled("context canceled");
       co_return head.status().WithContext(GoUrlError(request, server));
@@ -338,7 +352,8 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
 
 class HttpTransport::Impl::Http1Body : public HttpBody {
  public:
-  Http1Body(std::shared_ptr<Impl> impl, Http1Ptr connection, CancelToken cancel, CancelToken::Registration registration)
+  Http1Body(std::shared_ptr<Impl> impl, Http1Ptr connection, CancelToken cancel,
+            CancelToken::Registration registration)
       : impl_(std::move(impl)),
         connection_(std::move(connection)),
         cancel_(std::move(cancel)),
@@ -349,7 +364,8 @@ class HttpTransport::Impl::Http1Body : public HttpBody {
 
   Task<Result<std::string>> Read() override {
     if (!connection_) co_return std::string();
-    Result<std::string> bytes = co_await RunOn(connection_->strand, connection_->exchange->ReadBody());
+    Result<std::string> bytes =
+        co_await RunOn(connection_->strand, connection_->exchange->ReadBody());
     if (!bytes.ok() && cancel_.cancelled()) co_return Canceled("context canceled");
     if (bytes.ok() && bytes->empty()) {
       registration_ = CancelToken::Registration();
@@ -370,14 +386,16 @@ class HttpTransport::Impl::Http1Body : public HttpBody {
   CancelToken::Registration registration_;
 };
 
-Task<Result<HttpResponse>> HttpTransport::Impl::SendHttp1(Connection connection, HttpRequest request,
-                                                          CancelToken cancel, bool* refused) {
+Task<Result<HttpResponse>> HttpTransport::Impl::SendHttp1(Connection connection,
+                                                          HttpRequest request, CancelToken cancel,
+                                                          bool* refused) {
   const Http1Ptr http1 = connection.http1;
   auto close = [http1] { CloseLater(http1); };
   CancelToken::Registration registration = cancel.OnCancel(close);
   std::string head_text = Http1Head(request, connection.server);
   Result<wire::ResponseHead> head = co_await RunOn(
-      http1->strand, http1->exchange->Begin(std::move(head_text), std::move(request.body), request.method));
+      http1->strand,
+      http1->exchange->Begin(std::move(head_text), std::move(request.body), request.method));
   if (!head.ok()) {
     CloseLater(http1);
     if (cancel.cancelled()) co_return Canceled("context canceled");
@@ -388,7 +406,8 @@ Task<Result<HttpResponse>> HttpTransport::Impl::SendHttp1(Connection connection,
   HttpResponse response;
   response.status = head->status;
   response.headers = std::move(head->headers);
-  response.body = std::make_unique<Http1Body>(shared_from_this(), http1, cancel, std::move(registration));
+  response.body =
+      std::make_unique<Http1Body>(shared_from_this(), http1, cancel, std::move(registration));
   co_return response;
 }
 
@@ -401,9 +420,11 @@ Task<Result<HttpResponse>> HttpTransport::Send(HttpRequest request, CancelToken 
   co_return co_await impl->Send(std::move(request), std::move(cancel));
 }
 
-Task<Result<HttpReply>> HttpTransport::Fetch(HttpRequest request, CancelToken cancel, size_t max_bytes) {
+Task<Result<HttpReply>> HttpTransport::Fetch(HttpRequest request, CancelToken cancel,
+                                             size_t max_bytes) {
   auto impl = impl_;
-  GANTRY_CO_ASSIGN(HttpResponse response, co_await impl->Send(std::move(request), std::move(cancel)));
+  GANTRY_CO_ASSIGN(HttpResponse response,
+                   co_await impl->Send(std::move(request), std::move(cancel)));
   HttpReply reply;
   reply.status = response.status;
   reply.headers = std::move(response.headers);
@@ -411,7 +432,8 @@ Task<Result<HttpReply>> HttpTransport::Fetch(HttpRequest request, CancelToken ca
     GANTRY_CO_ASSIGN(const std::string bytes, co_await response.body->Read());
     if (bytes.empty()) break;
     if (reply.body.size() + bytes.size() > max_bytes) {
-      co_return Status(Code::kRequestEntityTooLarge, "the answer is larger than " + std::to_string(max_bytes) + " bytes");
+      co_return Status(Code::kRequestEntityTooLarge,
+                       "the answer is larger than " + std::to_string(max_bytes) + " bytes");
     }
     reply.body += bytes;
   }
@@ -423,21 +445,25 @@ Task<Result<HttpUpgrade>> HttpTransport::Upgrade(HttpRequest request, CancelToke
   co_return co_await impl->Upgrade(std::move(request), std::move(cancel));
 }
 
-Task<Result<HttpUpgrade>> HttpTransport::OpenWebSocket(std::string target, std::vector<std::string> protocols,
+Task<Result<HttpUpgrade>> HttpTransport::OpenWebSocket(std::string target,
+                                                       std::vector<std::string> protocols,
                                                        CancelToken cancel) {
   auto impl = impl_;
   std::array<uint8_t, 16> nonce{};
   impl->env().RandomBytes(nonce);
-  const std::string key = wire::Base64(std::string_view(reinterpret_cast<char*>(nonce.data()), nonce.size()));
+  const std::string key =
+      wire::Base64(std::string_view(reinterpret_cast<char*>(nonce.data()), nonce.size()));
   HttpRequest request("GET", std::move(target));
   request.headers.Add("Connection", "Upgrade");
   request.headers.Add("Upgrade", "websocket");
   request.headers.Add("Sec-WebSocket-Version", "13");
   request.headers.Add("Sec-WebSocket-Key", key);
   std::string offer;
-  for (const std::string& protocol : protocols) offer += (offer.empty() ? "" : ", ") + protocol;
+  for (const std::string& protocol : protocols)
+    offer += (offer.empty() ? "" : ", ") + protocol;
   if (!offer.empty()) request.headers.Add("Sec-WebSocket-Protocol", offer);
-  GANTRY_CO_ASSIGN(HttpUpgrade upgrade, co_await impl->Upgrade(std::move(request), std::move(cancel)));
+  GANTRY_CO_ASSIGN(HttpUpgrade upgrade,
+                   co_await impl->Upgrade(std::move(request), std::move(cancel)));
   if (upgrade.headers.Get("sec-websocket-accept") != wire::WebSocketAccept(key)) {
     co_return Unavailable("websocket: bad handshake");
   }
@@ -451,8 +477,8 @@ std::string QueryEscape(std::string_view text) {
   std::string out;
   for (char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
-        c == '~') {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+        c == '_' || c == '.' || c == '~') {
       out += c;
     } else {
       out += '%';

@@ -16,33 +16,37 @@ namespace gantry::client {
 
 struct HttpTransportOptions {
   HttpTransportOptions() = default;
-  // "https://10.0.0.1:6443" or "http://127.0.0.1:8080/prefix". Several are several ways to the same cluster: the
-  // first that answers is used until it stops to.
+  // "https://10.0.0.1:6443" or "http://127.0.0.1:8080/prefix". Several are several ways to the same
+  // cluster: the first that answers is used until it stops to.
   std::vector<std::string> servers;
   std::shared_ptr<const wire::TlsContext> tls;  // for https
-  std::string server_name;                      // what the certificate is checked for; empty: the URL's host
+  std::string server_name;  // what the certificate is checked for; empty: the URL's host
   std::string bearer_token;
   std::string user_agent = "gantry";
   Duration dial_timeout = std::chrono::seconds(10);
-  // A connection from which nothing has come for so long is asked for a sign of life, and given up when none comes.
+  // A connection from which nothing has come for so long is asked for a sign of life, and given up
+  // when none comes.
   Duration ping_after = std::chrono::seconds(30);
   Duration ping_timeout = std::chrono::seconds(15);
 };
 
 struct HttpRequest {
   HttpRequest() = default;
-  HttpRequest(std::string method, std::string target) : method(std::move(method)), target(std::move(target)) {}
+  HttpRequest(std::string method, std::string target)
+      : method(std::move(method)), target(std::move(target)) {}
   std::string method = "GET";
   std::string target;  // "/api/v1/pods?watch=true", percent-encoded
   wire::Headers headers;
   std::string body;
 };
 
-// The body of an answer as it comes. Destroying it before its end gives the answer up. Threading: one at a time.
+// The body of an answer as it comes. Destroying it before its end gives the answer up. Threading:
+// one at a time.
 class HttpBody {
  public:
   virtual ~HttpBody() = default;
-  // The next bytes; empty at the end. kUnavailable when the connection is lost, kCanceled by the request's token.
+  // The next bytes; empty at the end. kUnavailable when the connection is lost, kCanceled by the
+  // request's token.
   virtual Task<Result<std::string>> Read() = 0;
 };
 
@@ -65,25 +69,26 @@ struct HttpUpgrade {
   std::unique_ptr<Stream> stream;
 };
 
-// Speaks HTTP/2 where the server does (all requests share a connection, up to its limit of streams), HTTP/1.1 else.
-// A request that no server has begun to work on is tried again; others are not.
-// Life cycle: Stop before destruction when requests may be under way. Threading: any thread.
+// Speaks HTTP/2 where the server does (all requests share a connection, up to its limit of
+// streams), HTTP/1.1 else. A request that no server has begun to work on is tried again; others are
+// not. Life cycle: Stop before destruction when requests may be under way. Threading: any thread.
 class HttpTransport {
  public:
   HttpTransport(Env& env, HttpTransportOptions options);
   ~HttpTransport();
 
-  // Returns with the head of the answer, whatever its status. kUnavailable: no server can be reached, worded as Go
-  // words it. kCanceled: by `cancel`, which also ends the body.
+  // Returns with the head of the answer, whatever its status. kUnavailable: no server can be
+  // reached, worded as Go words it. kCanceled: by `cancel`, which also ends the body.
   Task<Result<HttpResponse>> Send(HttpRequest request, CancelToken cancel = CancelToken());
   // Send, and the whole body up to `max_bytes`.
   Task<Result<HttpReply>> Fetch(HttpRequest request, CancelToken cancel = CancelToken(),
                                 size_t max_bytes = size_t{1} << 30);
-  // A connection of its own, asked to change to another protocol (headers Upgrade and the like are the caller's). An
-  // answer other than 101 is a failure with the Status of its body's message. Runs on the awaiting coroutine's executor,
-  // which must be a strand; the stream belongs to it.
+  // A connection of its own, asked to change to another protocol (headers Upgrade and the like are
+  // the caller's). An answer other than 101 is a failure with the Status of its body's message.
+  // Runs on the awaiting coroutine's executor, which must be a strand; the stream belongs to it.
   Task<Result<HttpUpgrade>> Upgrade(HttpRequest request, CancelToken cancel = CancelToken());
-  // Opens a WebSocket at `target`, offering `protocols`; the stream carries its frames (wire::WebSocket, client role).
+  // Opens a WebSocket at `target`, offering `protocols`; the stream carries its frames
+  // (wire::WebSocket, client role).
   Task<Result<HttpUpgrade>> OpenWebSocket(std::string target, std::vector<std::string> protocols,
                                           CancelToken cancel = CancelToken());
 

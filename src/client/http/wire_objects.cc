@@ -46,13 +46,16 @@ int64_t RevisionOf(std::string_view text) {
   return revision;
 }
 
-Result<std::unique_ptr<google::protobuf::Message>> Parse(const api::KindInfo& kind, std::string_view raw) {
+Result<std::unique_ptr<google::protobuf::Message>> Parse(const api::KindInfo& kind,
+                                                         std::string_view raw) {
   std::unique_ptr<google::protobuf::Message> message(kind.prototype->New());
-  if (!message->ParseFromArray(raw.data(), static_cast<int>(raw.size()))) return NotDecodable(kind.kind);
+  if (!message->ParseFromArray(raw.data(), static_cast<int>(raw.size())))
+    return NotDecodable(kind.kind);
   return message;
 }
 
-// Each field of a message as its number and, where it is length-delimited, its bytes. False when malformed.
+// Each field of a message as its number and, where it is length-delimited, its bytes. False when
+// malformed.
 template <class Visit>
 bool ForEachField(std::string_view raw, Visit visit) {
   CodedInputStream in(reinterpret_cast<const uint8_t*>(raw.data()), static_cast<int>(raw.size()));
@@ -76,7 +79,8 @@ Status ReadFailure(int http_status, std::string_view body) {
   if (!api::IsEnvelope(body)) return StatusOfReply(http_status, body);
   Result<api::Envelope> envelope = api::OpenEnvelope(body);
   api::meta::v1::Status message;
-  if (!envelope.ok() || !message.ParseFromArray(envelope->raw.data(), static_cast<int>(envelope->raw.size()))) {
+  if (!envelope.ok() ||
+      !message.ParseFromArray(envelope->raw.data(), static_cast<int>(envelope->raw.size()))) {
     return StatusOfReply(http_status, "");
   }
   return FailureOf(message, http_status);
@@ -87,13 +91,15 @@ Result<api::ObjectPtr> ReadObject(std::string_view body) {
   GANTRY_ASSIGN(const api::Envelope envelope, api::OpenEnvelope(body));
   if (envelope.api_version == "v1" && envelope.kind == "Status") {
     api::meta::v1::Status message;
-    if (!message.ParseFromArray(envelope.raw.data(), static_cast<int>(envelope.raw.size()))) return NotDecodable("Status");
+    if (!message.ParseFromArray(envelope.raw.data(), static_cast<int>(envelope.raw.size())))
+      return NotDecodable("Status");
     if (message.status() == "Failure") return FailureOf(message, message.code());
     return api::ObjectPtr();
   }
   const api::KindInfo* kind = api::FindKindByApiVersion(envelope.api_version, envelope.kind);
   if (!kind || !kind->prototype) {
-    return NotDecodable("unknown kind " + std::string(envelope.api_version) + " " + std::string(envelope.kind));
+    return NotDecodable("unknown kind " + std::string(envelope.api_version) + " " +
+                        std::string(envelope.kind));
   }
   GANTRY_ASSIGN(std::unique_ptr<google::protobuf::Message> message, Parse(*kind, envelope.raw));
   return api::Object::FromServer(*kind, std::move(message));
@@ -127,7 +133,8 @@ Result<List> ReadList(const api::KindInfo& kind, std::string_view body) {
 
 Result<WatchEvent> ReadEvent(std::string_view frame) {
   api::meta::v1::WatchEvent message;
-  if (!message.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return NotDecodable("WatchEvent");
+  if (!message.ParseFromArray(frame.data(), static_cast<int>(frame.size())))
+    return NotDecodable("WatchEvent");
   GANTRY_ASSIGN(api::ObjectPtr object, ReadObject(message.object().raw()));
   if (!object) return NotDecodable("a watch event without an object");
   WatchEvent event;

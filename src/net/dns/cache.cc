@@ -17,7 +17,8 @@ std::span<const uint8_t> Span(const std::string& bytes) {
 }
 
 uint16_t Get16(const std::string& bytes, size_t at) {
-  return static_cast<uint16_t>(static_cast<uint8_t>(bytes[at]) << 8 | static_cast<uint8_t>(bytes[at + 1]));
+  return static_cast<uint16_t>(static_cast<uint8_t>(bytes[at]) << 8 |
+                               static_cast<uint8_t>(bytes[at + 1]));
 }
 
 void Set16(std::string* bytes, size_t at, uint16_t value) {
@@ -36,7 +37,8 @@ void Set32(std::string* bytes, size_t at, uint32_t value) {
 
 }  // namespace
 
-std::optional<Packet> Packet::FromUpstream(std::string bytes, uint16_t id, const WireName& name, uint16_t type) {
+std::optional<Packet> Packet::FromUpstream(std::string bytes, uint16_t id, const WireName& name,
+                                           uint16_t type) {
   std::optional<Response> response = ParseResponse(Span(bytes));
   if (!response || response->id != id || response->name != name || response->type != type ||
       response->question_size != name.size() + 4) {
@@ -69,7 +71,8 @@ std::optional<Packet> Packet::FromUpstream(std::string bytes, uint16_t id, const
   Set16(&bytes, 10, extra);
   packet.bytes = std::move(bytes);
   const bool lasting = response->rcode == kNoError || response->rcode == kNxDomain;
-  if (lasting && !response->truncated && (positive || negative_ttl)) packet.ttl = std::max(ttl, kMinTtl);
+  if (lasting && !response->truncated && (positive || negative_ttl))
+    packet.ttl = std::max(ttl, kMinTtl);
   for (size_t offset : packet.ttl_offsets) {
     Set32(&packet.bytes, offset, std::min(Get32(packet.bytes, offset), kMaxTtl));
   }
@@ -94,9 +97,11 @@ std::string Packet::For(const Query& query, size_t limit) const {
     return frame;
   }
   std::string out = frame.substr(0, body) + bytes.substr(std::min(body, bytes.size())) + opt;
-  for (size_t at : {6, 8, 10}) Set16(&out, at, Get16(bytes, at));
+  for (size_t at : {6, 8, 10})
+    Set16(&out, at, Get16(bytes, at));
   if (!opt.empty()) Set16(&out, 10, static_cast<uint16_t>(Get16(bytes, 10) + 1));
-  // Whether the data is authentic is upstream's to say, and only interesting to those who asked for it.
+  // Whether the data is authentic is upstream's to say, and only interesting to those who asked for
+  // it.
   if (query.dnssec_ok) out[3] = static_cast<char>(out[3] | (bytes[3] & 0x20));
   return out;
 }
@@ -107,7 +112,8 @@ std::vector<Record> Packet::Records() const {
   if (!response) return records;
   for (const RecordView& view : response->records) {
     if (view.section != 0 || view.klass != kClassIn) continue;
-    if ((view.type == kA && view.data.size() == 4) || (view.type == kAaaa && view.data.size() == 16)) {
+    if ((view.type == kA && view.data.size() == 4) ||
+        (view.type == kAaaa && view.data.size() == 16)) {
       records.emplace_back(view.type, view.ttl, std::string(view.data), view.owner);
     } else if (view.type == kCname) {
       size_t offset = view.data_offset;
@@ -126,7 +132,8 @@ std::string Cache::KeyOf(const WireName& name, uint16_t type, bool dnssec_ok) {
   return key;
 }
 
-std::optional<Packet> Cache::Find(const WireName& name, uint16_t type, bool dnssec_ok, SteadyTime now) {
+std::optional<Packet> Cache::Find(const WireName& name, uint16_t type, bool dnssec_ok,
+                                  SteadyTime now) {
   auto found = by_key_.find(KeyOf(name, type, dnssec_ok));
   if (found == by_key_.end()) return std::nullopt;
   auto entry = found->second;
@@ -142,7 +149,8 @@ std::optional<Packet> Cache::Find(const WireName& name, uint16_t type, bool dnss
   return packet;
 }
 
-void Cache::Insert(const WireName& name, uint16_t type, bool dnssec_ok, const Packet& packet, SteadyTime now) {
+void Cache::Insert(const WireName& name, uint16_t type, bool dnssec_ok, const Packet& packet,
+                   SteadyTime now) {
   if (packet.ttl == 0) return;
   std::string key = KeyOf(name, type, dnssec_ok);
   if (auto found = by_key_.find(key); found != by_key_.end()) {

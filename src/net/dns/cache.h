@@ -21,11 +21,13 @@ struct Packet {
   uint32_t ttl = 0;  // for how long it may be kept; 0: not at all
 
   // nullopt when `bytes` is not a well-formed response to the question.
-  static std::optional<Packet> FromUpstream(std::string bytes, uint16_t id, const WireName& name, uint16_t type);
+  static std::optional<Packet> FromUpstream(std::string bytes, uint16_t id, const WireName& name,
+                                            uint16_t type);
   bool truncated() const { return (static_cast<uint8_t>(bytes[2]) & 2) != 0; }
   // Lowers every TTL by `seconds`.
   void Age(uint32_t seconds);
-  // As the answer to `query`, within `limit` bytes: cut down to the question with the TC bit where it does not fit.
+  // As the answer to `query`, within `limit` bytes: cut down to the question with the TC bit where
+  // it does not fit.
   std::string For(const Query& query, size_t limit) const;
   // The addresses and aliases in its answer section.
   std::vector<Record> Records() const;
@@ -38,7 +40,8 @@ class Cache {
 
   // With its TTLs as they are now.
   std::optional<Packet> Find(const WireName& name, uint16_t type, bool dnssec_ok, SteadyTime now);
-  void Insert(const WireName& name, uint16_t type, bool dnssec_ok, const Packet& packet, SteadyTime now);
+  void Insert(const WireName& name, uint16_t type, bool dnssec_ok, const Packet& packet,
+              SteadyTime now);
   size_t size() const { return entries_.size(); }
 
   static std::string KeyOf(const WireName& name, uint16_t type, bool dnssec_ok);

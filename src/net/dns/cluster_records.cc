@@ -94,9 +94,13 @@ ClusterRecords::ClusterRecords(client::InformerSet& informers)
   });
 }
 
-bool ClusterRecords::synced() const { return services_.synced() && slices_.synced() && namespaces_.synced(); }
+bool ClusterRecords::synced() const {
+  return services_.synced() && slices_.synced() && namespaces_.synced();
+}
 
-bool ClusterRecords::HasNamespace(std::string_view ns) const { return namespaces_.Get({}, ns) != nullptr; }
+bool ClusterRecords::HasNamespace(std::string_view ns) const {
+  return namespaces_.Get({}, ns) != nullptr;
+}
 
 ServiceRecordPtr ClusterRecords::Build(const Key& key) const {
   auto service = client::GetFrom<core::Service>(services_, key.first, key.second);
@@ -110,8 +114,8 @@ ServiceRecordPtr ClusterRecords::Build(const Key& key) const {
     record->external_name = spec.external_name();
     return record;
   }
-  record->kind =
-      spec.cluster_ip() == "None" ? ServiceRecord::Kind::kHeadless : ServiceRecord::Kind::kClusterIp;
+  record->kind = spec.cluster_ip() == "None" ? ServiceRecord::Kind::kHeadless
+                                             : ServiceRecord::Kind::kClusterIp;
   std::vector<std::string> ips(spec.cluster_ips().begin(), spec.cluster_ips().end());
   if (ips.empty()) ips.push_back(spec.cluster_ip());
   for (const std::string& text : ips) {
@@ -120,8 +124,8 @@ ServiceRecordPtr ClusterRecords::Build(const Key& key) const {
   for (const core::ServicePort& port : spec.ports()) {
     record->ports.push_back(MakePort(port.name(), port.protocol(), port.port()));
   }
-  for (const auto& slice :
-       client::Typed<discovery::EndpointSlice>(slices_.ByIndex(kServiceIndex, key.first + "/" + key.second))) {
+  for (const auto& slice : client::Typed<discovery::EndpointSlice>(
+           slices_.ByIndex(kServiceIndex, key.first + "/" + key.second))) {
     record->groups.push_back(MakeGroup(*slice));
   }
   return record;

@@ -45,7 +45,8 @@ using ServiceRecordPtr = std::shared_ptr<const ServiceRecord>;
 std::string DashedIp(const IpAddress& ip);
 
 // Services, endpoints and namespaces as DNS sees them, kept up to date from informers.
-// Life cycle: made before informers.Start(). Threading: any thread; reads do not wait for anything slow.
+// Life cycle: made before informers.Start(). Threading: any thread; reads do not wait for anything
+// slow.
 class ClusterRecords {
  public:
   explicit ClusterRecords(client::InformerSet& informers);
@@ -75,7 +76,8 @@ class ClusterRecords {
   mutable absl::Mutex mutex_;
   std::unordered_map<std::string, ServiceRecordPtr> by_name_ ABSL_GUARDED_BY(mutex_);  // "name.ns"
   std::unordered_map<std::string, ServiceRecordPtr> by_cluster_ip_ ABSL_GUARDED_BY(mutex_);
-  std::unordered_map<std::string, std::vector<ServiceRecordPtr>> by_endpoint_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, std::vector<ServiceRecordPtr>> by_endpoint_
+      ABSL_GUARDED_BY(mutex_);
   uint32_t serial_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 

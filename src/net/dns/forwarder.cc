@@ -54,7 +54,7 @@ void Forwarder::Reload() {
   SteadyTime now = env_.Steady();
   if (now < next_look_) return;
   next_look_ = now + kLookInterval;
-  struct stat info {};
+  struct stat info{};
   if (stat(options_.resolv_conf.c_str(), &info) != 0) {
     conf_ = ResolvConf();
     conf_time_ns_ = -1;
@@ -67,7 +67,8 @@ void Forwarder::Reload() {
   text << std::ifstream(options_.resolv_conf).rdbuf();
   conf_ = ResolvConf::Parse(text.str());
   std::erase_if(conf_.servers, [this](const IpAddress& ip) {
-    return std::find(options_.ourselves.begin(), options_.ourselves.end(), ip) != options_.ourselves.end();
+    return std::find(options_.ourselves.begin(), options_.ourselves.end(), ip) !=
+           options_.ourselves.end();
   });
   preferred_ = 0;
 }
@@ -81,7 +82,8 @@ std::optional<Packet> Forwarder::Cached(const WireName& name, uint16_t type, boo
   return cache_.Find(name, type, dnssec_ok, env_.Steady());
 }
 
-Task<Result<Packet>> Forwarder::Ask(WireName name, uint16_t type, bool dnssec_ok, CancelToken cancel) {
+Task<Result<Packet>> Forwarder::Ask(WireName name, uint16_t type, bool dnssec_ok,
+                                    CancelToken cancel) {
   if (std::optional<Packet> known = Cached(name, type, dnssec_ok)) co_return std::move(*known);
   const std::string key = Cache::KeyOf(name, type, dnssec_ok);
   if (auto found = flights_.find(key); found != flights_.end()) {
@@ -102,7 +104,8 @@ Task<Result<Packet>> Forwarder::Ask(WireName name, uint16_t type, bool dnssec_ok
   co_return result;
 }
 
-Task<Result<Packet>> Forwarder::AskServers(WireName name, uint16_t type, bool dnssec_ok, CancelToken cancel) {
+Task<Result<Packet>> Forwarder::AskServers(WireName name, uint16_t type, bool dnssec_ok,
+                                           CancelToken cancel) {
   Reload();
   const std::vector<IpAddress> servers = conf_.servers;
   Status failure = Unavailable("no resolver in " + options_.resolv_conf);
@@ -128,8 +131,8 @@ Task<Result<Packet>> Forwarder::AskServers(WireName name, uint16_t type, bool dn
   co_return failure;
 }
 
-Task<Result<Packet>> Forwarder::AskUdp(IpAddress server, WireName name, uint16_t type, bool dnssec_ok,
-                                       CancelToken cancel) {
+Task<Result<Packet>> Forwarder::AskUdp(IpAddress server, WireName name, uint16_t type,
+                                       bool dnssec_ok, CancelToken cancel) {
   asio::any_io_executor strand = co_await asio::this_coro::executor;
   auto socket = std::make_shared<udp::socket>(strand);
   boost::system::error_code error;
@@ -148,7 +151,9 @@ Task<Result<Packet>> Forwarder::AskUdp(IpAddress server, WireName name, uint16_t
     auto into = asio::buffer(reply);
     auto [receive_error, got] = co_await socket->async_receive(into, kUse);
     if (receive_error) {
-      co_return NoAnswer(server, receive_error == asio::error::operation_aborted ? "timed out" : receive_error.message());
+      co_return NoAnswer(server, receive_error == asio::error::operation_aborted
+                                     ? "timed out"
+                                     : receive_error.message());
     }
     std::optional<Packet> packet = Packet::FromUpstream(reply.substr(0, got), id, name, type);
     // Something else that came to this port: the answer may still be under way.
@@ -156,8 +161,8 @@ Task<Result<Packet>> Forwarder::AskUdp(IpAddress server, WireName name, uint16_t
   }
 }
 
-Task<Result<Packet>> Forwarder::AskTcp(IpAddress server, WireName name, uint16_t type, bool dnssec_ok,
-                                       CancelToken cancel) {
+Task<Result<Packet>> Forwarder::AskTcp(IpAddress server, WireName name, uint16_t type,
+                                       bool dnssec_ok, CancelToken cancel) {
   asio::any_io_executor strand = co_await asio::this_coro::executor;
   auto socket = std::make_shared<tcp::socket>(strand);
   Watchdog<tcp::socket> watchdog(env_, strand, socket, env_.Steady() + options_.timeout, cancel);

@@ -27,10 +27,10 @@ struct ForwarderOptions {
   Duration timeout = std::chrono::seconds(2);  // for one attempt
 };
 
-// Asks the resolvers of the machine on behalf of pods, and remembers what they said. Equal questions at the same time are asked
-// once. A resolver that does not answer is passed over for the next one. Replies must come from the asked address to the
-// port of the question (a new one each time) with its random id.
-// Threading: one strand, that of the server.
+// Asks the resolvers of the machine on behalf of pods, and remembers what they said. Equal
+// questions at the same time are asked once. A resolver that does not answer is passed over for the
+// next one. Replies must come from the asked address to the port of the question (a new one each
+// time) with its random id. Threading: one strand, that of the server.
 class Forwarder {
  public:
   Forwarder(Env& env, ForwarderOptions options);
@@ -48,8 +48,10 @@ class Forwarder {
 
   void Reload();
   Task<Result<Packet>> AskServers(WireName name, uint16_t type, bool dnssec_ok, CancelToken cancel);
-  Task<Result<Packet>> AskUdp(IpAddress server, WireName name, uint16_t type, bool dnssec_ok, CancelToken cancel);
-  Task<Result<Packet>> AskTcp(IpAddress server, WireName name, uint16_t type, bool dnssec_ok, CancelToken cancel);
+  Task<Result<Packet>> AskUdp(IpAddress server, WireName name, uint16_t type, bool dnssec_ok,
+                              CancelToken cancel);
+  Task<Result<Packet>> AskTcp(IpAddress server, WireName name, uint16_t type, bool dnssec_ok,
+                              CancelToken cancel);
 
   Env& env_;
   const ForwarderOptions options_;

@@ -13,7 +13,8 @@ struct ResolvConf {
   std::vector<IpAddress> servers;
   std::vector<std::string> searches;
 
-  // Lines that make no sense are passed over, as the C library does. The last search (or domain) line counts.
+  // Lines that make no sense are passed over, as the C library does. The last search (or domain)
+  // line counts.
   static ResolvConf Parse(std::string_view text);
 };
 

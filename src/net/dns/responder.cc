@@ -15,12 +15,17 @@ std::string WriteRcode(const Query& query, Rcode rcode, size_t limit) {
 
 }  // namespace
 
-Responder::Responder(Env& env, const Zone& zone, ForwarderOptions forwarder, NamespaceOf namespace_of,
-                     ResponderCounts& counts)
-    : zone_(zone), forwarder_(env, std::move(forwarder)), namespace_of_(std::move(namespace_of)), counts_(counts) {}
+Responder::Responder(Env& env, const Zone& zone, ForwarderOptions forwarder,
+                     NamespaceOf namespace_of, ResponderCounts& counts)
+    : zone_(zone),
+      forwarder_(env, std::move(forwarder)),
+      namespace_of_(std::move(namespace_of)),
+      counts_(counts) {}
 
 WireName Responder::BareName(const Query& query, const IpAddress& client) const {
-  if (!namespace_of_ || (query.type != kA && query.type != kAaaa) || !IsWithin(query.name, zone_.services())) return {};
+  if (!namespace_of_ || (query.type != kA && query.type != kAaaa) ||
+      !IsWithin(query.name, zone_.services()))
+    return {};
   std::string_view prefix = Prefix(query.name, zone_.services());
   std::vector<std::string_view> labels = Labels(prefix);
   // A single label before the namespace can only be meant as a service.
@@ -30,7 +35,8 @@ WireName Responder::BareName(const Query& query, const IpAddress& client) const 
   return bare;
 }
 
-std::optional<std::string> Responder::TryAnswer(const Query& query, const IpAddress& client, size_t limit) {
+std::optional<std::string> Responder::TryAnswer(const Query& query, const IpAddress& client,
+                                                size_t limit) {
   ++counts_.queries;
   if (query.klass != kClassIn) return WriteRcode(query, kRefused, limit);
   Answer answer;
@@ -58,14 +64,16 @@ Task<Rcode> Responder::Append(WireName name, uint16_t type, Answer* answer, Canc
     if (outcome == Zone::Outcome::kNotOurs) {
       Result<Packet> packet = co_await forwarder_.Ask(name, type, false, cancel);
       if (!packet.ok()) co_return kServFail;
-      for (Record& record : packet->Records()) answer->answers.push_back(std::move(record));
+      for (Record& record : packet->Records())
+        answer->answers.push_back(std::move(record));
       co_return packet->rcode;
     }
     for (Record& record : part.answers) {
       if (record.owner.empty()) record.owner = name;
       answer->answers.push_back(std::move(record));
     }
-    for (Record& record : part.authority) answer->authority.push_back(std::move(record));
+    for (Record& record : part.authority)
+      answer->authority.push_back(std::move(record));
     if (outcome == Zone::Outcome::kAnswered) co_return part.rcode;
     name = target;
   }
@@ -74,7 +82,8 @@ Task<Rcode> Responder::Append(WireName name, uint16_t type, Answer* answer, Canc
 
 Task<std::optional<Answer>> Responder::Search(WireName bare, uint16_t type, CancelToken cancel) {
   std::vector<WireName> domains = {zone_.services(), zone_.domain()};
-  for (const std::string& search : forwarder_.Searches()) domains.push_back(ToWire(search));
+  for (const std::string& search : forwarder_.Searches())
+    domains.push_back(ToWire(search));
   domains.push_back(WireName(1, '\0'));
   const std::string stem = bare.substr(0, bare.size() - 1);
   for (const WireName& domain : domains) {
@@ -94,7 +103,8 @@ Task<std::optional<Answer>> Responder::Search(WireName bare, uint16_t type, Canc
   co_return std::nullopt;
 }
 
-Task<std::string> Responder::AnswerSlowly(Query query, IpAddress client, size_t limit, CancelToken cancel) {
+Task<std::string> Responder::AnswerSlowly(Query query, IpAddress client, size_t limit,
+                                          CancelToken cancel) {
   Answer answer;
   WireName target;
   switch (zone_.Resolve(query.name, query.type, rotation_++, &answer, &target)) {

@@ -34,8 +34,8 @@ class Responder {
   Task<std::string> AnswerSlowly(Query query, IpAddress client, size_t limit, CancelToken cancel);
 
  private:
-  // A name on the first search domain of the pod that asks, and not the cluster's: what is left of it without that domain.
-  // Else empty.
+  // A name on the first search domain of the pod that asks, and not the cluster's: what is left of
+  // it without that domain. Else empty.
   WireName BareName(const Query& query, const IpAddress& client) const;
   // Appends what `name` stands for, following aliases.
   Task<Rcode> Append(WireName name, uint16_t type, Answer* answer, CancelToken cancel);

@@ -12,8 +12,9 @@
 
 namespace gantry::net::dns {
 
-// Closes a socket at a deadline (if there is one) or on cancellation, on the socket's own strand, unless it is gone by then: what waits on
-// it then fails with operation_aborted. Threading: of the strand.
+// Closes a socket at a deadline (if there is one) or on cancellation, on the socket's own strand,
+// unless it is gone by then: what waits on it then fails with operation_aborted. Threading: of the
+// strand.
 template <class Socket>
 class Watchdog {
  public:

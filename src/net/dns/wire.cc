@@ -52,9 +52,12 @@ class Reader {
         at = bound = target;
         continue;
       }
-      if (length > kMaxLabel || at + 1 + length > packet_.size() || name.size() + 1 + length > kMaxName) return Fail();
+      if (length > kMaxLabel || at + 1 + length > packet_.size() ||
+          name.size() + 1 + length > kMaxName)
+        return Fail();
       name.push_back(static_cast<char>(length));
-      for (size_t i = 0; i < length; ++i) name.push_back(Lower(static_cast<char>(packet_[at + 1 + i])));
+      for (size_t i = 0; i < length; ++i)
+        name.push_back(Lower(static_cast<char>(packet_[at + 1 + i])));
       at += 1 + size_t{length};
       if (length == 0) break;
     }
@@ -123,7 +126,8 @@ WireName ToWire(std::string_view text) {
     std::string_view label = text.substr(0, dot);
     if (label.empty() || label.size() > kMaxLabel) return {};
     name.push_back(static_cast<char>(label.size()));
-    for (char c : label) name.push_back(Lower(c));
+    for (char c : label)
+      name.push_back(Lower(c));
     if (dot == std::string_view::npos) break;
     text.remove_prefix(dot + 1);
     if (text.empty()) return {};
@@ -136,7 +140,8 @@ std::string ToText(std::string_view name) {
   std::string text;
   for (std::string_view label : Labels(name)) {
     if (!text.empty()) text.push_back('.');
-    for (char c : label) text.push_back(c > ' ' && c < 127 ? c : '?');
+    for (char c : label)
+      text.push_back(c > ' ' && c < 127 ? c : '?');
   }
   return text.empty() ? "." : text;
 }
@@ -156,7 +161,8 @@ bool IsWithin(std::string_view name, std::string_view zone) {
   if (name.size() < zone.size() || !name.ends_with(zone)) return false;
   // The match must begin at a label.
   size_t begin = name.size() - zone.size(), at = 0;
-  while (at < begin) at += 1 + static_cast<size_t>(static_cast<uint8_t>(name[at]));
+  while (at < begin)
+    at += 1 + static_cast<size_t>(static_cast<uint8_t>(name[at]));
   return at == begin;
 }
 
@@ -175,7 +181,8 @@ std::optional<Query> ParseQuery(std::span<const uint8_t> packet, Rcode* rcode) {
   query.opcode = (flags >> 11) & 15;
   query.recursion_desired = flags & 0x0100;
   query.checking_disabled = flags & 0x0010;
-  uint16_t questions = reader.U16(), answers = reader.U16(), authorities = reader.U16(), extras = reader.U16();
+  uint16_t questions = reader.U16(), answers = reader.U16(), authorities = reader.U16(),
+           extras = reader.U16();
   if (query.opcode != 0) {
     *rcode = kNotImp;
     return query;
@@ -191,7 +198,8 @@ std::optional<Query> ParseQuery(std::span<const uint8_t> packet, Rcode* rcode) {
     *rcode = kFormErr;
     return query;
   }
-  query.question.assign(reinterpret_cast<const char*>(packet.data()) + kHeaderSize, reader.offset() - kHeaderSize);
+  query.question.assign(reinterpret_cast<const char*>(packet.data()) + kHeaderSize,
+                        reader.offset() - kHeaderSize);
   if (query.question.size() != query.name.size() + 4) {  // compressed: nobody asks like that
     query.question.clear();
     *rcode = kFormErr;
@@ -250,9 +258,10 @@ std::string Write(const Query& query, const Answer& answer, size_t limit) {
   std::string out;
   out.reserve(std::min(limit, kPlainUdpSize));
   Put16(&out, query.id);
-  uint16_t flags = static_cast<uint16_t>(0x8000 | query.opcode << 11 | (answer.authoritative ? 0x0400 : 0) |
-                                         (query.recursion_desired ? 0x0100 : 0) | 0x0080 |
-                                         (query.checking_disabled ? 0x0010 : 0) | (answer.rcode & 15));
+  uint16_t flags =
+      static_cast<uint16_t>(0x8000 | query.opcode << 11 | (answer.authoritative ? 0x0400 : 0) |
+                            (query.recursion_desired ? 0x0100 : 0) | 0x0080 |
+                            (query.checking_disabled ? 0x0010 : 0) | (answer.rcode & 15));
   Put16(&out, flags);
   Put16(&out, query.question.empty() ? 0 : 1);
   out.append(6, '\0');
@@ -264,7 +273,8 @@ std::string Write(const Query& query, const Answer& answer, size_t limit) {
   for (int section = 0; section < 3 && !full; ++section) {
     for (const Record& record : *sections[section]) {
       size_t before = out.size();
-      PutOwner(&out, record.owner.empty() ? std::string_view(query.name) : record.owner, query.name);
+      PutOwner(&out, record.owner.empty() ? std::string_view(query.name) : record.owner,
+               query.name);
       Put16(&out, record.type);
       Put16(&out, kClassIn);
       Put32(&out, record.ttl);
@@ -283,11 +293,13 @@ std::string Write(const Query& query, const Answer& answer, size_t limit) {
     PutOpt(&out, answer.rcode, query.dnssec_ok, 1232);
     ++counts[2];
   }
-  for (size_t section = 0; section < 3; ++section) Set16(&out, 6 + 2 * section, counts[section]);
+  for (size_t section = 0; section < 3; ++section)
+    Set16(&out, 6 + 2 * section, counts[section]);
   return out;
 }
 
-std::string WriteQuery(uint16_t id, const WireName& name, uint16_t type, bool dnssec_ok, uint16_t udp_size) {
+std::string WriteQuery(uint16_t id, const WireName& name, uint16_t type, bool dnssec_ok,
+                       uint16_t udp_size) {
   std::string out;
   Put16(&out, id);
   Put16(&out, 0x0100);

@@ -26,17 +26,28 @@ enum Type : uint16_t {
   kAxfr = 252,
   kAny = 255,
 };
-enum Rcode : uint8_t { kNoError = 0, kFormErr = 1, kServFail = 2, kNxDomain = 3, kNotImp = 4, kRefused = 5, kBadVers = 16 };
+enum Rcode : uint8_t {
+  kNoError = 0,
+  kFormErr = 1,
+  kServFail = 2,
+  kNxDomain = 3,
+  kNotImp = 4,
+  kRefused = 5,
+  kBadVers = 16
+};
 inline constexpr uint16_t kClassIn = 1;
 inline constexpr size_t kPlainUdpSize = 512;
 inline constexpr size_t kMaxMessage = 65535;
 
-// A name as the wire has it: length-prefixed labels and the final zero, without compression, in lower case. Never longer than 255.
+// A name as the wire has it: length-prefixed labels and the final zero, without compression, in
+// lower case. Never longer than 255.
 using WireName = std::string;
 
-// "web.default.svc.cluster.local" (a final dot is fine). Empty when a label is empty or too long, or the whole is.
+// "web.default.svc.cluster.local" (a final dot is fine). Empty when a label is empty or too long,
+// or the whole is.
 WireName ToWire(std::string_view text);
-// For logs and tests: without the final dot; bytes that are not printable become '?'. The root is ".".
+// For logs and tests: without the final dot; bytes that are not printable become '?'. The root is
+// ".".
 std::string ToText(std::string_view name);
 // The labels, first to last.
 std::vector<std::string_view> Labels(std::string_view name);
@@ -58,10 +69,12 @@ struct Query {
   bool edns = false;
   bool dnssec_ok = false;
   uint8_t edns_version = 0;
-  uint16_t udp_size = kPlainUdpSize;  // how much the asker takes in one datagram, never less than 512
+  uint16_t udp_size =
+      kPlainUdpSize;  // how much the asker takes in one datagram, never less than 512
 };
 
-// Reads a query. nullopt: too broken to answer (or an answer itself). `*rcode` is not kNoError where the answer is just that code.
+// Reads a query. nullopt: too broken to answer (or an answer itself). `*rcode` is not kNoError
+// where the answer is just that code.
 std::optional<Query> ParseQuery(std::span<const uint8_t> packet, Rcode* rcode);
 
 struct Record {
@@ -86,11 +99,13 @@ struct Answer {
   std::vector<Record> answers, authority, extra;
 };
 
-// The packet: at most `limit` bytes. What does not fit is left out, with the TC bit where answers are missing.
+// The packet: at most `limit` bytes. What does not fit is left out, with the TC bit where answers
+// are missing.
 std::string Write(const Query& query, const Answer& answer, size_t limit);
 
 // A query of our own for the same question.
-std::string WriteQuery(uint16_t id, const WireName& name, uint16_t type, bool dnssec_ok, uint16_t udp_size);
+std::string WriteQuery(uint16_t id, const WireName& name, uint16_t type, bool dnssec_ok,
+                       uint16_t udp_size);
 
 // A record within a response, by its place.
 struct RecordView {

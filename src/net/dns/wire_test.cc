@@ -33,7 +33,8 @@ TEST(DnsNames, ToWireAndBack) {
   }
   EXPECT_EQ(ToWire(std::string(64, 'a')), "");
   std::string longest;
-  for (int i = 0; i < 128; ++i) longest += "a.";
+  for (int i = 0; i < 128; ++i)
+    longest += "a.";
   EXPECT_EQ(ToWire(longest), "");
 }
 
@@ -48,7 +49,8 @@ TEST(DnsNames, WithinCountsWholeLabels) {
 }
 
 TEST(DnsQuery, ReadsWhatMatters) {
-  std::string packet = WriteQuery(0x1234, ToWire("web.default.svc.cluster.local"), kAaaa, true, 1400);
+  std::string packet =
+      WriteQuery(0x1234, ToWire("web.default.svc.cluster.local"), kAaaa, true, 1400);
   Rcode rcode;
   std::optional<Query> query = ParseQuery(Span(packet), &rcode);
   ASSERT_TRUE(query);
@@ -102,7 +104,8 @@ TEST(DnsWrite, LeavesOutWhatDoesNotFit) {
   std::string packet = WriteQuery(7, ToWire("web.default.svc.cluster.local"), kA, false, 512);
   std::optional<Query> query = ParseQuery(Span(packet), &rcode);
   Answer answer;
-  for (uint32_t i = 0; i < 100; ++i) answer.answers.push_back(AddressRecord(IpAddress::V4(0x0a000000 + i), 30));
+  for (uint32_t i = 0; i < 100; ++i)
+    answer.answers.push_back(AddressRecord(IpAddress::V4(0x0a000000 + i), 30));
   std::string written = Write(*query, answer, 512);
   EXPECT_LE(written.size(), 512u);
   std::optional<Response> response = ParseResponse(Span(written));

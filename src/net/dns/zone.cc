@@ -51,7 +51,7 @@ IpAddress ReverseAddress(const WireName& name) {
 struct Zone::Found {
   struct Target {
     IpAddress ip;
-    int port = -1;  // -1: none declared
+    int port = -1;   // -1: none declared
     WireName owner;  // the name that SRV records lead to; made only when asked for
   };
   bool exists = false;  // false: NXDOMAIN
@@ -107,14 +107,16 @@ Zone::Found Zone::LookupService(const std::vector<std::string_view>& labels, boo
           if (!Matches(known, port, protocol)) continue;
           found.targets.push_back({candidate.ip, known.number, owner});
         }
-        if (group.ports.empty() && port.empty() && protocol.empty()) found.targets.push_back({candidate.ip, -1, owner});
+        if (group.ports.empty() && port.empty() && protocol.empty())
+          found.targets.push_back({candidate.ip, -1, owner});
       }
     }
   } else {
     WireName owner = want_srv ? ToWire(base) : WireName();
     for (const ServiceRecord::Port& known : service->ports) {
       if (!Matches(known, port, protocol)) continue;
-      for (const IpAddress& ip : service->cluster_ips) found.targets.push_back({ip, known.number, owner});
+      for (const IpAddress& ip : service->cluster_ips)
+        found.targets.push_back({ip, known.number, owner});
     }
   }
   found.exists = !found.targets.empty();
@@ -131,7 +133,8 @@ Zone::Found Zone::LookupPod(const std::vector<std::string_view>& labels) const {
     return found;
   }
   std::string text(labels[0]);
-  const bool v4 = std::count(text.begin(), text.end(), '-') == 3 && text.find("--") == std::string::npos;
+  const bool v4 =
+      std::count(text.begin(), text.end(), '-') == 3 && text.find("--") == std::string::npos;
   std::replace(text.begin(), text.end(), '-', v4 ? '.' : ':');
   std::optional<IpAddress> ip = IpAddress::Parse(text);
   if (!ip) return found;
@@ -160,7 +163,9 @@ bool Zone::ResolveReverse(const WireName& name, uint16_t type, Answer* answer) c
   if (type != kPtr) return false;
   IpAddress ip = ReverseAddress(name);
   if (!ip) return false;
-  auto add = [&](const std::string& text) { answer->answers.emplace_back(kPtr, options_.ttl, ToWire(text)); };
+  auto add = [&](const std::string& text) {
+    answer->answers.emplace_back(kPtr, options_.ttl, ToWire(text));
+  };
   if (ServiceRecordPtr service = records_.FindByClusterIp(ip)) {
     add(service->name + "." + service->ns + ".svc." + options_.domain);
   } else {
@@ -230,16 +235,20 @@ Zone::Outcome Zone::Resolve(const WireName& name, uint16_t type, uint32_t rotati
       if (std::find(ips.begin(), ips.end(), candidate.ip) == ips.end()) ips.push_back(candidate.ip);
     }
     if (ips.size() > 1) std::rotate(ips.begin(), ips.begin() + rotation % ips.size(), ips.end());
-    for (const IpAddress& ip : ips) answer->answers.push_back(AddressRecord(ip, options_.ttl));
+    for (const IpAddress& ip : ips)
+      answer->answers.push_back(AddressRecord(ip, options_.ttl));
   } else if (type == kSrv) {
     const uint16_t weight =
-        found.targets.empty() ? 0 : static_cast<uint16_t>(std::max<size_t>(1, 100 / found.targets.size()));
+        found.targets.empty()
+            ? 0
+            : static_cast<uint16_t>(std::max<size_t>(1, 100 / found.targets.size()));
     for (const Found::Target& candidate : found.targets) {
       if (candidate.port < 0 || candidate.owner.empty()) continue;
       answer->answers.push_back(
           SrvRecord(weight, static_cast<uint16_t>(candidate.port), candidate.owner, options_.ttl));
       auto same = [&](const Record& record) {
-        return record.owner == candidate.owner && record.data == AddressRecord(candidate.ip, 0).data;
+        return record.owner == candidate.owner &&
+               record.data == AddressRecord(candidate.ip, 0).data;
       };
       if (std::none_of(answer->extra.begin(), answer->extra.end(), same)) {
         answer->extra.push_back(AddressRecord(candidate.ip, options_.ttl, candidate.owner));

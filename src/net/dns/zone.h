@@ -11,12 +11,12 @@ namespace gantry::net::dns {
 struct ZoneOptions {
   ZoneOptions() = default;
   std::string domain = "cluster.local";
-  IpAddress server;    // ns.dns.<domain>
+  IpAddress server;  // ns.dns.<domain>
   uint32_t ttl = 30;
 };
 
-// The cluster's zone and its reverse names, answered as CoreDNS' kubernetes plugin does with the default Corefile.
-// Threading: any thread.
+// The cluster's zone and its reverse names, answered as CoreDNS' kubernetes plugin does with the
+// default Corefile. Threading: any thread.
 class Zone {
  public:
   // `records` outlives the zone.
@@ -28,7 +28,8 @@ class Zone {
     kAlias,     // `answer` holds a CNAME; the addresses of `target` should follow it
   };
   // `rotation` turns lists of addresses, so that clients who take the first one spread.
-  Outcome Resolve(const WireName& name, uint16_t type, uint32_t rotation, Answer* answer, WireName* target) const;
+  Outcome Resolve(const WireName& name, uint16_t type, uint32_t rotation, Answer* answer,
+                  WireName* target) const;
 
   const WireName& domain() const { return domain_; }
   const WireName& services() const { return services_; }  // svc.<domain>

@@ -32,8 +32,10 @@ Tuple ParseTuple(std::span<const char> payload) {
       if (part == CTA_TUPLE_IP && type == CTA_IP_V4_DST) tuple.destination = ReadIp(value);
       if (part != CTA_TUPLE_PROTO) return;
       if (type == CTA_PROTO_NUM) tuple.protocol = ReadAs<uint8_t>(value);
-      if (type == CTA_PROTO_SRC_PORT) tuple.source_port = __builtin_bswap16(ReadAs<uint16_t>(value));
-      if (type == CTA_PROTO_DST_PORT) tuple.destination_port = __builtin_bswap16(ReadAs<uint16_t>(value));
+      if (type == CTA_PROTO_SRC_PORT)
+        tuple.source_port = __builtin_bswap16(ReadAs<uint16_t>(value));
+      if (type == CTA_PROTO_DST_PORT)
+        tuple.destination_port = __builtin_bswap16(ReadAs<uint16_t>(value));
     });
   });
   return tuple;
@@ -50,38 +52,43 @@ nfgenmsg Header() {
 
 }  // namespace
 
-Result<int> DeleteFlows(uint8_t protocol, const std::function<bool(const ConntrackFlow& flow)>& stale) {
+Result<int> DeleteFlows(uint8_t protocol,
+                        const std::function<bool(const ConntrackFlow& flow)>& stale) {
   GANTRY_ASSIGN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
   MessageWriter message;
   message.Begin(MessageType(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, socket.NextSequence());
   message.PutHeader(Header());
   // What identifies a stale flow is kept as the kernel wrote it and sent back as it is.
   std::vector<std::vector<uint8_t>> doomed;
-  GANTRY_TRY(socket.Dump(message, "list tracked connections", [&](uint16_t, std::span<const char> payload) {
-    if (payload.size() < sizeof(nfgenmsg)) return;
-    std::span<const char> origin;
-    Tuple asked, reply;
-    ForEachAttribute(payload.subspan(sizeof(nfgenmsg)), [&](uint16_t type, std::span<const char> value) {
-      if (type == CTA_TUPLE_ORIG) {
-        origin = value;
-        asked = ParseTuple(value);
-      }
-      if (type == CTA_TUPLE_REPLY) reply = ParseTuple(value);
-    });
-    if (asked.protocol != protocol) return;
-    ConntrackFlow flow;
-    flow.protocol = protocol;
-    flow.source = asked.source;
-    flow.destination = asked.destination;
-    flow.destination_port = asked.destination_port;
-    flow.replier = reply.source;
-    flow.replier_port = reply.source_port;
-    if (stale(flow)) doomed.emplace_back(origin.begin(), origin.end());
-  }));
+  GANTRY_TRY(socket.Dump(message, "list tracked connections",
+                         [&](uint16_t, std::span<const char> payload) {
+                           if (payload.size() < sizeof(nfgenmsg)) return;
+                           std::span<const char> origin;
+                           Tuple asked, reply;
+                           ForEachAttribute(payload.subspan(sizeof(nfgenmsg)),
+                                            [&](uint16_t type, std::span<const char> value) {
+                                              if (type == CTA_TUPLE_ORIG) {
+                                                origin = value;
+                                                asked = ParseTuple(value);
+                                              }
+                                              if (type == CTA_TUPLE_REPLY)
+                                                reply = ParseTuple(value);
+                                            });
+                           if (asked.protocol != protocol) return;
+                           ConntrackFlow flow;
+                           flow.protocol = protocol;
+                           flow.source = asked.source;
+                           flow.destination = asked.destination;
+                           flow.destination_port = asked.destination_port;
+                           flow.replier = reply.source;
+                           flow.replier_port = reply.source_port;
+                           if (stale(flow)) doomed.emplace_back(origin.begin(), origin.end());
+                         }));
   int deleted = 0;
   for (const std::vector<uint8_t>& origin : doomed) {
     message.Clear();
-    message.Begin(MessageType(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK, socket.NextSequence());
+    message.Begin(MessageType(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK,
+                  socket.NextSequence());
     message.PutHeader(Header());
     message.Put(CTA_TUPLE_ORIG | NLA_F_NESTED, origin);
     Status status = socket.Call(message, "forget a tracked connection");

@@ -18,8 +18,10 @@ struct ConntrackFlow {
   uint16_t replier_port = 0;
 };
 
-// Forgets the tracked flows of `protocol` for which `stale` is true, so that the next packet is translated anew.
-// How many were forgotten. Blocks for as long as the kernel takes to list its table. Threading: any thread.
-Result<int> DeleteFlows(uint8_t protocol, const std::function<bool(const ConntrackFlow& flow)>& stale);
+// Forgets the tracked flows of `protocol` for which `stale` is true, so that the next packet is
+// translated anew. How many were forgotten. Blocks for as long as the kernel takes to list its
+// table. Threading: any thread.
+Result<int> DeleteFlows(uint8_t protocol,
+                        const std::function<bool(const ConntrackFlow& flow)>& stale);
 
 }  // namespace gantry::net

@@ -10,8 +10,8 @@
 
 namespace gantry::net {
 
-// Netlink messages, one after another in one buffer. Attributes are appended to the message begun last.
-// Threading: one thread at a time.
+// Netlink messages, one after another in one buffer. Attributes are appended to the message begun
+// last. Threading: one thread at a time.
 class MessageWriter {
  public:
   // Starts a message of `type`; its length is set by the next Begin or by Finish.

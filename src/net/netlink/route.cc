@@ -26,12 +26,14 @@ Link ParseLink(std::span<const char> payload) {
   link.index = header.ifi_index;
   link.up = (header.ifi_flags & IFF_UP) != 0;
   if (payload.size() < sizeof(header)) return link;
-  ForEachAttribute(payload.subspan(sizeof(header)), [&](uint16_t type, std::span<const char> value) {
-    if (type == IFLA_IFNAME && !value.empty()) link.name.assign(value.data(), value.size() - 1);
-    if (type == IFLA_MASTER) link.master = ReadAs<int32_t>(value);
-    if (type == IFLA_MTU) link.mtu = ReadAs<uint32_t>(value);
-    if (type == IFLA_ADDRESS) link.mac = ReadAs<std::array<uint8_t, 6>>(value);
-  });
+  ForEachAttribute(payload.subspan(sizeof(header)),
+                   [&](uint16_t type, std::span<const char> value) {
+                     if (type == IFLA_IFNAME && !value.empty())
+                       link.name.assign(value.data(), value.size() - 1);
+                     if (type == IFLA_MASTER) link.master = ReadAs<int32_t>(value);
+                     if (type == IFLA_MTU) link.mtu = ReadAs<uint32_t>(value);
+                     if (type == IFLA_ADDRESS) link.mac = ReadAs<std::array<uint8_t, 6>>(value);
+                   });
   return link;
 }
 
@@ -57,8 +59,9 @@ Result<Link> RouteSocket::FindLink(const std::string& name) {
   message_.PutHeader(ifinfomsg{});
   message_.PutString(IFLA_IFNAME, name);
   Link link;
-  Status status = socket_.Dump(message_, "look up interface " + name,
-                               [&](uint16_t, std::span<const char> payload) { link = ParseLink(payload); });
+  Status status =
+      socket_.Dump(message_, "look up interface " + name,
+                   [&](uint16_t, std::span<const char> payload) { link = ParseLink(payload); });
   if (!status.ok()) {
     // The kernel answers ENODEV.
     if (link.index == 0 && status.message().find("No such device") != std::string::npos) {
@@ -73,9 +76,9 @@ Result<std::vector<Link>> RouteSocket::Links() {
   Start(RTM_GETLINK, NLM_F_DUMP);
   message_.PutHeader(ifinfomsg{});
   std::vector<Link> links;
-  GANTRY_TRY(socket_.Dump(message_, "list interfaces", [&](uint16_t, std::span<const char> payload) {
-    links.push_back(ParseLink(payload));
-  }));
+  GANTRY_TRY(socket_.Dump(
+      message_, "list interfaces",
+      [&](uint16_t, std::span<const char> payload) { links.push_back(ParseLink(payload)); }));
   return links;
 }
 
@@ -89,19 +92,22 @@ Result<std::vector<InterfaceAddress>> RouteSocket::Addresses() {
     InterfaceAddress address;
     address.link = static_cast<int>(header.ifa_index);
     address.prefix = header.ifa_prefixlen;
-    ForEachAttribute(payload.subspan(sizeof(header)), [&](uint16_t type, std::span<const char> value) {
-      // IFA_LOCAL is the own address where IFA_ADDRESS is the peer's; IPv6 has only IFA_ADDRESS.
-      if (value.size() != 4 && value.size() != 16) return;
-      if (type != IFA_LOCAL && (type != IFA_ADDRESS || address.ip)) return;
-      address.ip.size = static_cast<uint8_t>(value.size());
-      std::copy(value.begin(), value.end(), address.ip.bytes.begin());
-    });
+    ForEachAttribute(payload.subspan(sizeof(header)),
+                     [&](uint16_t type, std::span<const char> value) {
+                       // IFA_LOCAL is the own address where IFA_ADDRESS is the peer's; IPv6 has
+                       // only IFA_ADDRESS.
+                       if (value.size() != 4 && value.size() != 16) return;
+                       if (type != IFA_LOCAL && (type != IFA_ADDRESS || address.ip)) return;
+                       address.ip.size = static_cast<uint8_t>(value.size());
+                       std::copy(value.begin(), value.end(), address.ip.bytes.begin());
+                     });
     addresses.push_back(address);
   }));
   return addresses;
 }
 
-Status RouteSocket::CreateBridge(const std::string& name, const std::array<uint8_t, 6>& mac, uint32_t mtu) {
+Status RouteSocket::CreateBridge(const std::string& name, const std::array<uint8_t, 6>& mac,
+                                 uint32_t mtu) {
   Start(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
   ifinfomsg header{};
   header.ifi_flags = IFF_UP;
@@ -115,8 +121,8 @@ Status RouteSocket::CreateBridge(const std::string& name, const std::array<uint8
 }
 
 Status RouteSocket::CreateVeth(const std::string& host_name, int bridge, int netns_fd,
-                               const std::string& pod_name, const std::array<uint8_t, 6>& pod_mac, uint32_t mtu,
-                               bool hairpin) {
+                               const std::string& pod_name, const std::array<uint8_t, 6>& pod_mac,
+                               uint32_t mtu, bool hairpin) {
   Start(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
   ifinfomsg header{};
   header.ifi_flags = IFF_UP;
@@ -159,7 +165,8 @@ Status RouteSocket::SetMtu(int link, uint32_t mtu) {
   header.ifi_index = link;
   message_.PutHeader(header);
   message_.PutU32(IFLA_MTU, mtu);
-  return socket_.Call(message_, "set the MTU of interface " + std::to_string(link) + " to " + std::to_string(mtu));
+  return socket_.Call(
+      message_, "set the MTU of interface " + std::to_string(link) + " to " + std::to_string(mtu));
 }
 
 Status RouteSocket::SetHairpin(int port, bool on) {
@@ -200,7 +207,8 @@ Status RouteSocket::ChangeAddress(bool add, int link, const IpAddress& ip, uint8
   message_.PutHeader(header);
   message_.Put(IFA_LOCAL, ip.raw());
   message_.Put(IFA_ADDRESS, ip.raw());
-  return socket_.Call(message_, (add ? "add address " : "remove address ") + Named(ip, prefix, link));
+  return socket_.Call(message_,
+                      (add ? "add address " : "remove address ") + Named(ip, prefix, link));
 }
 
 Status RouteSocket::EnsureAddress(int link, const IpAddress& ip, uint8_t prefix) {
@@ -209,9 +217,10 @@ Status RouteSocket::EnsureAddress(int link, const IpAddress& ip, uint8_t prefix)
 
 Status RouteSocket::DeleteAddress(int link, const IpAddress& ip, uint8_t prefix) {
   GANTRY_ASSIGN(std::vector<InterfaceAddress> addresses, Addresses());
-  bool there = std::any_of(addresses.begin(), addresses.end(), [&](const InterfaceAddress& address) {
-    return address.link == link && address.ip == ip && address.prefix == prefix;
-  });
+  bool there =
+      std::any_of(addresses.begin(), addresses.end(), [&](const InterfaceAddress& address) {
+        return address.link == link && address.ip == ip && address.prefix == prefix;
+      });
   return there ? ChangeAddress(false, link, ip, prefix) : Status::Ok();
 }
 
@@ -230,7 +239,8 @@ Status RouteSocket::EnsureRoute(int link, const Cidr& to, const std::optional<Ip
   if (gateway) message_.Put(RTA_GATEWAY, gateway->raw());
   if (source) message_.Put(RTA_PREFSRC, source->raw());
   message_.PutU32(RTA_OIF, static_cast<uint32_t>(link));
-  return socket_.Call(message_, "add route " + to.ToString() + (gateway ? " via " + gateway->ToString() : "") +
+  return socket_.Call(message_, "add route " + to.ToString() +
+                                    (gateway ? " via " + gateway->ToString() : "") +
                                     " on interface " + std::to_string(link));
 }
 
@@ -263,14 +273,16 @@ Result<int> RouteSocket::LinkTowards(const IpAddress& ip) {
                                  if (payload.size() < sizeof(rtmsg)) return;
                                  ForEachAttribute(payload.subspan(sizeof(rtmsg)),
                                                   [&](uint16_t type, std::span<const char> value) {
-                                                    if (type == RTA_OIF) link = ReadAs<int32_t>(value);
+                                                    if (type == RTA_OIF)
+                                                      link = ReadAs<int32_t>(value);
                                                   });
                                });
   if (!status.ok() || link == 0) return Status(Code::kNotFound, "no route to " + ip.ToString());
   return link;
 }
 
-Status RouteSocket::EnsureNeighbour(int link, const IpAddress& ip, const std::array<uint8_t, 6>& mac) {
+Status RouteSocket::EnsureNeighbour(int link, const IpAddress& ip,
+                                    const std::array<uint8_t, 6>& mac) {
   Start(RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
   ndmsg header{};
   header.ndm_family = FamilyOf(ip);
@@ -279,7 +291,8 @@ Status RouteSocket::EnsureNeighbour(int link, const IpAddress& ip, const std::ar
   message_.PutHeader(header);
   message_.Put(NDA_DST, ip.raw());
   message_.Put(NDA_LLADDR, mac);
-  return socket_.Call(message_, "add neighbour " + ip.ToString() + " on interface " + std::to_string(link));
+  return socket_.Call(message_,
+                      "add neighbour " + ip.ToString() + " on interface " + std::to_string(link));
 }
 
 }  // namespace gantry::net

@@ -24,8 +24,9 @@ struct InterfaceAddress {
   uint8_t prefix = 0;
 };
 
-// The interfaces, addresses and routes of one network namespace, over rtnetlink. All "Ensure" and "Delete" calls are
-// idempotent. Errors name the operation and its operands. Threading: one call at a time; calls block for microseconds.
+// The interfaces, addresses and routes of one network namespace, over rtnetlink. All "Ensure" and
+// "Delete" calls are idempotent. Errors name the operation and its operands. Threading: one call at
+// a time; calls block for microseconds.
 class RouteSocket {
  public:
   static Result<RouteSocket> Open();
@@ -37,18 +38,22 @@ class RouteSocket {
 
   // A bridge without spanning tree. `mac` stays as it is when ports come and go.
   Status CreateBridge(const std::string& name, const std::array<uint8_t, 6>& mac, uint32_t mtu);
-  // A pair of virtual interfaces: `host_name` here, up, a port of `bridge`; `pod_name` in the namespace of `netns_fd`, still down.
-  Status CreateVeth(const std::string& host_name, int bridge, int netns_fd, const std::string& pod_name,
-                    const std::array<uint8_t, 6>& pod_mac, uint32_t mtu, bool hairpin);
+  // A pair of virtual interfaces: `host_name` here, up, a port of `bridge`; `pod_name` in the
+  // namespace of `netns_fd`, still down.
+  Status CreateVeth(const std::string& host_name, int bridge, int netns_fd,
+                    const std::string& pod_name, const std::array<uint8_t, 6>& pod_mac,
+                    uint32_t mtu, bool hairpin);
   Status SetUp(int link, bool up = true);
   Status SetMtu(int link, uint32_t mtu);
-  // Lets a bridge port send frames back where they came from, for a pod that reaches itself through a service.
+  // Lets a bridge port send frames back where they came from, for a pod that reaches itself through
+  // a service.
   Status SetHairpin(int port, bool on);
   Status DeleteLink(const std::string& name);
 
   Status EnsureAddress(int link, const IpAddress& ip, uint8_t prefix);
   Status DeleteAddress(int link, const IpAddress& ip, uint8_t prefix);
-  // A route to `to` (prefix 0: default) through `gateway` (none: on the link). `source` is preferred as the sender.
+  // A route to `to` (prefix 0: default) through `gateway` (none: on the link). `source` is
+  // preferred as the sender.
   Status EnsureRoute(int link, const Cidr& to, const std::optional<IpAddress>& gateway = {},
                      const std::optional<IpAddress>& source = {});
   Status DeleteRoute(int link, const Cidr& to);

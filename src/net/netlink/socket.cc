@@ -23,7 +23,8 @@ void ForEachMessage(std::span<const char> datagram, Each each) {
   while (datagram.size() >= sizeof(nlmsghdr)) {
     nlmsghdr header = ReadAs<nlmsghdr>(datagram);
     if (header.nlmsg_len < sizeof(nlmsghdr) || header.nlmsg_len > datagram.size()) return;
-    if (!each(header, datagram.subspan(sizeof(nlmsghdr), header.nlmsg_len - sizeof(nlmsghdr)))) return;
+    if (!each(header, datagram.subspan(sizeof(nlmsghdr), header.nlmsg_len - sizeof(nlmsghdr))))
+      return;
     datagram = datagram.subspan(std::min<size_t>(datagram.size(), NLMSG_ALIGN(header.nlmsg_len)));
   }
 }
@@ -133,7 +134,8 @@ Status RunInNetns(const std::string& netns_path, const std::function<Status()>& 
     return FromErrno(errno, "enter network namespace " + netns_path);
   }
   Status status = call();
-  GANTRY_CHECK(setns(home.get(), CLONE_NEWNET) == 0, "cannot return to the host's network namespace");
+  GANTRY_CHECK(setns(home.get(), CLONE_NEWNET) == 0,
+               "cannot return to the host's network namespace");
   return status;
 }
 

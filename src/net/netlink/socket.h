@@ -39,8 +39,8 @@ class NetlinkSocket {
 
   uint32_t NextSequence() { return ++sequence_; }
 
-  // Sends one message that asks for an acknowledgement (NLM_F_ACK) and waits for it. `what` names the operation and its operands in
-  // the error.
+  // Sends one message that asks for an acknowledgement (NLM_F_ACK) and waits for it. `what` names
+  // the operation and its operands in the error.
   Status Call(MessageWriter& message, std::string_view what);
   // Sends a dump request, or a get with an answer, and hands each answer's payload to `each`.
   Status Dump(MessageWriter& message, std::string_view what,
@@ -51,7 +51,8 @@ class NetlinkSocket {
     uint32_t sequence = 0;
     int error = 0;
   };
-  // Sends an nf_tables batch: it is committed, or refused as a whole, when this returns. The first failure, or error 0.
+  // Sends an nf_tables batch: it is committed, or refused as a whole, when this returns. The first
+  // failure, or error 0.
   Result<Failure> SendBatch(std::span<const char> batch);
 
  private:
@@ -65,8 +66,9 @@ class NetlinkSocket {
 
 // Opens a socket in another network namespace: the calling thread enters it and comes back.
 Result<NetlinkSocket> OpenNetlinkIn(const std::string& netns_path, int protocol);
-// Runs `call` with the calling thread inside the namespace. The thread is back in its own afterwards; where that fails the process ends,
-// since nothing on that thread could be trusted any more.
+// Runs `call` with the calling thread inside the namespace. The thread is back in its own
+// afterwards; where that fails the process ends, since nothing on that thread could be trusted any
+// more.
 Status RunInNetns(const std::string& netns_path, const std::function<Status()>& call);
 
 }  // namespace gantry::net

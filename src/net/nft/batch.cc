@@ -30,7 +30,8 @@ constexpr uint16_t MessageType(uint16_t message) { return NFNL_SUBSYS_NFTABLES <
 
 uint32_t JoinedType(std::span<const NftType> fields) {
   uint32_t joined = 0;
-  for (NftType field : fields) joined = joined << 6 | static_cast<uint32_t>(field);
+  for (NftType field : fields)
+    joined = joined << 6 | static_cast<uint32_t>(field);
   return joined;
 }
 
@@ -104,8 +105,8 @@ void NftBatch::AddChain(const std::string& table, const std::string& chain) {
   messages_.PutString(NFTA_CHAIN_NAME, chain);
 }
 
-void NftBatch::AddBaseChain(const std::string& table, const std::string& chain, std::string_view type, NftHook hook,
-                            int priority) {
+void NftBatch::AddBaseChain(const std::string& table, const std::string& chain,
+                            std::string_view type, NftHook hook, int priority) {
   AddChain(table, chain);
   messages_.Nest(NFTA_CHAIN_HOOK, [&] {
     messages_.PutBe32(NFTA_HOOK_HOOKNUM, static_cast<uint32_t>(hook));
@@ -115,11 +116,13 @@ void NftBatch::AddBaseChain(const std::string& table, const std::string& chain, 
   messages_.PutString(NFTA_CHAIN_TYPE, type);
 }
 
-void NftBatch::AddNatChain(const std::string& table, const std::string& chain, NftHook hook, int priority) {
+void NftBatch::AddNatChain(const std::string& table, const std::string& chain, NftHook hook,
+                           int priority) {
   AddBaseChain(table, chain, "nat", hook, priority);
 }
 
-void NftBatch::AddFilterChain(const std::string& table, const std::string& chain, NftHook hook, int priority) {
+void NftBatch::AddFilterChain(const std::string& table, const std::string& chain, NftHook hook,
+                              int priority) {
   AddBaseChain(table, chain, "filter", hook, priority);
 }
 
@@ -133,7 +136,8 @@ void NftBatch::DeleteChain(const std::string& table, const std::string& chain) {
 }
 
 void NftBatch::AddRule(const std::string& table, const std::string& chain, NftRule& rule) {
-  Start(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, "add a rule to chain " + chain + " of table " + table);
+  Start(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND,
+        "add a rule to chain " + chain + " of table " + table);
   messages_.PutString(NFTA_RULE_TABLE, table);
   messages_.PutString(NFTA_RULE_CHAIN, chain);
   std::span<const char> expressions = rule.expressions_.Finish();
@@ -153,7 +157,8 @@ void NftBatch::ChangeElements(uint16_t message, const std::string& table, const 
     for (const NftElement& element :
          elements.subspan(first, std::min(kElementsPerMessage, elements.size() - first))) {
       messages_.Nest(NFTA_LIST_ELEM, [&] {
-        messages_.Nest(NFTA_SET_ELEM_KEY, [&] { messages_.Put(NFTA_DATA_VALUE, element.key.view()); });
+        messages_.Nest(NFTA_SET_ELEM_KEY,
+                       [&] { messages_.Put(NFTA_DATA_VALUE, element.key.view()); });
         if (!add) return;
         if (element.timeout_seconds > 0) {
           messages_.PutBe64(NFTA_SET_ELEM_TIMEOUT, uint64_t{element.timeout_seconds} * 1000);
@@ -166,7 +171,8 @@ void NftBatch::ChangeElements(uint16_t message, const std::string& table, const 
             });
           });
         } else if (!element.data.view().empty()) {
-          messages_.Nest(NFTA_SET_ELEM_DATA, [&] { messages_.Put(NFTA_DATA_VALUE, element.data.view()); });
+          messages_.Nest(NFTA_SET_ELEM_DATA,
+                         [&] { messages_.Put(NFTA_DATA_VALUE, element.data.view()); });
         }
       });
     }
@@ -207,9 +213,11 @@ Result<std::vector<std::string>> ListNftTables(NetlinkSocket& socket) {
   std::vector<std::string> tables;
   GANTRY_TRY(socket.Dump(message, "list nf_tables", [&](uint16_t, std::span<const char> payload) {
     if (payload.size() < sizeof(nfgenmsg)) return;
-    ForEachAttribute(payload.subspan(sizeof(nfgenmsg)), [&](uint16_t type, std::span<const char> value) {
-      if (type == NFTA_TABLE_NAME && !value.empty()) tables.emplace_back(value.data(), value.size() - 1);
-    });
+    ForEachAttribute(payload.subspan(sizeof(nfgenmsg)),
+                     [&](uint16_t type, std::span<const char> value) {
+                       if (type == NFTA_TABLE_NAME && !value.empty())
+                         tables.emplace_back(value.data(), value.size() - 1);
+                     });
   }));
   return tables;
 }
@@ -225,25 +233,27 @@ Status ForEachNftElement(
   auto unwrap = [](std::span<const char> nested) {
     std::span<const uint8_t> bytes;
     ForEachAttribute(nested, [&](uint16_t type, std::span<const char> value) {
-      if (type == NFTA_DATA_VALUE) bytes = {reinterpret_cast<const uint8_t*>(value.data()), value.size()};
+      if (type == NFTA_DATA_VALUE)
+        bytes = {reinterpret_cast<const uint8_t*>(value.data()), value.size()};
     });
     return bytes;
   };
-  Status status = socket.Dump(message, "list " + set + " of table " + table, [&](uint16_t,
-                                                                              std::span<const char> payload) {
-    if (payload.size() < sizeof(nfgenmsg)) return;
-    ForEachAttribute(payload.subspan(sizeof(nfgenmsg)), [&](uint16_t type, std::span<const char> list) {
-      if (type != NFTA_SET_ELEM_LIST_ELEMENTS) return;
-      ForEachAttribute(list, [&](uint16_t, std::span<const char> element) {
-        std::span<const uint8_t> key, data;
-        ForEachAttribute(element, [&](uint16_t part, std::span<const char> value) {
-          if (part == NFTA_SET_ELEM_KEY) key = unwrap(value);
-          if (part == NFTA_SET_ELEM_DATA) data = unwrap(value);
-        });
-        each(key, data);
+  Status status = socket.Dump(
+      message, "list " + set + " of table " + table, [&](uint16_t, std::span<const char> payload) {
+        if (payload.size() < sizeof(nfgenmsg)) return;
+        ForEachAttribute(
+            payload.subspan(sizeof(nfgenmsg)), [&](uint16_t type, std::span<const char> list) {
+              if (type != NFTA_SET_ELEM_LIST_ELEMENTS) return;
+              ForEachAttribute(list, [&](uint16_t, std::span<const char> element) {
+                std::span<const uint8_t> key, data;
+                ForEachAttribute(element, [&](uint16_t part, std::span<const char> value) {
+                  if (part == NFTA_SET_ELEM_KEY) key = unwrap(value);
+                  if (part == NFTA_SET_ELEM_DATA) data = unwrap(value);
+                });
+                each(key, data);
+              });
+            });
       });
-    });
-  });
   return status.code() == Code::kNotFound ? Status::Ok() : status;
 }
 

@@ -14,8 +14,8 @@
 
 namespace gantry::net {
 
-// The bytes of a set element's key or data: fields in network byte order, each padded to 4 bytes as registers are.
-// Threading: a value.
+// The bytes of a set element's key or data: fields in network byte order, each padded to 4 bytes as
+// registers are. Threading: a value.
 class NftBytes {
  public:
   NftBytes() = default;
@@ -36,7 +36,8 @@ class NftBytes {
 };
 
 struct NftElement {
-  NftElement(NftBytes key, NftBytes data = {}) : key(key), data(data) {}  // NOLINT: implicit on purpose
+  NftElement(NftBytes key, NftBytes data = {})
+      : key(key), data(data) {}  // NOLINT: implicit on purpose
   // An element of a verdict map.
   NftElement(NftBytes key, std::string goto_chain) : key(key), goto_chain(std::move(goto_chain)) {}
 
@@ -47,7 +48,13 @@ struct NftElement {
 };
 
 // The type of a key or of data, as listings show it: the fields, first to last.
-enum class NftType : uint32_t { kMark = 19, kIp = 7, kProtocol = 12, kPort = 13, kAddressType = 38 };
+enum class NftType : uint32_t {
+  kMark = 19,
+  kIp = 7,
+  kProtocol = 12,
+  kPort = 13,
+  kAddressType = 38
+};
 
 struct NftSet {
   std::string name;
@@ -60,9 +67,9 @@ struct NftSet {
 
 enum class NftHook : uint8_t { kPrerouting = 0, kForward = 2, kOutput = 3, kPostrouting = 4 };
 
-// One rule, as the expressions that the kernel runs from left to right until one does not match. Registers hold 4 bytes
-// each and are numbered from 0 to 15; a loaded field takes one, joined keys take neighbours.
-// Threading: one thread at a time.
+// One rule, as the expressions that the kernel runs from left to right until one does not match.
+// Registers hold 4 bytes each and are numbered from 0 to 15; a loaded field takes one, joined keys
+// take neighbours. Threading: one thread at a time.
 class NftRule {
  public:
   enum class Side : uint8_t { kSource, kDestination };
@@ -84,12 +91,14 @@ class NftRule {
   NftRule& MarkHas(uint32_t bit);
   NftRule& InSet(std::string_view set, int reg, bool inside = true);
 
-  // Looks the key that begins in `reg` up and loads what it maps to. Ends the rule where there is none. What was loaded must not
-  // be (part of) a key again: nft(8) aborts when it lists such a rule.
+  // Looks the key that begins in `reg` up and loads what it maps to. Ends the rule where there is
+  // none. What was loaded must not be (part of) a key again: nft(8) aborts when it lists such a
+  // rule.
   NftRule& Map(std::string_view map, int reg, int into);
   // The same with a map of verdicts: goes there.
   NftRule& VerdictMap(std::string_view map, int reg);
-  // Adds the key that begins in `reg` to a dynamic set, or, where it is there already, starts its timeout anew.
+  // Adds the key that begins in `reg` to a dynamic set, or, where it is there already, starts its
+  // timeout anew.
   NftRule& Remember(std::string_view set, int reg, uint32_t timeout_seconds);
 
   NftRule& SetMarkBit(uint32_t bit);
@@ -114,7 +123,8 @@ class NftRule {
   MessageWriter expressions_;
 };
 
-// Changes to nf_tables of the ip family, made all at once or not at all. Threading: one thread at a time.
+// Changes to nf_tables of the ip family, made all at once or not at all. Threading: one thread at a
+// time.
 class NftBatch {
  public:
   NftBatch();
@@ -125,11 +135,14 @@ class NftBatch {
   void AddSet(const std::string& table, const NftSet& set);
   void AddChain(const std::string& table, const std::string& chain);
   void AddNatChain(const std::string& table, const std::string& chain, NftHook hook, int priority);
-  void AddFilterChain(const std::string& table, const std::string& chain, NftHook hook, int priority);
+  void AddFilterChain(const std::string& table, const std::string& chain, NftHook hook,
+                      int priority);
   void DeleteChain(const std::string& table, const std::string& chain);  // with its rules
   void AddRule(const std::string& table, const std::string& chain, NftRule& rule);
-  void AddElements(const std::string& table, const std::string& set, std::span<const NftElement> elements);
-  void DeleteElements(const std::string& table, const std::string& set, std::span<const NftElement> elements);
+  void AddElements(const std::string& table, const std::string& set,
+                   std::span<const NftElement> elements);
+  void DeleteElements(const std::string& table, const std::string& set,
+                      std::span<const NftElement> elements);
 
   bool empty() const { return changes_ == 0; }
   // Errors name the part of the batch that the kernel refused. The batch is used up.
@@ -137,8 +150,8 @@ class NftBatch {
 
  private:
   void Start(uint16_t message, uint16_t flags, std::string what);
-  void AddBaseChain(const std::string& table, const std::string& chain, std::string_view type, NftHook hook,
-                    int priority);
+  void AddBaseChain(const std::string& table, const std::string& chain, std::string_view type,
+                    NftHook hook, int priority);
   void ChangeElements(uint16_t message, const std::string& table, const std::string& set,
                       std::span<const NftElement> elements);
 

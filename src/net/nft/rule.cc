@@ -42,7 +42,8 @@ NftRule& NftRule::LoadAddressType(Side side, int reg) {
   return Expression("fib", [&] {
     expressions_.PutBe32(NFTA_FIB_DREG, Register(reg));
     expressions_.PutBe32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-    expressions_.PutBe32(NFTA_FIB_FLAGS, side == Side::kSource ? NFTA_FIB_F_SADDR : NFTA_FIB_F_DADDR);
+    expressions_.PutBe32(NFTA_FIB_FLAGS,
+                         side == Side::kSource ? NFTA_FIB_F_SADDR : NFTA_FIB_F_DADDR);
   });
 }
 
@@ -215,7 +216,8 @@ NftRule& NftRule::Dnat(int ip_reg, int port_reg) {
 }
 
 NftRule& NftRule::Masquerade() {
-  return Expression("masq", [&] { expressions_.PutBe32(NFTA_MASQ_FLAGS, NF_NAT_RANGE_PROTO_RANDOM_FULLY); });
+  return Expression(
+      "masq", [&] { expressions_.PutBe32(NFTA_MASQ_FLAGS, NF_NAT_RANGE_PROTO_RANDOM_FULLY); });
 }
 
 NftRule& NftRule::RejectWithReset() {

@@ -44,14 +44,16 @@ Candidates CandidatesFor(const core::ServicePort& port,
     if (slice->address_type() != "IPv4") continue;
     for (const discovery::EndpointPort& slice_port : slice->ports()) {
       const std::string& slice_protocol = slice_port.has_protocol() ? slice_port.protocol() : "TCP";
-      if (slice_port.name() != port.name() || slice_protocol != protocol || !slice_port.has_port()) continue;
+      if (slice_port.name() != port.name() || slice_protocol != protocol || !slice_port.has_port())
+        continue;
       for (const discovery::Endpoint& endpoint : slice->endpoints()) {
         if (endpoint.addresses().empty()) continue;
         std::optional<IpAddress> ip = IpAddress::Parse(endpoint.addresses(0));
         if (!ip || !ip->is_v4()) continue;
         const discovery::EndpointConditions& conditions = endpoint.conditions();
         const bool is_ready = !conditions.has_ready() || conditions.ready();
-        const bool is_ending = conditions.terminating() && (!conditions.has_serving() || conditions.serving());
+        const bool is_ending =
+            conditions.terminating() && (!conditions.has_serving() || conditions.serving());
         if (!is_ready && !is_ending) continue;
         const bool here = endpoint.node_name() == node_name;
         Backend backend{*ip, static_cast<uint16_t>(slice_port.port()), here};
@@ -91,7 +93,8 @@ std::vector<IpAddress> V4(std::vector<std::string> texts) {
   std::vector<IpAddress> ips;
   for (const std::string& text : texts) {
     std::optional<IpAddress> ip = IpAddress::Parse(text);
-    if (ip && ip->is_v4() && std::find(ips.begin(), ips.end(), *ip) == ips.end()) ips.push_back(*ip);
+    if (ip && ip->is_v4() && std::find(ips.begin(), ips.end(), *ip) == ips.end())
+      ips.push_back(*ip);
   }
   return ips;
 }
@@ -133,8 +136,9 @@ std::vector<Frontend> BuildFrontends(const core::Service& service,
   uint32_t affinity_seconds = 0;
   if (spec.session_affinity() == "ClientIP") {
     const core::ClientIPConfig& config = spec.session_affinity_config().client_ip();
-    affinity_seconds = config.timeout_seconds() > 0 ? static_cast<uint32_t>(config.timeout_seconds())
-                                                    : kDefaultAffinitySeconds;
+    affinity_seconds = config.timeout_seconds() > 0
+                           ? static_cast<uint32_t>(config.timeout_seconds())
+                           : kDefaultAffinitySeconds;
   }
   const bool internal_local = spec.internal_traffic_policy() == "Local";
   const bool external_local = spec.external_traffic_policy() == "Local";
@@ -151,10 +155,13 @@ std::vector<Frontend> BuildFrontends(const core::Service& service,
     if (protocol == 0) continue;
     const Candidates candidates = CandidatesFor(port, slices, options.node_name);
     const uint16_t number = static_cast<uint16_t>(port.port());
-    for (const IpAddress& ip : cluster_ips) add(Internal({ip, protocol, number}, candidates, internal_local));
-    for (const IpAddress& ip : external_ips) add(External({ip, protocol, number}, candidates, external_local));
+    for (const IpAddress& ip : cluster_ips)
+      add(Internal({ip, protocol, number}, candidates, internal_local));
+    for (const IpAddress& ip : external_ips)
+      add(External({ip, protocol, number}, candidates, external_local));
     if (port.node_port() != 0 && (spec.type() == "NodePort" || spec.type() == "LoadBalancer")) {
-      add(External({IpAddress(), protocol, static_cast<uint16_t>(port.node_port())}, candidates, external_local));
+      add(External({IpAddress(), protocol, static_cast<uint16_t>(port.node_port())}, candidates,
+                   external_local));
     }
   }
   return frontends;

@@ -48,7 +48,8 @@ struct Frontend {
 
   FrontendKey key;
   Kind kind = Kind::kReject;
-  std::vector<Backend> backends;  // sorted, without duplicates; for kExternalLocal those for clients inside
+  std::vector<Backend>
+      backends;  // sorted, without duplicates; for kExternalLocal those for clients inside
   std::vector<Backend> local;     // kExternalLocal: those for clients outside
   uint32_t affinity_seconds = 0;  // 0: none
   bool operator==(const Frontend&) const = default;
@@ -61,11 +62,13 @@ struct FrontendOptions {
   std::vector<FrontendKey> reserved;
 };
 
-// What a service and its slices mean for this node, by the rules of kube-proxy: ready endpoints, or where there are none those
-// that still serve while they terminate; traffic policies; nothing for headless and ExternalName services, nor for those with
-// another proxy (label service.kubernetes.io/service-proxy-name). IPv4. Pure.
-std::vector<Frontend> BuildFrontends(const api::core::v1::Service& service,
-                                     std::span<const api::Ref<api::discovery::v1::EndpointSlice>> slices,
-                                     const FrontendOptions& options);
+// What a service and its slices mean for this node, by the rules of kube-proxy: ready endpoints, or
+// where there are none those that still serve while they terminate; traffic policies; nothing for
+// headless and ExternalName services, nor for those with another proxy (label
+// service.kubernetes.io/service-proxy-name). IPv4. Pure.
+std::vector<Frontend> BuildFrontends(
+    const api::core::v1::Service& service,
+    std::span<const api::Ref<api::discovery::v1::EndpointSlice>> slices,
+    const FrontendOptions& options);
 
 }  // namespace gantry::net

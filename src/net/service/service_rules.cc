@@ -66,8 +66,10 @@ NftElement SelfElement(const IpAddress& ip) {
   return key;
 }
 
-// `wanted` in an order that leaves those of `before` where they were, as far as there is no hole to fill.
-std::vector<Backend> KeepPlaces(const std::vector<Backend>& before, const std::vector<Backend>& wanted) {
+// `wanted` in an order that leaves those of `before` where they were, as far as there is no hole to
+// fill.
+std::vector<Backend> KeepPlaces(const std::vector<Backend>& before,
+                                const std::vector<Backend>& wanted) {
   std::vector<Backend> placed(wanted.size());
   std::vector<bool> taken(wanted.size(), false);
   std::vector<Backend> homeless;
@@ -88,15 +90,15 @@ std::vector<Backend> KeepPlaces(const std::vector<Backend>& before, const std::v
   return placed;
 }
 
-// The set of clients that stick to a place, the chain that leads there and remembers the client, and the map from a
-// place to that chain.
+// The set of clients that stick to a place, the chain that leads there and remembers the client,
+// and the map from a place to that chain.
 std::string StickySet(uint32_t place) { return "sticky-" + std::to_string(place); }
 std::string PlaceMap(bool node_port, uint32_t affinity_seconds) {
   return std::string(node_port ? "places-nodeport-" : "places-") + std::to_string(affinity_seconds);
 }
 std::string PlaceChain(bool node_port, uint32_t affinity_seconds, uint32_t place) {
-  return std::string(node_port ? "place-nodeport-" : "place-") + std::to_string(affinity_seconds) + "-" +
-         std::to_string(place);
+  return std::string(node_port ? "place-nodeport-" : "place-") + std::to_string(affinity_seconds) +
+         "-" + std::to_string(place);
 }
 
 // Who asks for what: sender, address, protocol and port, from register 8 on.
@@ -124,7 +126,8 @@ class ServiceRules::Plan {
  public:
   void Service(bool add, const FrontendKey& key, std::string chain) {
     Elements& elements = add ? added_ : deleted_;
-    (key.is_node_port() ? elements.node_ports : elements.services).emplace_back(KeyBytes(key), std::move(chain));
+    (key.is_node_port() ? elements.node_ports : elements.services)
+        .emplace_back(KeyBytes(key), std::move(chain));
   }
   void Backends(const FrontendKey& key, uint32_t offset, const std::vector<Backend>& before,
                 const std::vector<Backend>& after) {
@@ -147,7 +150,8 @@ class ServiceRules::Plan {
   void Aftercare(const FrontendKey& key, const Applied& before, const Applied& after) {
     std::vector<Backend> gone;
     auto has = [](const Applied& applied, const Backend& backend) {
-      return std::find(applied.backends.begin(), applied.backends.end(), backend) != applied.backends.end() ||
+      return std::find(applied.backends.begin(), applied.backends.end(), backend) !=
+                 applied.backends.end() ||
              std::find(applied.local.begin(), applied.local.end(), backend) != applied.local.end();
     };
     for (const auto* list : {&before.backends, &before.local}) {
@@ -228,7 +232,8 @@ class ServiceRules::Plan {
   std::set<FrontendKey> fresh_udp_;
 };
 
-ServiceRules::ServiceRules(InstanceNames names, std::vector<Cidr> cluster_cidrs, std::vector<Cidr> service_cidrs)
+ServiceRules::ServiceRules(InstanceNames names, std::vector<Cidr> cluster_cidrs,
+                           std::vector<Cidr> service_cidrs)
     : names_(std::move(names)),
       cluster_cidrs_(std::move(cluster_cidrs)),
       service_cidrs_(std::move(service_cidrs)) {}
@@ -288,7 +293,9 @@ void ServiceRules::AddSkeleton(NftBatch& batch) const {
   for (const Cidr& cidr : service_cidrs_) {
     if (!cidr.address.is_v4()) continue;
     NftRule unused;
-    unused.AddressIn(Side::kDestination, cidr).AddressTypeIsLocal(Side::kDestination, false).Goto(kReject);
+    unused.AddressIn(Side::kDestination, cidr)
+        .AddressTypeIsLocal(Side::kDestination, false)
+        .Goto(kReject);
     batch.AddRule(table, "dispatch", unused);
   }
   NftRule by_node_port;
@@ -296,7 +303,8 @@ void ServiceRules::AddSkeleton(NftBatch& batch) const {
   by_node_port.VerdictMap("nodeports", 0);
   batch.AddRule(table, "dispatch", by_node_port);
 
-  for (auto [chain, hook] : {std::pair("prerouting", NftHook::kPrerouting), std::pair("output", NftHook::kOutput)}) {
+  for (auto [chain, hook] :
+       {std::pair("prerouting", NftHook::kPrerouting), std::pair("output", NftHook::kOutput)}) {
     batch.AddNatChain(table, chain, hook, kDestinationPriority);
     NftRule jump;
     jump.Jump("dispatch");
@@ -307,7 +315,10 @@ void ServiceRules::AddSkeleton(NftBatch& batch) const {
   marked.MarkHas(kMasqueradeMark).ClearMarkBit(kMasqueradeMark).Masquerade();
   batch.AddRule(table, "postrouting", marked);
   NftRule to_self;
-  to_self.LoadAddress(Side::kSource, 0).LoadAddress(Side::kDestination, 1).InSet("self", 0).Masquerade();
+  to_self.LoadAddress(Side::kSource, 0)
+      .LoadAddress(Side::kDestination, 1)
+      .InSet("self", 0)
+      .Masquerade();
   batch.AddRule(table, "postrouting", to_self);
 }
 
@@ -333,12 +344,15 @@ void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
       for (uint32_t place = offset; place < offset + count; ++place) {
         NftRule known;
         begin(known);
-        LoadClient(known).InSet(StickySet(place), 8).Goto(PlaceChain(shape.node_port, shape.affinity_seconds, place));
+        LoadClient(known)
+            .InSet(StickySet(place), 8)
+            .Goto(PlaceChain(shape.node_port, shape.affinity_seconds, place));
         batch.AddRule(table, chain, known);
       }
       NftRule draw;
       begin(draw);
-      draw.LoadRandom(3, count, offset).VerdictMap(PlaceMap(shape.node_port, shape.affinity_seconds), 3);
+      draw.LoadRandom(3, count, offset)
+          .VerdictMap(PlaceMap(shape.node_port, shape.affinity_seconds), 3);
       batch.AddRule(table, chain, draw);
       return;
     }
@@ -359,7 +373,8 @@ void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
     case Kind::kInternal:
       if (!cluster_cidrs_.empty()) {
         add_mark([&](NftRule& rule) {
-          for (const Cidr& cidr : cluster_cidrs_) rule.AddressIn(Side::kSource, cidr, false);
+          for (const Cidr& cidr : cluster_cidrs_)
+            rule.AddressIn(Side::kSource, cidr, false);
         });
       }
       add_picks(anybody, false);
@@ -369,8 +384,8 @@ void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
       add_picks(anybody, false);
       break;
     case Kind::kExternalLocal: {
-      // Clients inside the cluster use the external address like the cluster address; the node itself like anybody outside,
-      // but with all endpoints.
+      // Clients inside the cluster use the external address like the cluster address; the node
+      // itself like anybody outside, but with all endpoints.
       auto on_node = [](NftRule& rule) { rule.AddressTypeIsLocal(Side::kSource); };
       add_mark(on_node);
       add_picks(on_node, false);
@@ -395,7 +410,8 @@ void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
 Status ServiceRules::Replace(std::span<const Frontend> frontends) {
   std::vector<Change> changes;
   changes.reserve(frontends.size());
-  for (const Frontend& frontend : frontends) changes.push_back({frontend.key, &frontend});
+  for (const Frontend& frontend : frontends)
+    changes.push_back({frontend.key, &frontend});
   applied_.clear();
   chains_.clear();
   made_.clear();
@@ -417,8 +433,10 @@ void ServiceRules::UseChain(NftBatch& batch, const Shape& shape) {
   ++found->second;
   if (!is_new) return;
   if (shape.affinity_seconds > 0) {
-    for (uint32_t place = 0; place < shape.backends; ++place) UsePlace(batch, shape, place);
-    for (uint32_t place = 0; place < shape.local; ++place) UsePlace(batch, shape, kLocalOffset + place);
+    for (uint32_t place = 0; place < shape.backends; ++place)
+      UsePlace(batch, shape, place);
+    for (uint32_t place = 0; place < shape.local; ++place)
+      UsePlace(batch, shape, kLocalOffset + place);
   }
   AddChainRules(batch, shape);
 }
@@ -457,7 +475,8 @@ void ServiceRules::UsePlace(NftBatch& batch, const Shape& shape, uint32_t place)
 
 void ServiceRules::DropSpareChains(NftBatch& batch) {
   auto unused = [](const auto& entry) { return entry.second == 0; };
-  if (static_cast<size_t>(std::count_if(chains_.begin(), chains_.end(), unused)) <= kSpareChains) return;
+  if (static_cast<size_t>(std::count_if(chains_.begin(), chains_.end(), unused)) <= kSpareChains)
+    return;
   for (const auto& [shape, users] : chains_) {
     if (users > 0 || shape.kind == Kind::kReject || shape.kind == Kind::kDrop) continue;
     batch.DeleteChain(names_.service_table, shape.Name());
@@ -466,7 +485,8 @@ void ServiceRules::DropSpareChains(NftBatch& batch) {
 }
 
 Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
-  broken_ = true;  // until the kernel has taken it: what is changed below is then no longer what the kernel has
+  broken_ = true;  // until the kernel has taken it: what is changed below is then no longer what
+                   // the kernel has
   NftBatch batch;
   if (replace) AddSkeleton(batch);
   Plan plan;
@@ -536,7 +556,8 @@ Status ServiceRules::MoveClients(NetlinkSocket& socket, const std::vector<Move>&
         FrontendKey other = move.key;
         other.ip.size = 4;
         std::copy(client.begin() + 4, client.begin() + 8, other.ip.bytes.begin());
-        ours = std::ranges::equal(client.subspan(8), target.view().subspan(4)) && !applied_.contains(other);
+        ours = std::ranges::equal(client.subspan(8), target.view().subspan(4)) &&
+               !applied_.contains(other);
       } else {
         ours = std::ranges::equal(client.subspan(4), target.view());
       }
@@ -580,7 +601,8 @@ void ServiceRules::ForgetFlows(const Gone& gone, const std::set<FrontendKey>& fr
     return false;
   });
   if (!forgotten.ok()) {
-    log::Warning("net", "cannot forget UDP flows of removed endpoints", {{"error", forgotten.status().message()}});
+    log::Warning("net", "cannot forget UDP flows of removed endpoints",
+                 {{"error", forgotten.status().message()}});
   }
 }
 

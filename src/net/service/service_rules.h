@@ -17,23 +17,27 @@
 
 namespace gantry::net {
 
-// The nf_tables table of the services. The number of services costs a packet nothing: a map leads from address, protocol and
-// port to a chain, and there is one chain for each way of choosing among so many endpoints, which all services alike share; a
-// second map leads from address, protocol, port and a random number (the endpoint's place) to the endpoint. So a change of a service
-// changes its own elements and nothing else.
+// The nf_tables table of the services. The number of services costs a packet nothing: a map leads
+// from address, protocol and port to a chain, and there is one chain for each way of choosing among
+// so many endpoints, which all services alike share; a second map leads from address, protocol,
+// port and a random number (the endpoint's place) to the endpoint. So a change of a service changes
+// its own elements and nothing else.
 //
 //   prerouting, output -> services: (address . protocol . port) -> goto
 //                                   unused addresses of the service network: refuse
 //                                   (local address . protocol . port) -> goto
-//   chain "internal-3": mark for masquerade what comes from outside; to endpoints[(address . protocol . port . random of 3)]
-//   postrouting: masquerade what is marked, and endpoints that reach themselves
+//   chain "internal-3": mark for masquerade what comes from outside; to endpoints[(address .
+//   protocol . port . random of 3)] postrouting: masquerade what is marked, and endpoints that
+//   reach themselves
 //
-// With session affinity the chain first looks whether the client is in the set of a place ("sticky-0", ...), else draws one; then the
-// client is put into that set for the service's time. These chains and sets are shared in the same way.
-// Threading: one call at a time. Calls block for as long as the kernel takes: about 0.1 ms for one service.
+// With session affinity the chain first looks whether the client is in the set of a place
+// ("sticky-0", ...), else draws one; then the client is put into that set for the service's time.
+// These chains and sets are shared in the same way. Threading: one call at a time. Calls block for
+// as long as the kernel takes: about 0.1 ms for one service.
 class ServiceRules {
  public:
-  ServiceRules(InstanceNames names, std::vector<Cidr> cluster_cidrs, std::vector<Cidr> service_cidrs);
+  ServiceRules(InstanceNames names, std::vector<Cidr> cluster_cidrs,
+               std::vector<Cidr> service_cidrs);
 
   struct Change {
     FrontendKey key;
@@ -86,7 +90,8 @@ class ServiceRules {
   void DropSpareChains(NftBatch& batch);
   // Clients follow their endpoint to its new place, or are free again.
   Status MoveClients(NetlinkSocket& socket, const std::vector<Move>& moves) const;
-  // UDP has no end of a connection: flows to endpoints that are gone, or from before there were any, must be translated anew.
+  // UDP has no end of a connection: flows to endpoints that are gone, or from before there were
+  // any, must be translated anew.
   void ForgetFlows(const Gone& gone, const std::set<FrontendKey>& fresh) const;
   Status Run(std::span<const Change> changes, bool replace);
 
@@ -94,12 +99,13 @@ class ServiceRules {
   const std::vector<Cidr> cluster_cidrs_, service_cidrs_;
 
   std::map<FrontendKey, Applied> applied_;
-  std::map<Shape, int> chains_;          // how many frontends use each
-  std::set<std::string, std::less<>> made_;  // what affinity needs: sets, maps and chains that are there
+  std::map<Shape, int> chains_;  // how many frontends use each
+  std::set<std::string, std::less<>>
+      made_;                        // what affinity needs: sets, maps and chains that are there
   mutable absl::Mutex uses_mutex_;  // for writing, and for reading from other threads
   UseCounts uses_;                  // how many elements lead to an address
   std::set<IpAddress> here_;        // those of them that are pods of this node
-  bool broken_ = true;  // the kernel's table may not be what `applied_` says
+  bool broken_ = true;              // the kernel's table may not be what `applied_` says
 };
 
 }  // namespace gantry::net

@@ -20,7 +20,8 @@ DnsUpstream::DnsUpstream(const std::string& ip, uint16_t port)
   address.sin_port = htons(port);
   inet_pton(AF_INET, ip.c_str(), &address.sin_addr);
   for (const UniqueFd* fd : {&udp_, &tcp_}) {
-    GANTRY_CHECK(bind(fd->get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0, "bind");
+    GANTRY_CHECK(bind(fd->get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0,
+                 "bind");
   }
   GANTRY_CHECK(listen(tcp_.get(), 16) == 0, "listen");
   thread_ = std::thread([this] { Serve(); });
@@ -35,17 +36,21 @@ DnsUpstream::~DnsUpstream() {
 std::string DnsUpstream::Answer(const std::string& packet, bool tcp) {
   if (!tcp) ++queries_;
   dns::Rcode rcode;
-  auto query = dns::ParseQuery({reinterpret_cast<const uint8_t*>(packet.data()), packet.size()}, &rcode);
+  auto query =
+      dns::ParseQuery({reinterpret_cast<const uint8_t*>(packet.data()), packet.size()}, &rcode);
   GANTRY_CHECK(query.has_value() && rcode == dns::kNoError, "a well-formed query");
   dns::Answer answer;
   const std::string name = dns::ToText(query->name);
   if (name == "www.example.com") {
-    if (query->type == dns::kA) answer.answers.push_back(dns::AddressRecord(*IpAddress::Parse("192.0.2.80"), 3600));
+    if (query->type == dns::kA)
+      answer.answers.push_back(dns::AddressRecord(*IpAddress::Parse("192.0.2.80"), 3600));
   } else if (name == "big.example.com") {
-    for (uint32_t i = 0; i < 100; ++i) answer.answers.push_back(dns::AddressRecord(IpAddress::V4(0xc0000200 + i), 60));
+    for (uint32_t i = 0; i < 100; ++i)
+      answer.answers.push_back(dns::AddressRecord(IpAddress::V4(0xc0000200 + i), 60));
   } else {
     answer.rcode = dns::kNxDomain;
-    std::string data = dns::ToWire("a.test") + dns::ToWire("b.test") + std::string(19, '\0') + "\x40";
+    std::string data =
+        dns::ToWire("a.test") + dns::ToWire("b.test") + std::string(19, '\0') + "\x40";
     answer.authority.emplace_back(dns::kSoa, 60, data, dns::ToWire("."));
   }
   return dns::Write(*query, answer, tcp ? dns::kMaxMessage : query->udp_size);
@@ -60,7 +65,8 @@ void DnsUpstream::Serve() {
     if (polled[0].revents != 0) {
       sockaddr_in peer{};
       socklen_t size = sizeof(peer);
-      ssize_t got = recvfrom(udp_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&peer), &size);
+      ssize_t got = recvfrom(udp_.get(), buffer.data(), buffer.size(), 0,
+                             reinterpret_cast<sockaddr*>(&peer), &size);
       if (got < 0) continue;
       std::string reply = Answer(buffer.substr(0, static_cast<size_t>(got)), false);
       sendto(udp_.get(), reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&peer), size);

@@ -8,8 +8,9 @@
 
 namespace gantry::net::testing {
 
-// A resolver that knows www.example.com (192.0.2.80) and big.example.com (100 addresses; over UDP only that it is too long). Everything
-// else is NXDOMAIN. UDP and TCP, in the namespace of the calling thread, until destroyed.
+// A resolver that knows www.example.com (192.0.2.80) and big.example.com (100 addresses; over UDP
+// only that it is too long). Everything else is NXDOMAIN. UDP and TCP, in the namespace of the
+// calling thread, until destroyed.
 class DnsUpstream {
  public:
   DnsUpstream(const std::string& ip, uint16_t port);

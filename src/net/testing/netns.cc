@@ -50,14 +50,16 @@ void TestNetns::Run(const std::function<void()>& call) const {
   }).join();
 }
 
-TestServer::TestServer(const TestNetns* netns, std::string name, uint16_t port, bool udp, std::string bind_ip)
+TestServer::TestServer(const TestNetns* netns, std::string name, uint16_t port, bool udp,
+                       std::string bind_ip)
     : name_(std::move(name)), udp_(udp), stop_(eventfd(0, EFD_CLOEXEC)) {
   auto open_socket = [&] {
     socket_ = UniqueFd(socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
     int one = 1;
     setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     sockaddr_in address = Address(bind_ip, port);
-    GANTRY_CHECK(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0, "bind");
+    GANTRY_CHECK(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0,
+                 "bind");
     GANTRY_CHECK(udp || listen(socket_.get(), 128) == 0, "listen");
   };
   if (netns != nullptr) {
@@ -83,12 +85,15 @@ void TestServer::Serve() {
     socklen_t length = sizeof(peer);
     if (udp_) {
       char byte;
-      if (recvfrom(socket_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &length) < 0) continue;
+      if (recvfrom(socket_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &length) < 0)
+        continue;
       std::string text = name_ + " " + Text(peer);
-      sendto(socket_.get(), text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&peer), length);
+      sendto(socket_.get(), text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&peer),
+             length);
       continue;
     }
-    UniqueFd connection(accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
+    UniqueFd connection(
+        accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
     if (!connection) continue;
     std::string text = name_ + " " + Text(peer);
     if (send(connection.get(), text.data(), text.size(), MSG_NOSIGNAL) < 0) continue;
@@ -124,8 +129,8 @@ Reply Ask(const std::string& ip, uint16_t port, bool udp, uint16_t from_port, in
   return reply;
 }
 
-Reply AskFrom(const TestNetns& netns, const std::string& ip, uint16_t port, bool udp, uint16_t from_port,
-              int timeout_ms) {
+Reply AskFrom(const TestNetns& netns, const std::string& ip, uint16_t port, bool udp,
+              uint16_t from_port, int timeout_ms) {
   Reply reply;
   netns.Run([&] { reply = Ask(ip, port, udp, from_port, timeout_ms); });
   return reply;
@@ -156,7 +161,8 @@ Status TestHost::SetUp() {
   GANTRY_ASSIGN(Link uplink, host.FindLink("uplink"));
   GANTRY_TRY(host.EnsureAddress(uplink.index, *IpAddress::Parse("192.168.77.1"), 24));
   UniqueFd netns(open(outside_->path().c_str(), O_RDONLY | O_CLOEXEC));
-  GANTRY_TRY(host.CreateVeth("up0", uplink.index, netns.get(), "eth0", {0x0a, 1, 2, 3, 4, 6}, 1500, false));
+  GANTRY_TRY(host.CreateVeth("up0", uplink.index, netns.get(), "eth0", {0x0a, 1, 2, 3, 4, 6}, 1500,
+                             false));
   GANTRY_ASSIGN(RouteSocket there, RouteSocket::OpenIn(outside_->path()));
   GANTRY_ASSIGN(Link eth, there.FindLink("eth0"));
   GANTRY_TRY(there.SetUp(eth.index));

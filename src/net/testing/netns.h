@@ -14,7 +14,8 @@
 
 namespace gantry::net::testing {
 
-// A network namespace without a name: it is gone when this and what runs in it are, also after a crash of the test.
+// A network namespace without a name: it is gone when this and what runs in it are, also after a
+// crash of the test.
 class TestNetns {
  public:
   TestNetns();
@@ -34,7 +35,8 @@ struct Reply {
   double milliseconds = 0;
 };
 
-// Answers every connection (TCP) or packet (UDP) with "<name> <address of the sender>". Runs until destroyed.
+// Answers every connection (TCP) or packet (UDP) with "<name> <address of the sender>". Runs until
+// destroyed.
 class TestServer {
  public:
   // Inside `netns`, or in the namespace of the caller where that is null.
@@ -58,9 +60,10 @@ Reply Ask(const std::string& ip, uint16_t port, bool udp = false, uint16_t from_
 Reply AskFrom(const TestNetns& netns, const std::string& ip, uint16_t port, bool udp = false,
               uint16_t from_port = 0, int timeout_ms = 1500);
 
-// A machine of its own: the test moves into a fresh network namespace ("host") before any thread starts; "outside" is a
-// neighbour of it (host 192.168.77.1, outside 192.168.77.2 with its default route through the host). A data directory
-// that is removed at the end. Skips (returns false from Ready) without root.
+// A machine of its own: the test moves into a fresh network namespace ("host") before any thread
+// starts; "outside" is a neighbour of it (host 192.168.77.1, outside 192.168.77.2 with its default
+// route through the host). A data directory that is removed at the end. Skips (returns false from
+// Ready) without root.
 class TestHost {
  public:
   TestHost();

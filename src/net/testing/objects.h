@@ -46,7 +46,8 @@ inline api::core::v1::Service MakeService(const std::string& name, const std::st
   return service;
 }
 
-inline api::discovery::v1::EndpointSlice MakeSlice(const std::string& service, const std::vector<TestPort>& ports,
+inline api::discovery::v1::EndpointSlice MakeSlice(const std::string& service,
+                                                   const std::vector<TestPort>& ports,
                                                    const std::vector<TestEndpoint>& endpoints) {
   api::discovery::v1::EndpointSlice slice;
   slice.mutable_metadata()->set_name(service + "-1");

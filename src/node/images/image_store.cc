@@ -21,7 +21,8 @@ namespace {
 
 using api::JsonValue;
 
-// Layer directories are named by half of their chain id: overlayfs takes all names of an image in one page.
+// Layer directories are named by half of their chain id: overlayfs takes all names of an image in
+// one page.
 constexpr size_t kLayerName = 32;
 
 class FileLock {
@@ -78,7 +79,8 @@ std::string String(const JsonValue* value) {
 
 JsonValue ToJson(const std::vector<std::string>& strings) {
   JsonValue::Array array;
-  for (const std::string& s : strings) array.emplace_back(s);
+  for (const std::string& s : strings)
+    array.emplace_back(s);
   return JsonValue(std::move(array));
 }
 
@@ -89,7 +91,8 @@ Result<JsonValue> ReadJsonFile(const std::string& path) {
   return value;
 }
 
-// A file that an archive's own metadata names: links inside the archive are allowed, leaving it is not.
+// A file that an archive's own metadata names: links inside the archive are allowed, leaving it is
+// not.
 Result<std::string> InnerFile(const std::string& directory, const std::string& name) {
   std::string path = directory + "/" + name;
   std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), free);
@@ -134,7 +137,8 @@ bool IsIndex(std::string_view media_type) {
 // The descriptor for this machine among those of an index.
 const JsonValue* ForThisMachine(const JsonValue& index) {
   const JsonValue* manifests = index.Find("manifests");
-  if (manifests == nullptr || !manifests->is_array() || manifests->as_array().empty()) return nullptr;
+  if (manifests == nullptr || !manifests->is_array() || manifests->as_array().empty())
+    return nullptr;
   for (const JsonValue& entry : manifests->as_array()) {
     const JsonValue* platform = entry.Find("platform");
     if (platform == nullptr) continue;
@@ -145,7 +149,6 @@ const JsonValue* ForThisMachine(const JsonValue& index) {
   }
   return manifests->as_array().size() == 1 ? &manifests->as_array()[0] : nullptr;
 }
-
 
 void AddUnique(std::vector<std::string>* list, const std::vector<std::string>& more) {
   for (const std::string& item : more) {
@@ -167,7 +170,8 @@ Result<ImageConfig> ParseImageConfig(std::string_view json) {
   config.user = String(c->Find("User"));
   config.stop_signal = String(c->Find("StopSignal"));
   if (const JsonValue* volumes = c->Find("Volumes"); volumes != nullptr && volumes->is_object()) {
-    for (const JsonValue::Member& volume : volumes->as_object()) config.volumes.push_back(volume.first);
+    for (const JsonValue::Member& volume : volumes->as_object())
+      config.volumes.push_back(volume.first);
   }
   return config;
 }
@@ -194,7 +198,8 @@ std::shared_ptr<const ImageStore::Index> ImageStore::Load() const {
       image->repo_tags = Strings(entry.Find("repoTags"));
       image->repo_digests = Strings(entry.Find("repoDigests"));
       image->layers = Strings(entry.Find("layers"));
-      if (const JsonValue* size = entry.Find("size"); size != nullptr && size->is_int()) image->size = size->as_int();
+      if (const JsonValue* size = entry.Find("size"); size != nullptr && size->is_int())
+        image->size = size->as_int();
       (*index)[image->id] = image;
     }
   }
@@ -273,7 +278,8 @@ Result<std::vector<ImportedImage>> ImageStore::AddOciLayout(const std::string& d
     }
     if (IsIndex(media_type) || manifest.Find("manifests") != nullptr) {
       const JsonValue* mine = ForThisMachine(manifest);
-      if (mine == nullptr) return Status(Code::kInvalid, "no image for this machine's architecture");
+      if (mine == nullptr)
+        return Status(Code::kInvalid, "no image for this machine's architecture");
       GANTRY_ASSIGN(text, ReadBlob(directory, String(mine->Find("digest"))));
       GANTRY_ASSIGN(manifest, JsonValue::Parse(text));
     }
@@ -282,7 +288,8 @@ Result<std::vector<ImportedImage>> ImageStore::AddOciLayout(const std::string& d
     if (config_descriptor == nullptr || layers == nullptr || !layers->is_array()) {
       return Status(Code::kInvalid, "manifest " + digest + " has no config or layers");
     }
-    GANTRY_ASSIGN(std::string config, ReadBlob(directory, String(config_descriptor->Find("digest"))));
+    GANTRY_ASSIGN(std::string config,
+                  ReadBlob(directory, String(config_descriptor->Find("digest"))));
     std::vector<std::string> files, names, digests;
     for (const JsonValue& layer : layers->as_array()) {
       GANTRY_ASSIGN(std::string file, BlobPath(directory, String(layer.Find("digest"))));
@@ -299,7 +306,8 @@ Result<std::vector<ImportedImage>> ImageStore::AddOciLayout(const std::string& d
   return imported;
 }
 
-Result<ImportedImage> ImageStore::ImportDirectory(const std::string& directory, const std::string& name) {
+Result<ImportedImage> ImageStore::ImportDirectory(const std::string& directory,
+                                                  const std::string& name) {
   GANTRY_TRY(MakeDirs(images_, 0700));
   GANTRY_ASSIGN(FileLock lock, FileLock::Take(images_ + "/.lock"));
   GANTRY_ASSIGN(ImageReference ref, ParseImageReference(name));
@@ -332,13 +340,16 @@ Result<ImportedImage> ImageStore::ImportDirectory(const std::string& directory, 
 
 Result<ImportedImage> ImageStore::Add(const std::string& config,
                                       const std::vector<std::string>& layer_files,
-                                      std::vector<std::string> names, std::vector<std::string> digests) {
+                                      std::vector<std::string> names,
+                                      std::vector<std::string> digests) {
   GANTRY_ASSIGN(JsonValue parsed, JsonValue::Parse(config));
   const JsonValue* rootfs = parsed.Find("rootfs");
-  std::vector<std::string> diff_ids = Strings(rootfs != nullptr ? rootfs->Find("diff_ids") : nullptr);
+  std::vector<std::string> diff_ids =
+      Strings(rootfs != nullptr ? rootfs->Find("diff_ids") : nullptr);
   if (diff_ids.size() != layer_files.size()) {
-    return Status(Code::kInvalid, "the image configuration names " + std::to_string(diff_ids.size()) +
-                                      " layers, the manifest " + std::to_string(layer_files.size()));
+    return Status(Code::kInvalid, "the image configuration names " +
+                                      std::to_string(diff_ids.size()) + " layers, the manifest " +
+                                      std::to_string(layer_files.size()));
   }
   if (std::string os = String(parsed.Find("os")); !os.empty() && os != "linux") {
     return Status(Code::kInvalid, "the image is for " + os + ", not for linux");
@@ -357,12 +368,15 @@ Result<ImportedImage> ImageStore::Add(const std::string& config,
     if (stat(layer_files[i].c_str(), &st) == 0) image->size += st.st_size;
     if (!Exists(LayerPath(layer))) {
       GANTRY_ASSIGN(TemporaryDir unpacked, TemporaryDir::Make(layers_));
-      if (chmod(unpacked.path().c_str(), 0755) != 0) return FromErrno(errno, "chmod " + unpacked.path());
+      if (chmod(unpacked.path().c_str(), 0755) != 0)
+        return FromErrno(errno, "chmod " + unpacked.path());
       GANTRY_ASSIGN(UnpackedLayer done, UnpackLayer(layer_files[i], unpacked.path()));
       if ("sha256:" + done.diff_id != diff_ids[i]) {
-        return DataLoss("layer " + diff_ids[i] + " does not match its digest (it is sha256:" + done.diff_id + ")");
+        return DataLoss("layer " + diff_ids[i] +
+                        " does not match its digest (it is sha256:" + done.diff_id + ")");
       }
-      if (UniqueFd fd(open(unpacked.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); fd) syncfs(fd.get());
+      if (UniqueFd fd(open(unpacked.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); fd)
+        syncfs(fd.get());
       if (rename(unpacked.path().c_str(), LayerPath(layer).c_str()) != 0) {
         return FromErrno(errno, "rename " + unpacked.path());
       }
@@ -403,7 +417,8 @@ ImagePtr ImageStore::Find(const std::string& name) const {
   // "name:tag@digest" and "name@digest" are both known by their digest.
   if (size_t at = name.find('@'); at != std::string::npos) {
     std::string base = name.substr(0, at);
-    if (size_t colon = base.rfind(':'); colon != std::string::npos && base.find('/', colon) == std::string::npos) {
+    if (size_t colon = base.rfind(':');
+        colon != std::string::npos && base.find('/', colon) == std::string::npos) {
       base = base.substr(0, colon);
     }
     by_tag = base + name.substr(at);
@@ -427,12 +442,14 @@ ImagePtr ImageStore::FindAny(const std::string& name) const {
 
 std::vector<ImagePtr> ImageStore::List() const {
   std::vector<ImagePtr> images;
-  for (const auto& [id, image] : *Load()) images.push_back(image);
+  for (const auto& [id, image] : *Load())
+    images.push_back(image);
   return images;
 }
 
 Result<ImageConfig> ImageStore::Config(const Image& image) const {
-  GANTRY_ASSIGN(std::string text, ReadFile(images_ + "/configs/" + image.id.substr(image.id.find(':') + 1)));
+  GANTRY_ASSIGN(std::string text,
+                ReadFile(images_ + "/configs/" + image.id.substr(image.id.find(':') + 1)));
   return ParseImageConfig(text);
 }
 
@@ -461,7 +478,8 @@ Status ImageStore::RemoveImage(const std::string& id) { return Remove(id); }
 
 Status ImageStore::DropUnusedLayers(const Index& index) {
   std::set<std::string> used;
-  for (const auto& [id, image] : index) used.insert(image->layers.begin(), image->layers.end());
+  for (const auto& [id, image] : index)
+    used.insert(image->layers.begin(), image->layers.end());
   Status status;
   for (const std::string& layer : ListDir(layers_)) {
     if (used.contains(layer)) continue;

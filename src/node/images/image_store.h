@@ -34,15 +34,15 @@ struct ImportedImage {
   std::vector<std::string> names;
 };
 
-// Images on this machine: an index, configurations, and every layer unpacked once. Works without an agent: writers of
-// any process take turns by a lock file, readers see the index before or after a change.
-// All calls block. Threading: any thread.
+// Images on this machine: an index, configurations, and every layer unpacked once. Works without an
+// agent: writers of any process take turns by a lock file, readers see the index before or after a
+// change. All calls block. Threading: any thread.
 class ImageStore {
  public:
   explicit ImageStore(const Paths& paths);
 
-  // A docker-archive or OCI-layout archive (compressed or not). kInvalid when it is neither or is damaged; then nothing
-  // has changed.
+  // A docker-archive or OCI-layout archive (compressed or not). kInvalid when it is neither or is
+  // damaged; then nothing has changed.
   Result<std::vector<ImportedImage>> Import(const std::string& archive);
   // A directory as skopeo's "dir:" transport writes it, under `name` (and its digest).
   Result<ImportedImage> ImportDirectory(const std::string& directory, const std::string& name);
@@ -55,8 +55,8 @@ class ImageStore {
   Result<ImageConfig> Config(const Image& image) const;
   std::string LayerPath(const std::string& layer) const { return layers_ + "/" + layer; }
 
-  // By name or id. Removing a name of several only unnames; the last one removes the image and the layers that no other
-  // image uses. kNotFound when there is no such image.
+  // By name or id. Removing a name of several only unnames; the last one removes the image and the
+  // layers that no other image uses. kNotFound when there is no such image.
   Status Remove(const std::string& name);
   // The image with all of its names.
   Status RemoveImage(const std::string& id);

@@ -44,7 +44,8 @@ std::string MergeAuths(const PullSecrets& secrets) {
         if (host.starts_with(scheme)) host = host.substr(scheme.size());
       }
       if (host.ends_with("/v1/") || host.ends_with("/v2/")) host.resize(host.size() - 4);
-      while (host.ends_with("/")) host.pop_back();
+      while (host.ends_with("/"))
+        host.pop_back();
       if (host == "index.docker.io") host = "docker.io";
       merged["auths"][host] = entry;
     }
@@ -60,7 +61,8 @@ bool IsLoopback(const std::string& domain) {
 // The last message of skopeo, without its log decoration.
 std::string LastMessage(const std::string& err) {
   std::string text = err;
-  while (!text.empty() && text.back() == '\n') text.pop_back();
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
   size_t line = text.rfind('\n');
   if (line != std::string::npos) text = text.substr(line + 1);
   size_t begin = text.find("msg=\"");
@@ -84,7 +86,8 @@ Result<ImageConfig> LocalImages::Config(const Image& image) { return store_.Conf
 
 Task<Result<PulledImage>> LocalImages::Pull(std::string name, PullSecrets secrets) {
   SteadyTime begin = env_.Steady();
-  Result<ImportedImage> imported = co_await PullImage(env_, paths_, store_, name, std::move(secrets));
+  Result<ImportedImage> imported =
+      co_await PullImage(env_, paths_, store_, name, std::move(secrets));
   if (!imported.ok()) co_return imported.status();
   PulledImage pulled;
   pulled.image = store_.Find(imported->id);
@@ -96,9 +99,11 @@ Task<Result<PulledImage>> LocalImages::Pull(std::string name, PullSecrets secret
 Status LocalImages::MountRoot(const Image& image, const std::string& bundle) {
   std::string root = bundle + "/rootfs";
   if (IsMountPoint(root)) return Status::Ok();
-  for (const char* part : {"/rootfs", "/upper", "/work"}) GANTRY_TRY(MakeDirs(bundle + part, 0755));
+  for (const char* part : {"/rootfs", "/upper", "/work"})
+    GANTRY_TRY(MakeDirs(bundle + part, 0755));
   if (image.layers.empty()) return Mount(bundle + "/upper", root, "", MS_BIND, "");
-  // overlayfs takes the highest layer first. Where the names do not fit into one page, descriptors stand for them.
+  // overlayfs takes the highest layer first. Where the names do not fit into one page, descriptors
+  // stand for them.
   std::vector<UniqueFd> kept;
   auto options = [&](bool by_descriptor) {
     std::string data = "lowerdir=";
@@ -120,7 +125,8 @@ Status LocalImages::MountRoot(const Image& image, const std::string& bundle) {
 
 Status LocalImages::UnmountRoot(const std::string& bundle) { return Unmount(bundle + "/rootfs"); }
 
-Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store, std::string name, PullSecrets secrets) {
+Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store,
+                                      std::string name, PullSecrets secrets) {
   GANTRY_CO_ASSIGN(ImageReference ref, ParseImageReference(name));
   GANTRY_CO_TRY(MakeDirs(paths.Images(), 0700));
   Scratch scratch;
@@ -132,7 +138,8 @@ Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& 
   }
   ProcessOptions options;
   options.argv = {"skopeo", "copy", "--quiet"};
-  if (!Exists("/etc/containers/policy.json")) options.argv.insert(options.argv.begin() + 1, "--insecure-policy");
+  if (!Exists("/etc/containers/policy.json"))
+    options.argv.insert(options.argv.begin() + 1, "--insecure-policy");
   if (!secrets.empty()) {
     GANTRY_CO_TRY(WriteFile(scratch.path + "/auth.json", MergeAuths(secrets), 0600));
     options.argv.insert(options.argv.end(), {"--src-authfile", scratch.path + "/auth.json"});
@@ -141,17 +148,23 @@ Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& 
   if (IsLoopback(ref.domain)) options.argv.emplace_back("--src-tls-verify=false");
   options.argv.emplace_back("docker://" + ref.ToString());
   options.argv.emplace_back("dir:" + scratch.path + "/image");
-  Result<CommandResult> done = co_await RunCommand(env, std::move(options), std::string(), kPullTimeout);
+  Result<CommandResult> done =
+      co_await RunCommand(env, std::move(options), std::string(), kPullTimeout);
   if (!done.ok()) {
     if (done.code() == Code::kNotFound) {
-      co_return Status(Code::kNotFound, "cannot pull images: skopeo is not installed: apt-get install skopeo");
+      co_return Status(Code::kNotFound,
+                       "cannot pull images: skopeo is not installed: apt-get install skopeo");
     }
     co_return done.status();
   }
   if (done->timed_out) co_return Unavailable("pulling image " + name + " timed out");
-  if (done->exit_code != 0) co_return Unavailable("failed to pull and unpack image \"" + ref.ToString() + "\": " + LastMessage(done->err));
+  if (done->exit_code != 0)
+    co_return Unavailable("failed to pull and unpack image \"" + ref.ToString() +
+                          "\": " + LastMessage(done->err));
   std::string full_name = ref.ToString();
-  auto import = [&store, directory = scratch.path + "/image", full_name] { return store.ImportDirectory(directory, full_name); };
+  auto import = [&store, directory = scratch.path + "/image", full_name] {
+    return store.ImportDirectory(directory, full_name);
+  };
   co_return co_await RunBlocking(env, std::move(import));
 }
 

@@ -10,7 +10,8 @@
 
 namespace gantry::node {
 
-// Credentials of registries: the contents of imagePullSecrets, each a Docker configuration ({"auths": {…}}).
+// Credentials of registries: the contents of imagePullSecrets, each a Docker configuration
+// ({"auths": {…}}).
 using PullSecrets = std::vector<std::string>;
 
 struct PulledImage {
@@ -28,7 +29,8 @@ class Images {
   virtual Result<ImageConfig> Config(const Image& image) = 0;
   // Errors are the registry's, as one line.
   virtual Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets) = 0;
-  // Makes `bundle`/rootfs a writable copy of the image; again after a reboot with what was written there. Blocks.
+  // Makes `bundle`/rootfs a writable copy of the image; again after a reboot with what was written
+  // there. Blocks.
   virtual Status MountRoot(const Image& image, const std::string& bundle) = 0;
   virtual Status UnmountRoot(const std::string& bundle) = 0;
 };
@@ -57,7 +59,9 @@ class LocalImages : public Images {
   ImageStore store_;
 };
 
-// Brings an image into `store` by skopeo, without an agent. `name` is a reference as users write it.
-Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store, std::string name, PullSecrets secrets);
+// Brings an image into `store` by skopeo, without an agent. `name` is a reference as users write
+// it.
+Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store,
+                                      std::string name, PullSecrets secrets);
 
 }  // namespace gantry::node

@@ -31,7 +31,8 @@ constexpr size_t kBlock = 64 << 10;
 
 Status ArchiveError(struct archive* archive, std::string_view what) {
   const char* text = archive_error_string(archive);
-  return Status(Code::kInvalid, std::string(what) + ": " + (text != nullptr ? text : "malformed archive"));
+  return Status(Code::kInvalid,
+                std::string(what) + ": " + (text != nullptr ? text : "malformed archive"));
 }
 
 // The bytes of a file behind its compression, hashed as they pass.
@@ -118,8 +119,8 @@ class Root {
     open_how how{};
     how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    int fd = static_cast<int>(syscall(SYS_openat2, fd_.get(), path.empty() ? "." : path.c_str(), &how,
-                                      sizeof how));
+    int fd = static_cast<int>(
+        syscall(SYS_openat2, fd_.get(), path.empty() ? "." : path.c_str(), &how, sizeof how));
     if (fd < 0) return FromErrno(errno, "open " + path + " inside the layer");
     return UniqueFd(fd);
   }
@@ -127,7 +128,8 @@ class Root {
   // The directory that holds the last component; missing ones are made.
   Result<UniqueFd> Parent(const std::vector<std::string>& parts) {
     std::string path;
-    for (size_t i = 0; i + 1 < parts.size(); ++i) path += (i > 0 ? "/" : "") + parts[i];
+    for (size_t i = 0; i + 1 < parts.size(); ++i)
+      path += (i > 0 ? "/" : "") + parts[i];
     if (parent_path_ == path && parent_) return UniqueFd(dup(parent_.get()));
     Result<UniqueFd> found = OpenInside(path, O_RDONLY | O_DIRECTORY);
     if (!found.ok() && found.code() == Code::kNotFound) {
@@ -238,18 +240,24 @@ class LayerWriter {
     if (const char* target = archive_entry_hardlink(entry)) return Link(parent.get(), name, target);
     mode_t mode = archive_entry_mode(entry);
     switch (mode & S_IFMT) {
-      case S_IFDIR: return Directory(entry, parent.get(), name, parts);
-      case S_IFREG: return Regular(entry, parent.get(), name);
-      case S_IFLNK: return Symlink(entry, parent.get(), name);
+      case S_IFDIR:
+        return Directory(entry, parent.get(), name, parts);
+      case S_IFREG:
+        return Regular(entry, parent.get(), name);
+      case S_IFLNK:
+        return Symlink(entry, parent.get(), name);
       case S_IFCHR:
       case S_IFBLK:
-      case S_IFIFO: return Node(entry, parent.get(), name);
-      default: return Status::Ok();  // sockets do not survive in archives
+      case S_IFIFO:
+        return Node(entry, parent.get(), name);
+      default:
+        return Status::Ok();  // sockets do not survive in archives
     }
   }
 
   Status ApplyRoot(struct archive_entry* entry) {
-    if (fchown(root_.fd(), static_cast<uid_t>(archive_entry_uid(entry)), static_cast<gid_t>(archive_entry_gid(entry))) != 0 ||
+    if (fchown(root_.fd(), static_cast<uid_t>(archive_entry_uid(entry)),
+               static_cast<gid_t>(archive_entry_gid(entry))) != 0 ||
         fchmod(root_.fd(), archive_entry_perm(entry)) != 0) {
       return FromErrno(errno, "set owner and mode of the root");
     }
@@ -260,7 +268,8 @@ class LayerWriter {
     GANTRY_ASSIGN(std::vector<std::string> parts, Components(target));
     if (parts.empty()) return Status(Code::kInvalid, "hard link to the root");
     std::string path;
-    for (size_t i = 0; i + 1 < parts.size(); ++i) path += (i > 0 ? "/" : "") + parts[i];
+    for (size_t i = 0; i + 1 < parts.size(); ++i)
+      path += (i > 0 ? "/" : "") + parts[i];
     GANTRY_ASSIGN(UniqueFd from, root_.OpenInside(path, O_PATH | O_DIRECTORY));
     GANTRY_TRY(RemoveEntry(parent, name));
     if (linkat(from.get(), parts.back().c_str(), parent, name.c_str(), 0) != 0) {
@@ -283,14 +292,16 @@ class LayerWriter {
     UniqueFd fd(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return FromErrno(errno, "open");
     std::string path;
-    for (const std::string& part : parts) path += (path.empty() ? "" : "/") + part;
+    for (const std::string& part : parts)
+      path += (path.empty() ? "" : "/") + part;
     directories_.emplace_back(path, TimesOf(entry));
     return Attributes(entry, fd.get());
   }
 
   Status Regular(struct archive_entry* entry, int parent, const std::string& name) {
     GANTRY_TRY(RemoveEntry(parent, name));
-    UniqueFd fd(openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    UniqueFd fd(
+        openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd) return FromErrno(errno, "create");
     GANTRY_TRY(CopyData(archive_, fd.get(), name, &bytes_));
     if (archive_entry_size_is_set(entry) && ftruncate(fd.get(), archive_entry_size(entry)) != 0) {
@@ -332,7 +343,8 @@ class LayerWriter {
   }
 
   Status Attributes(struct archive_entry* entry, int fd) {
-    if (fchown(fd, static_cast<uid_t>(archive_entry_uid(entry)), static_cast<gid_t>(archive_entry_gid(entry))) != 0) {
+    if (fchown(fd, static_cast<uid_t>(archive_entry_uid(entry)),
+               static_cast<gid_t>(archive_entry_gid(entry))) != 0) {
       return FromErrno(errno, "set owner");
     }
     if (fchmod(fd, archive_entry_perm(entry)) != 0) return FromErrno(errno, "set mode");
@@ -414,7 +426,8 @@ Status UnpackArchive(const std::string& path, const std::string& target) {
       }
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
       GANTRY_TRY(RemoveEntry(parent.get(), last));
-      UniqueFd fd(openat(parent.get(), last.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+      UniqueFd fd(openat(parent.get(), last.c_str(),
+                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
       if (!fd) return FromErrno(errno, std::string("create ") + name);
       GANTRY_TRY(CopyData(tar.get(), fd.get(), name, &bytes));
     } else if (archive_entry_filetype(entry) == AE_IFDIR) {

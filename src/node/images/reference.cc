@@ -16,7 +16,8 @@ bool IsPathComponent(std::string_view text) {
       continue;
     }
     size_t end = i;
-    while (end < text.size() && !IsAlnumLower(text[end])) ++end;
+    while (end < text.size() && !IsAlnumLower(text[end]))
+      ++end;
     std::string_view separator = text.substr(i, end - i);
     bool dashes = separator.find_first_not_of('-') == std::string_view::npos;
     if (!dashes && separator != "." && separator != "_" && separator != "__") return false;
@@ -29,7 +30,8 @@ bool IsDomain(std::string_view text) {
   size_t colon = text.rfind(':');
   if (colon != std::string_view::npos && text.back() != ']') {
     std::string_view port = text.substr(colon + 1);
-    if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+    if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos)
+      return false;
     text = text.substr(0, colon);
   }
   if (text.size() > 2 && text.front() == '[' && text.back() == ']') return true;
@@ -49,7 +51,8 @@ bool IsDomain(std::string_view text) {
 bool IsTag(std::string_view text) {
   if (text.empty() || text.size() > 128 || text.front() == '.' || text.front() == '-') return false;
   for (char c : text) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '.' && c != '-') return false;
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '.' && c != '-')
+      return false;
   }
   return true;
 }
@@ -67,7 +70,8 @@ std::string ImageReference::ToString() const {
 
 Result<ImageReference> ParseImageReference(std::string_view text) {
   auto invalid = [text](std::string_view why) {
-    return Status(Code::kInvalid, "couldn't parse image name \"" + std::string(text) + "\": " + std::string(why));
+    return Status(Code::kInvalid,
+                  "couldn't parse image name \"" + std::string(text) + "\": " + std::string(why));
   };
   constexpr std::string_view kFormat = "invalid reference format";
   ImageReference ref;
@@ -98,7 +102,8 @@ Result<ImageReference> ParseImageReference(std::string_view text) {
   }
   if (ref.domain == "index.docker.io") ref.domain = "docker.io";
   for (char c : rest) {
-    if (c >= 'A' && c <= 'Z') return invalid("invalid reference format: repository name must be lowercase");
+    if (c >= 'A' && c <= 'Z')
+      return invalid("invalid reference format: repository name must be lowercase");
   }
   for (size_t begin = 0; begin <= rest.size();) {
     size_t end = std::min(rest.find('/', begin), rest.size());

@@ -5,7 +5,8 @@
 namespace gantry::node {
 namespace {
 
-constexpr char kDigest[] = "sha256:0123456789012345678901234567890123456789012345678901234567890123";
+constexpr char kDigest[] =
+    "sha256:0123456789012345678901234567890123456789012345678901234567890123";
 
 TEST(ImageReference, NamesAreCompleted) {
   struct Row {
@@ -31,11 +32,13 @@ TEST(ImageReference, NamesAreCompleted) {
 }
 
 TEST(ImageReference, OthersAreRefused) {
-  for (const char* text : {"", ":tag", "UPPER", "a//b", "/a", "a/", "a:b:c", "a@sha256:12", "a___b", "-a", "a:-tag", "ex ample", "host:port/a"}) {
+  for (const char* text : {"", ":tag", "UPPER", "a//b", "/a", "a/", "a:b:c", "a@sha256:12", "a___b",
+                           "-a", "a:-tag", "ex ample", "host:port/a"}) {
     EXPECT_EQ(ParseImageReference(text).code(), Code::kInvalid) << text;
   }
   EXPECT_EQ(ParseImageReference("UPPER").status().message(),
-            "couldn't parse image name \"UPPER\": invalid reference format: repository name must be lowercase");
+            "couldn't parse image name \"UPPER\": invalid reference format: repository name must "
+            "be lowercase");
 }
 
 }  // namespace

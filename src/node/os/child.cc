@@ -34,7 +34,8 @@ Status RunInChild(int clone_flags, absl::FunctionRef<Status()> call) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  pid_t pid = clone(Main, stack.get() + kStack, CLONE_VM | CLONE_VFORK | CLONE_FILES | clone_flags | SIGCHLD, &job);
+  pid_t pid = clone(Main, stack.get() + kStack,
+                    CLONE_VM | CLONE_VFORK | CLONE_FILES | clone_flags | SIGCHLD, &job);
   int error = errno;
   if (pid > 0) {
     while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
@@ -48,7 +49,8 @@ Status RunInChild(int clone_flags, absl::FunctionRef<Status()> call) {
 Result<int> MakeMountNamespaceWithout(const std::string& hidden) {
   int fd = -1;
   Status status = RunInChild(CLONE_NEWNS, [&]() -> Status {
-    if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return FromErrno(errno, "make / a slave mount");
+    if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
+      return FromErrno(errno, "make / a slave mount");
     if (umount2(hidden.c_str(), MNT_DETACH) != 0) return FromErrno(errno, "unmount " + hidden);
     fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     return fd >= 0 ? Status::Ok() : FromErrno(errno, "open mount namespace");

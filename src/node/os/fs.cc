@@ -229,7 +229,8 @@ std::vector<std::string> MountsBelow(const std::string& prefix) {
     size_t end = rest.find('\n');
     std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    for (int skip = 0; skip < 4; ++skip) line.remove_prefix(std::min(line.size(), line.find(' ') + 1));
+    for (int skip = 0; skip < 4; ++skip)
+      line.remove_prefix(std::min(line.size(), line.find(' ') + 1));
     std::string point = Unescape(line.substr(0, line.find(' ')));
     if (point == prefix || point.starts_with(prefix + "/")) found.push_back(std::move(point));
   }

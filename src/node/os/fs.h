@@ -50,7 +50,8 @@ bool Exists(const std::string& path);
 Status MakeDirs(const std::string& path, mode_t mode = 0755);
 // Names in a directory, sorted, without . and ..; an absent directory is empty.
 std::vector<std::string> ListDir(const std::string& path);
-// A file or a whole tree. Never descends into a mount point: that is an error. "Not there" is success.
+// A file or a whole tree. Never descends into a mount point: that is an error. "Not there" is
+// success.
 Status RemoveTree(const std::string& path);
 // Bytes allocated on disk below a path, each inode once.
 int64_t DiskUsage(const std::string& path);

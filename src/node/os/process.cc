@@ -77,7 +77,8 @@ int ChildMain(void* argument) {
     mount_namespace = fcntl(mount_namespace, F_DUPFD_CLOEXEC, plan->first_free_fd);
   }
   int dev_null = fcntl(plan->dev_null, F_DUPFD_CLOEXEC, plan->first_free_fd);
-  for (int fd = 0; fd <= 2; ++fd) dup2(dev_null, fd);
+  for (int fd = 0; fd <= 2; ++fd)
+    dup2(dev_null, fd);
   for (size_t i = 0; i < plan->fd_count; ++i) {
     if (dup2(moved[i], plan->fds[i].second) < 0) fail();
   }
@@ -85,7 +86,8 @@ int ChildMain(void* argument) {
   if (plan->first_free_fd > 3) {
     for (int fd = 3; fd < plan->first_free_fd; ++fd) {
       bool wanted = false;
-      for (size_t i = 0; i < plan->fd_count; ++i) wanted |= plan->fds[i].second == fd;
+      for (size_t i = 0; i < plan->fd_count; ++i)
+        wanted |= plan->fds[i].second == fd;
       if (!wanted) fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
   }
@@ -99,7 +101,8 @@ int ChildMain(void* argument) {
 
 std::string FindProgram(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
-  for (const char* dir : {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
+  for (const char* dir :
+       {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
     std::string path = dir + name;
     if (access(path.c_str(), X_OK) == 0) return path;
   }
@@ -108,7 +111,8 @@ std::string FindProgram(const std::string& name) {
 
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
-  for (const std::string& s : strings) pointers.push_back(const_cast<char*>(s.c_str()));
+  for (const std::string& s : strings)
+    pointers.push_back(const_cast<char*>(s.c_str()));
   pointers.push_back(nullptr);
   return pointers;
 }
@@ -116,8 +120,8 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 Task<> ReadToEnd(asio::posix::stream_descriptor& from, std::string& into) {
   char buffer[16384];
   while (true) {
-    auto [error, n] = co_await from.async_read_some(asio::buffer(buffer),
-                                                    asio::as_tuple(asio::use_awaitable));
+    auto [error, n] =
+        co_await from.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
     into.append(buffer, std::min(n, kMaxOutput - std::min(kMaxOutput, into.size())));
   }
@@ -144,7 +148,8 @@ Result<Process> StartProcess(const ProcessOptions& options) {
   plan.fds = options.fds.data();
   plan.fd_count = std::min<size_t>(options.fds.size(), 16);
   plan.first_free_fd = 3;
-  for (const auto& [ours, theirs] : options.fds) plan.first_free_fd = std::max(plan.first_free_fd, theirs + 1);
+  for (const auto& [ours, theirs] : options.fds)
+    plan.first_free_fd = std::max(plan.first_free_fd, theirs + 1);
   plan.dev_null = dev_null.get();
   plan.mount_namespace = options.mount_namespace;
   plan.new_session = options.new_session;
@@ -236,7 +241,8 @@ std::optional<uint64_t> ProcessStartTime(pid_t pid) {
   if (after_name == std::string::npos || after_name + 2 >= stat->size()) return std::nullopt;
   std::string_view rest = std::string_view(*stat).substr(after_name + 2);
   if (rest[0] == 'Z' || rest[0] == 'X') return std::nullopt;
-  for (int field = 3; field < 22; ++field) rest.remove_prefix(rest.find(' ') + 1);
+  for (int field = 3; field < 22; ++field)
+    rest.remove_prefix(rest.find(' ') + 1);
   return std::strtoull(rest.data(), nullptr, 10);
 }
 

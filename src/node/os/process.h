@@ -23,7 +23,8 @@ struct ProcessOptions {
   std::vector<std::pair<int, int>> fds;
   int mount_namespace = -1;  // entered before exec; -1: the caller's
   bool new_session = true;   // so that signals to our group do not reach it
-  bool take_terminal = false;  // its standard input becomes the controlling terminal of the new session
+  bool take_terminal =
+      false;  // its standard input becomes the controlling terminal of the new session
 };
 
 struct Process {
@@ -45,12 +46,15 @@ struct CommandResult {
   std::string err;
 };
 
-// Runs a program to its end. When `timeout` passes or `cancel` comes, its session is killed and the result says timed_out.
-// Each of out and err keeps its first 4 MiB. `options.fds` must leave 0, 1 and 2 alone.
+// Runs a program to its end. When `timeout` passes or `cancel` comes, its session is killed and the
+// result says timed_out. Each of out and err keeps its first 4 MiB. `options.fds` must leave 0, 1
+// and 2 alone.
 Task<Result<CommandResult>> RunCommand(Env& env, ProcessOptions options, std::string input = {},
-                                       std::optional<Duration> timeout = {}, CancelToken cancel = {});
+                                       std::optional<Duration> timeout = {},
+                                       CancelToken cancel = {});
 
-// The process' start time in clock ticks since boot, with its pid its identity; nullopt when it is gone or a zombie.
+// The process' start time in clock ticks since boot, with its pid its identity; nullopt when it is
+// gone or a zombie.
 std::optional<uint64_t> ProcessStartTime(pid_t pid);
 
 // A pipe, both ends close-on-exec.

@@ -13,8 +13,8 @@
 
 namespace gantry::node {
 
-// Runs a short call on another executor (somebody's strand) and resumes on the caller's with its result. `call` owns what it
-// captures and must not throw.
+// Runs a short call on another executor (somebody's strand) and resumes on the caller's with its
+// result. `call` owns what it captures and must not throw.
 template <class Call>
 Task<std::invoke_result_t<Call&>> RunOn(Executor executor, Call call) {
   std::optional<std::invoke_result_t<Call&>> result;
@@ -25,7 +25,8 @@ Task<std::invoke_result_t<Call&>> RunOn(Executor executor, Call call) {
       boost::asio::post(home, std::move(handler));
     });
   };
-  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(initiate, boost::asio::use_awaitable);
+  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
+      initiate, boost::asio::use_awaitable);
   co_return std::move(*result);
 }
 

@@ -20,7 +20,8 @@ const ContainerRun* Current(const ObservedPod& observed, std::string_view name) 
 }
 
 // Why a running container has to go; empty: it may stay.
-std::string ReasonToReplace(const ContainerEntry& entry, const ContainerRun& run, const ProbeResults& probes) {
+std::string ReasonToReplace(const ContainerEntry& entry, const ContainerRun& run,
+                            const ProbeResults& probes) {
   const std::string& name = entry.name();
   if (entry.role != ContainerRole::kInit && run.spec_hash != SpecHash(*entry.spec)) {
     return "Container " + name + " definition changed";
@@ -30,8 +31,8 @@ std::string ReasonToReplace(const ContainerEntry& entry, const ContainerRun& run
   return {};
 }
 
-void ConsiderRunning(const Pod& pod, const ContainerEntry& entry, const ContainerRun& run, const ProbeResults& probes,
-                     PodActions* actions) {
+void ConsiderRunning(const Pod& pod, const ContainerEntry& entry, const ContainerRun& run,
+                     const ProbeResults& probes, PodActions* actions) {
   std::string why = ReasonToReplace(entry, run, probes);
   if (why.empty()) return;
   bool again = entry.role == ContainerRole::kSidecar || pod.spec().restart_policy() != "Never";
@@ -53,7 +54,8 @@ bool ShouldRestart(const Pod& pod, const ContainerEntry& entry, const ContainerR
   return true;
 }
 
-bool IsStarted(const ContainerEntry& entry, const ContainerRun* latest, const ProbeResults& probes) {
+bool IsStarted(const ContainerEntry& entry, const ContainerRun* latest,
+               const ProbeResults& probes) {
   if (latest == nullptr || latest->state != State::kRunning) return false;
   return !entry.spec->has_startup_probe() || probes.startup == true;
 }
@@ -74,13 +76,15 @@ bool IsInitialized(const ContainerList& containers, const ObservedPod& observed)
   return true;
 }
 
-PodActions ComputeActions(const Pod& pod, const ContainerList& containers, const ObservedPod& observed) {
+PodActions ComputeActions(const Pod& pod, const ContainerList& containers,
+                          const ObservedPod& observed) {
   PodActions actions;
   std::vector<ContainerEntry> mains = containers.Of(ContainerRole::kMain);
   bool any_main_left = false;
   for (const ContainerEntry& entry : mains) {
     const ContainerRun* latest = observed.runs->Latest(entry.name());
-    any_main_left |= (latest != nullptr && latest->state != State::kExited) || ShouldRestart(pod, entry, latest);
+    any_main_left |=
+        (latest != nullptr && latest->state != State::kExited) || ShouldRestart(pod, entry, latest);
   }
   if (!any_main_left) {
     actions.finished = true;
@@ -93,7 +97,8 @@ PodActions ComputeActions(const Pod& pod, const ContainerList& containers, const
     // A pod that failed to initialise for good gets no new sandbox.
     for (const ContainerEntry& entry : containers.Of(ContainerRole::kInit)) {
       const ContainerRun* latest = observed.runs->Latest(entry.name());
-      if (latest != nullptr && latest->state == State::kExited && latest->exit_code != 0 && !ShouldRestart(pod, entry, latest)) {
+      if (latest != nullptr && latest->state == State::kExited && latest->exit_code != 0 &&
+          !ShouldRestart(pod, entry, latest)) {
         actions.finished = true;
         return actions;
       }
@@ -148,12 +153,14 @@ PodActions ComputeActions(const Pod& pod, const ContainerList& containers, const
 
   for (const ContainerEntry& entry : mains) {
     const ContainerRun* latest = observed.runs->Latest(entry.name());
-    if (latest != nullptr && latest->state == State::kRunning && latest->sandbox == observed.sandbox) {
+    if (latest != nullptr && latest->state == State::kRunning &&
+        latest->sandbox == observed.sandbox) {
       ConsiderRunning(pod, entry, *latest, ProbesOf(observed, entry.name()), &actions);
       continue;
     }
     if (latest != nullptr && latest->state == State::kCreated) {
-      actions.kill.push_back({latest->id, latest->name, "Container " + latest->name + " was not started"});
+      actions.kill.push_back(
+          {latest->id, latest->name, "Container " + latest->name + " was not started"});
       actions.start.push_back(entry.name());
       continue;
     }

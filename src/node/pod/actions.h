@@ -10,7 +10,8 @@
 
 namespace gantry::node {
 
-// What probes say about a running container. Absent: there is no such probe, or it has not been asked yet.
+// What probes say about a running container. Absent: there is no such probe, or it has not been
+// asked yet.
 struct ProbeResults {
   std::optional<bool> liveness, readiness, startup;
 };
@@ -18,7 +19,7 @@ struct ProbeResults {
 struct ObservedPod {
   const ContainerRuns* runs = nullptr;
   bool sandbox_ready = false;
-  int sandbox = 0;                              // its number; runs of earlier ones are history
+  int sandbox = 0;  // its number; runs of earlier ones are history
   std::map<std::string, ProbeResults, std::less<>> probes;  // by container
 };
 
@@ -33,11 +34,14 @@ struct PodActions {
   bool finished = false;           // nothing runs any more, nor will: end the pod
 };
 
-// Compares what a pod should be with what it is. Plain and pure; the worker carries the plan out, applying back-off to starts.
-PodActions ComputeActions(const api::core::v1::Pod& pod, const ContainerList& containers, const ObservedPod& observed);
+// Compares what a pod should be with what it is. Plain and pure; the worker carries the plan out,
+// applying back-off to starts.
+PodActions ComputeActions(const api::core::v1::Pod& pod, const ContainerList& containers,
+                          const ObservedPod& observed);
 
 // Whether an ended run is to be run again by the pod's rules.
-bool ShouldRestart(const api::core::v1::Pod& pod, const ContainerEntry& entry, const ContainerRun* latest);
+bool ShouldRestart(const api::core::v1::Pod& pod, const ContainerEntry& entry,
+                   const ContainerRun* latest);
 
 // A container counts as started when its startup probe, if any, has succeeded.
 bool IsStarted(const ContainerEntry& entry, const ContainerRun* latest, const ProbeResults& probes);

@@ -8,8 +8,8 @@
 #include "node/os/fs.h"
 #include "node/pod/status.h"
 
-// Both pure functions of a pod, from the same rows: what a pod's containers have done so far, then what is done next and what
-// the status says.
+// Both pure functions of a pod, from the same rows: what a pod's containers have done so far, then
+// what is done next and what the status says.
 namespace gantry::node {
 namespace {
 
@@ -23,8 +23,8 @@ class PodPlan : public ::testing::Test {
   }
   ~PodPlan() override { (void)RemoveTree(dir_); }
 
-  // "name:r" running, "name:N" ended with code N, in order; a name again is its next run. Names of `init` and `side`
-  // are init containers and sidecars.
+  // "name:r" running, "name:N" ended with code N, in order; a name again is its next run. Names of
+  // `init` and `side` are init containers and sidecars.
   struct World {
     std::string policy = "Always";
     std::vector<std::string> init, side, main = {"main"};
@@ -37,13 +37,15 @@ class PodPlan : public ::testing::Test {
     pod_ = Pod();
     pod_.mutable_metadata()->set_uid("u" + std::to_string(++count_));
     pod_.mutable_spec()->set_restart_policy(world.policy);
-    for (const std::string& name : world.init) pod_.mutable_spec()->add_init_containers()->set_name(name);
+    for (const std::string& name : world.init)
+      pod_.mutable_spec()->add_init_containers()->set_name(name);
     for (const std::string& name : world.side) {
       auto* side = pod_.mutable_spec()->add_init_containers();
       side->set_name(name);
       side->set_restart_policy("Always");
     }
-    for (const std::string& name : world.main) pod_.mutable_spec()->add_containers()->set_name(name);
+    for (const std::string& name : world.main)
+      pod_.mutable_spec()->add_containers()->set_name(name);
     containers_ = std::make_unique<ContainerList>(pod_);
     runs_ = std::make_unique<ContainerRuns>(*paths_, pod_.metadata().uid());
     WallTime now{std::chrono::seconds(1000)};
@@ -68,12 +70,15 @@ class PodPlan : public ::testing::Test {
     std::string out;
     if (actions.finished) out += "finished ";
     if (actions.create_sandbox) out += "sandbox ";
-    for (const auto& victim : actions.kill) out += "kill(" + victim.name + ") ";
-    for (const auto& name : actions.start) out += "start(" + name + ") ";
+    for (const auto& victim : actions.kill)
+      out += "kill(" + victim.name + ") ";
+    for (const auto& name : actions.start)
+      out += "start(" + name + ") ";
     return out;
   }
 
-  api::core::v1::PodStatus Status(const World& world, std::map<std::string, WaitingReason, std::less<>> waiting = {}) {
+  api::core::v1::PodStatus Status(const World& world,
+                                  std::map<std::string, WaitingReason, std::less<>> waiting = {}) {
     Build(world);
     StatusInputs inputs;
     inputs.pod = &pod_;
@@ -108,22 +113,49 @@ TEST_F(PodPlan, NextSteps) {
       {"running", {.runs = {{"main", "r"}}}, "", "Running"},
       {"crashed", {.runs = {{"main", "1"}}}, "start(main) ", "Running"},
       {"crashed, never", {.policy = "Never", .runs = {{"main", "1"}}}, "finished ", "Failed"},
-      {"done, on failure", {.policy = "OnFailure", .runs = {{"main", "0"}}}, "finished ", "Succeeded"},
-      {"failed, on failure", {.policy = "OnFailure", .runs = {{"main", "2"}}}, "start(main) ", "Running"},
-      {"sandbox lost", {.runs = {{"main", "r"}}, .sandbox = false}, "sandbox kill(main) ", "Running"},
-      {"done, then sandbox lost", {.policy = "Never", .runs = {{"main", "0"}}, .sandbox = false}, "finished ", "Succeeded"},
-      {"one of two is done", {.policy = "OnFailure", .main = {"a", "b"}, .runs = {{"a", "0"}, {"b", "r"}}}, "", "Running"},
+      {"done, on failure",
+       {.policy = "OnFailure", .runs = {{"main", "0"}}},
+       "finished ",
+       "Succeeded"},
+      {"failed, on failure",
+       {.policy = "OnFailure", .runs = {{"main", "2"}}},
+       "start(main) ",
+       "Running"},
+      {"sandbox lost",
+       {.runs = {{"main", "r"}}, .sandbox = false},
+       "sandbox kill(main) ",
+       "Running"},
+      {"done, then sandbox lost",
+       {.policy = "Never", .runs = {{"main", "0"}}, .sandbox = false},
+       "finished ",
+       "Succeeded"},
+      {"one of two is done",
+       {.policy = "OnFailure", .main = {"a", "b"}, .runs = {{"a", "0"}, {"b", "r"}}},
+       "",
+       "Running"},
       {"first init", {.init = {"i1", "i2"}}, "start(i1) ", "Pending"},
       {"init runs", {.init = {"i1", "i2"}, .runs = {{"i1", "r"}}}, "", "Pending"},
       {"second init", {.init = {"i1", "i2"}, .runs = {{"i1", "0"}}}, "start(i2) ", "Pending"},
       {"inits done", {.init = {"i1"}, .runs = {{"i1", "0"}}}, "start(main) ", "Pending"},
       {"init failed", {.init = {"i1"}, .runs = {{"i1", "1"}}}, "start(i1) ", "Pending"},
-      {"init failed, never", {.policy = "Never", .init = {"i1"}, .runs = {{"i1", "1"}}}, "finished ", "Failed"},
+      {"init failed, never",
+       {.policy = "Never", .init = {"i1"}, .runs = {{"i1", "1"}}},
+       "finished ",
+       "Failed"},
       {"sidecar first", {.side = {"s"}}, "start(s) ", "Pending"},
       {"sidecar runs", {.side = {"s"}, .runs = {{"s", "r"}}}, "start(main) ", "Pending"},
-      {"sidecar crashed", {.side = {"s"}, .runs = {{"s", "1"}, {"main", "r"}}}, "start(s) ", "Running"},
-      {"sidecar outlives", {.policy = "Never", .side = {"s"}, .runs = {{"s", "r"}, {"main", "0"}}}, "finished ", "Running"},
-      {"not live", {.runs = {{"main", "r"}}, .probes = {{"main", kFailedLiveness}}}, "kill(main) ", "Running"},
+      {"sidecar crashed",
+       {.side = {"s"}, .runs = {{"s", "1"}, {"main", "r"}}},
+       "start(s) ",
+       "Running"},
+      {"sidecar outlives",
+       {.policy = "Never", .side = {"s"}, .runs = {{"s", "r"}, {"main", "0"}}},
+       "finished ",
+       "Running"},
+      {"not live",
+       {.runs = {{"main", "r"}}, .probes = {{"main", kFailedLiveness}}},
+       "kill(main) ",
+       "Running"},
   };
   for (const Row& row : kRows) {
     EXPECT_EQ(Plan(row.world), row.plan) << row.what;
@@ -140,13 +172,15 @@ TEST_F(PodPlan, StatusNamesWhatIsNotReady) {
   };
   World waiting{.main = {"a", "b"}, .runs = {{"a", "r"}}};
   auto status = Status(waiting, {{"b", {"ImagePullBackOff", "Back-off pulling image \"x\""}}});
-  EXPECT_EQ(condition(status, "Ready"), "False|ContainersNotReady|containers with unready status: [b]");
+  EXPECT_EQ(condition(status, "Ready"),
+            "False|ContainersNotReady|containers with unready status: [b]");
   EXPECT_EQ(condition(status, "Initialized"), "True||");
   EXPECT_EQ(condition(status, "PodScheduled"), "True||");
   EXPECT_EQ(condition(status, "PodReadyToStartContainers"), "True||");
   EXPECT_EQ(status.container_statuses(1).state().waiting().reason(), "ImagePullBackOff");
   status = Status({.init = {"i"}, .runs = {{"i", "r"}}});
-  EXPECT_EQ(condition(status, "Initialized"), "False|ContainersNotInitialized|containers with incomplete status: [i]");
+  EXPECT_EQ(condition(status, "Initialized"),
+            "False|ContainersNotInitialized|containers with incomplete status: [i]");
   EXPECT_EQ(status.container_statuses(0).state().waiting().reason(), "PodInitializing");
   status = Status({.runs = {{"main", "1"}}}, {{"main", {"CrashLoopBackOff", "back-off"}}});
   EXPECT_EQ(status.container_statuses(0).state().waiting().reason(), "CrashLoopBackOff");

@@ -23,16 +23,19 @@ int64_t Amount(const std::string& name, const std::string& quantity) {
 
 Amounts RequestsOf(const Container& container) {
   Amounts amounts;
-  for (const auto& [name, quantity] : container.resources().requests()) amounts[name] = Amount(name, quantity.string());
+  for (const auto& [name, quantity] : container.resources().requests())
+    amounts[name] = Amount(name, quantity.string());
   return amounts;
 }
 
 void Add(Amounts* to, const Amounts& from) {
-  for (const auto& [name, amount] : from) (*to)[name] += amount;
+  for (const auto& [name, amount] : from)
+    (*to)[name] += amount;
 }
 
 void TakeLarger(Amounts* to, const Amounts& from) {
-  for (const auto& [name, amount] : from) (*to)[name] = std::max((*to)[name], amount);
+  for (const auto& [name, amount] : from)
+    (*to)[name] = std::max((*to)[name], amount);
 }
 
 using HostPort = std::tuple<std::string, std::string, int>;
@@ -41,7 +44,9 @@ std::vector<HostPort> HostPorts(const Pod& pod) {
   std::vector<HostPort> ports;
   for (const Container& container : pod.spec().containers()) {
     for (const auto& port : container.ports()) {
-      int number = port.host_port() != 0 ? port.host_port() : pod.spec().host_network() ? port.container_port() : 0;
+      int number = port.host_port() != 0       ? port.host_port()
+                   : pod.spec().host_network() ? port.container_port()
+                                               : 0;
       if (number == 0) continue;
       std::string ip = port.host_ip() == "0.0.0.0" ? "" : port.host_ip();
       ports.emplace_back(port.protocol().empty() ? "TCP" : port.protocol(), ip, number);
@@ -53,14 +58,16 @@ std::vector<HostPort> HostPorts(const Pod& pod) {
 bool Conflict(const HostPort& a, const HostPort& b) {
   const auto& [protocol_a, ip_a, port_a] = a;
   const auto& [protocol_b, ip_b, port_b] = b;
-  return protocol_a == protocol_b && port_a == port_b && (ip_a.empty() || ip_b.empty() || ip_a == ip_b);
+  return protocol_a == protocol_b && port_a == port_b &&
+         (ip_a.empty() || ip_b.empty() || ip_a == ip_b);
 }
 
 }  // namespace
 
 Amounts PodRequests(const Pod& pod) {
   Amounts together, at_most, sidecars;
-  for (const Container& container : pod.spec().containers()) Add(&together, RequestsOf(container));
+  for (const Container& container : pod.spec().containers())
+    Add(&together, RequestsOf(container));
   for (const Container& container : pod.spec().init_containers()) {
     Amounts own = RequestsOf(container);
     if (container.restart_policy() == "Always") {
@@ -73,39 +80,50 @@ Amounts PodRequests(const Pod& pod) {
     }
   }
   TakeLarger(&together, at_most);
-  for (const auto& [name, quantity] : pod.spec().overhead()) together[name] += Amount(name, quantity.string());
+  for (const auto& [name, quantity] : pod.spec().overhead())
+    together[name] += Amount(name, quantity.string());
   return together;
 }
 
-std::optional<Rejection> AdmitPod(const Pod& pod, const std::vector<const Pod*>& others, const Node& node) {
+std::optional<Rejection> AdmitPod(const Pod& pod, const std::vector<const Pod*>& others,
+                                  const Node& node) {
   const auto& labels = node.metadata().labels();
   for (const auto& [key, value] : pod.spec().node_selector()) {
     auto it = labels.find(key);
     if (it == labels.end() || it->second != value) {
-      return Rejection{"NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"};
+      return Rejection{
+          "NodeAffinity",
+          "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"};
     }
   }
   Amounts used;
-  for (const Pod* other : others) Add(&used, PodRequests(*other));
+  for (const Pod* other : others)
+    Add(&used, PodRequests(*other));
   Amounts asked = PodRequests(pod);
   auto allocatable = [&node](const std::string& name) {
     auto it = node.status().allocatable().find(name);
     return it == node.status().allocatable().end() ? int64_t{0} : Amount(name, it->second.string());
   };
-  auto insufficient = [](const std::string& name, int64_t request, int64_t in_use, int64_t capacity) {
-    return Rejection{"OutOf" + name, "Node didn't have enough resource: " + name + ", requested: " + std::to_string(request) +
-                                         ", used: " + std::to_string(in_use) + ", capacity: " + std::to_string(capacity)};
+  auto insufficient = [](const std::string& name, int64_t request, int64_t in_use,
+                         int64_t capacity) {
+    return Rejection{"OutOf" + name, "Node didn't have enough resource: " + name +
+                                         ", requested: " + std::to_string(request) +
+                                         ", used: " + std::to_string(in_use) +
+                                         ", capacity: " + std::to_string(capacity)};
   };
   int64_t pods = static_cast<int64_t>(others.size());
   if (pods + 1 > allocatable("pods")) return insufficient("pods", 1, pods, allocatable("pods"));
   for (const auto& [name, request] : asked) {
-    if (request > 0 && used[name] + request > allocatable(name)) return insufficient(name, request, used[name], allocatable(name));
+    if (request > 0 && used[name] + request > allocatable(name))
+      return insufficient(name, request, used[name], allocatable(name));
   }
   for (const HostPort& wanted : HostPorts(pod)) {
     for (const Pod* other : others) {
       for (const HostPort& taken : HostPorts(*other)) {
         if (Conflict(wanted, taken)) {
-          return Rejection{"NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"};
+          return Rejection{"NodePorts",
+                           "Predicate NodePorts failed: node(s) didn't have free ports for the "
+                           "requested pod ports"};
         }
       }
     }

@@ -11,13 +11,14 @@
 
 namespace gantry::node {
 
-// What a pod asks of a node in milli-units of CPU and in units of all else: the larger of what its main containers (with
-// sidecars) ask together and what any init container asks, plus its overhead.
+// What a pod asks of a node in milli-units of CPU and in units of all else: the larger of what its
+// main containers (with sidecars) ask together and what any init container asks, plus its overhead.
 std::map<std::string, int64_t> PodRequests(const api::core::v1::Pod& pod);
 
-// Whether a node that runs `others` can take `pod`, by the kubelet's own check: resources, host ports, node name and selector.
-// Pure.
-std::optional<Rejection> AdmitPod(const api::core::v1::Pod& pod, const std::vector<const api::core::v1::Pod*>& others,
+// Whether a node that runs `others` can take `pod`, by the kubelet's own check: resources, host
+// ports, node name and selector. Pure.
+std::optional<Rejection> AdmitPod(const api::core::v1::Pod& pod,
+                                  const std::vector<const api::core::v1::Pod*>& others,
                                   const api::core::v1::Node& node);
 
 }  // namespace gantry::node

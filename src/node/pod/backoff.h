@@ -8,8 +8,8 @@
 
 namespace gantry::node {
 
-// Back-off by key as the kubelet has it: the first failure costs nothing, then 10 s doubling to 5 min; forgotten after
-// twice the maximum without a failure. Threading: one strand.
+// Back-off by key as the kubelet has it: the first failure costs nothing, then 10 s doubling to 5
+// min; forgotten after twice the maximum without a failure. Threading: one strand.
 class BackOff {
  public:
   static constexpr Duration kInitial = std::chrono::seconds(10);

@@ -25,7 +25,8 @@ using api::core::v1::Container;
 using api::core::v1::Pod;
 
 std::string PodDescription(const Pod& pod) {
-  return pod.metadata().name() + "_" + pod.metadata().namespace_() + "(" + pod.metadata().uid() + ")";
+  return pod.metadata().name() + "_" + pod.metadata().namespace_() + "(" + pod.metadata().uid() +
+         ")";
 }
 
 // A file of the container's root, links resolved inside of it. Empty when absent.
@@ -43,7 +44,8 @@ std::string ReadInside(const std::string& root, const char* path) {
 std::vector<std::string> Fields(const std::string& line) {
   std::vector<std::string> fields;
   std::istringstream in(line);
-  for (std::string field; std::getline(in, field, ':');) fields.push_back(field);
+  for (std::string field; std::getline(in, field, ':');)
+    fields.push_back(field);
   return fields;
 }
 
@@ -60,7 +62,8 @@ struct Identity {
   std::string home = "/";
 };
 
-// The image's user ("name", "uid", "name:group", …) and the pod's wishes, looked up in the image's own files.
+// The image's user ("name", "uid", "name:group", …) and the pod's wishes, looked up in the image's
+// own files.
 Result<Identity> ResolveUser(const ContainerSpecInputs& in) {
   const auto& pod_context = in.pod->spec().security_context();
   const auto& context = in.entry->spec->security_context();
@@ -72,7 +75,8 @@ Result<Identity> ResolveUser(const ContainerSpecInputs& in) {
   }
   bool set_by_pod = context.has_run_as_user() || pod_context.has_run_as_user();
   if (set_by_pod) {
-    user = std::to_string(context.has_run_as_user() ? context.run_as_user() : pod_context.run_as_user());
+    user = std::to_string(context.has_run_as_user() ? context.run_as_user()
+                                                    : pod_context.run_as_user());
     group.clear();
   }
   std::string name;
@@ -92,7 +96,9 @@ Result<Identity> ResolveUser(const ContainerSpecInputs& in) {
     break;
   }
   if (!found) {
-    if (!id) return Status(Code::kInvalid, "unable to find user " + user + ": no matching entries in passwd file");
+    if (!id)
+      return Status(Code::kInvalid,
+                    "unable to find user " + user + ": no matching entries in passwd file");
     identity.uid = *id;
   }
   std::string groups = ReadInside(in.root, "etc/group");
@@ -103,7 +109,9 @@ Result<Identity> ResolveUser(const ContainerSpecInputs& in) {
       std::vector<std::string> f = Fields(line);
       if (f.size() >= 3 && f[0] == group) gid = ParseId(f[2]);
     }
-    if (!gid) return Status(Code::kInvalid, "unable to find group " + group + ": no matching entries in group file");
+    if (!gid)
+      return Status(Code::kInvalid,
+                    "unable to find group " + group + ": no matching entries in group file");
     identity.gid = *gid;
     group_known = true;
   }
@@ -126,19 +134,25 @@ Result<Identity> ResolveUser(const ContainerSpecInputs& in) {
       }
     }
   }
-  for (int64_t gid : pod_context.supplemental_groups()) extra.insert(static_cast<uint32_t>(gid));
+  for (int64_t gid : pod_context.supplemental_groups())
+    extra.insert(static_cast<uint32_t>(gid));
   if (pod_context.has_fs_group()) extra.insert(static_cast<uint32_t>(pod_context.fs_group()));
   identity.groups.assign(extra.begin(), extra.end());
 
-  bool non_root = context.has_run_as_non_root() ? context.run_as_non_root() : pod_context.run_as_non_root();
+  bool non_root =
+      context.has_run_as_non_root() ? context.run_as_non_root() : pod_context.run_as_non_root();
   if (non_root) {
-    std::string where = " (pod: \"" + PodDescription(*in.pod) + "\", container: " + in.entry->name() + ")";
-    if (set_by_pod && identity.uid == 0) return Status(Code::kInvalid, "container's runAsUser breaks non-root policy" + where);
+    std::string where =
+        " (pod: \"" + PodDescription(*in.pod) + "\", container: " + in.entry->name() + ")";
+    if (set_by_pod && identity.uid == 0)
+      return Status(Code::kInvalid, "container's runAsUser breaks non-root policy" + where);
     if (!set_by_pod && !user.empty() && !id) {
-      return Status(Code::kInvalid, "container has runAsNonRoot and image has non-numeric user (" + user +
-                                        "), cannot verify user is non-root" + where);
+      return Status(Code::kInvalid, "container has runAsNonRoot and image has non-numeric user (" +
+                                        user + "), cannot verify user is non-root" + where);
     }
-    if (!set_by_pod && identity.uid == 0) return Status(Code::kInvalid, "container has runAsNonRoot and image will run as root" + where);
+    if (!set_by_pod && identity.uid == 0)
+      return Status(Code::kInvalid,
+                    "container has runAsNonRoot and image will run as root" + where);
   }
   return identity;
 }
@@ -146,7 +160,8 @@ Result<Identity> ResolveUser(const ContainerSpecInputs& in) {
 std::vector<std::string> CapabilitiesFor(const api::core::v1::SecurityContext& context) {
   if (context.privileged()) return AllCapabilities();
   auto full = [](std::string name) {
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     return name.starts_with("CAP_") ? name : "CAP_" + name;
   };
   std::set<std::string> held(DefaultCapabilities().begin(), DefaultCapabilities().end());
@@ -159,7 +174,8 @@ std::vector<std::string> CapabilitiesFor(const api::core::v1::SecurityContext& c
   for (const std::string& name : context.capabilities().add()) {
     if (full(name) != "CAP_ALL") held.insert(full(name));
   }
-  for (const std::string& name : context.capabilities().drop()) held.erase(full(name));
+  for (const std::string& name : context.capabilities().drop())
+    held.erase(full(name));
   return {held.begin(), held.end()};
 }
 
@@ -167,12 +183,15 @@ Status AddSeccomp(const ContainerSpecInputs& in, ContainerSpec* spec) {
   const auto& pod_context = in.pod->spec().security_context();
   const auto& context = in.entry->spec->security_context();
   if (!context.has_seccomp_profile() && !pod_context.has_seccomp_profile()) return Status::Ok();
-  const auto& profile = context.has_seccomp_profile() ? context.seccomp_profile() : pod_context.seccomp_profile();
+  const auto& profile =
+      context.has_seccomp_profile() ? context.seccomp_profile() : pod_context.seccomp_profile();
   if (profile.type() == "RuntimeDefault") spec->seccomp = Seccomp::kRuntimeDefault;
   if (profile.type() == "Localhost") {
     std::string path = in.seccomp_dir + "/" + profile.localhost_profile();
     Result<std::string> text = ReadFile(path);
-    if (!text.ok()) return Status(Code::kInvalid, "cannot load seccomp profile \"" + path + "\": " + text.status().message());
+    if (!text.ok())
+      return Status(Code::kInvalid,
+                    "cannot load seccomp profile \"" + path + "\": " + text.status().message());
     spec->seccomp = Seccomp::kLocalhost;
     spec->seccomp_profile = std::move(text).value();
   }
@@ -183,26 +202,40 @@ void AddMounts(const ContainerSpecInputs& in, ContainerSpec* spec) {
   spec->mounts = StandardMounts(spec->privileged, in.pod->spec().host_network());
   // A mount of the pod's own replaces what stands there by default.
   auto mount = [spec](OciMount m) {
-    std::erase_if(spec->mounts, [&](const OciMount& other) { return other.destination == m.destination; });
+    std::erase_if(spec->mounts,
+                  [&](const OciMount& other) { return other.destination == m.destination; });
     spec->mounts.push_back(std::move(m));
   };
-  if (in.pod->spec().host_pid()) mount({"/proc", "bind", "/proc", {"rbind", "nosuid", "noexec", "nodev"}});
-  mount({"/dev/shm", "bind", in.shm.empty() ? "/dev/shm" : in.shm, {"rbind", "nosuid", "noexec", "nodev", "rw"}});
+  if (in.pod->spec().host_pid())
+    mount({"/proc", "bind", "/proc", {"rbind", "nosuid", "noexec", "nodev"}});
+  mount({"/dev/shm",
+         "bind",
+         in.shm.empty() ? "/dev/shm" : in.shm,
+         {"rbind", "nosuid", "noexec", "nodev", "rw"}});
   std::set<std::string> taken;
-  for (const ResolvedMount& m : in.mounts) taken.insert(m.destination);
+  for (const ResolvedMount& m : in.mounts)
+    taken.insert(m.destination);
   for (const char* name : {"hosts", "resolv.conf", "hostname"}) {
     std::string destination = std::string("/etc/") + name;
     if (!taken.contains(destination)) {
-      mount({destination, "bind", in.pod_etc + "/" + name, {"rbind", "rprivate", spec->read_only_root ? "ro" : "rw"}});
+      mount({destination,
+             "bind",
+             in.pod_etc + "/" + name,
+             {"rbind", "rprivate", spec->read_only_root ? "ro" : "rw"}});
     }
   }
   if (!in.termination_log.empty()) {
     const std::string& path = in.entry->spec->termination_message_path();
-    mount({path.empty() ? "/dev/termination-log" : path, "bind", in.termination_log, {"rbind", "rprivate", "rw"}});
+    mount({path.empty() ? "/dev/termination-log" : path,
+           "bind",
+           in.termination_log,
+           {"rbind", "rprivate", "rw"}});
   }
   bool bidirectional = false, follows = false;
   std::vector<ResolvedMount> sorted = in.mounts;
-  auto depth = [](const ResolvedMount& m) { return std::count(m.destination.begin(), m.destination.end(), '/'); };
+  auto depth = [](const ResolvedMount& m) {
+    return std::count(m.destination.begin(), m.destination.end(), '/');
+  };
   std::sort(sorted.begin(), sorted.end(), [&](const ResolvedMount& a, const ResolvedMount& b) {
     return std::pair(depth(a), a.destination) < std::pair(depth(b), b.destination);
   });
@@ -229,7 +262,9 @@ int OomScoreAdjustment(const Pod& pod, const Container& container, int64_t memor
   if (qos == "Guaranteed") return -997;
   if (qos == "BestEffort") return 1000;
   auto it = container.resources().requests().find("memory");
-  int64_t request = it == container.resources().requests().end() ? 0 : api::Quantity::ParseOrZero(it->second.string()).Value();
+  int64_t request = it == container.resources().requests().end()
+                        ? 0
+                        : api::Quantity::ParseOrZero(it->second.string()).Value();
   int64_t adjustment = 1000 - (memory_capacity > 0 ? 1000 * request / memory_capacity : 0);
   if (adjustment < 3) return 3;
   return adjustment == 1000 ? 999 : static_cast<int>(adjustment);
@@ -240,8 +275,10 @@ Result<ContainerSpec> BuildContainerSpec(const ContainerSpecInputs& in) {
   const auto& context = container.security_context();
   ContainerSpec spec;
   std::vector<std::string> command, args;
-  for (const std::string& part : container.command()) command.push_back(ExpandVariables(part, in.environment));
-  for (const std::string& part : container.args()) args.push_back(ExpandVariables(part, in.environment));
+  for (const std::string& part : container.command())
+    command.push_back(ExpandVariables(part, in.environment));
+  for (const std::string& part : container.args())
+    args.push_back(ExpandVariables(part, in.environment));
   // command replaces both of the image's; args alone replaces its Cmd.
   spec.args = !command.empty() ? command : in.image->entrypoint;
   if (!args.empty()) {
@@ -273,10 +310,13 @@ Result<ContainerSpec> BuildContainerSpec(const ContainerSpecInputs& in) {
     size_t equals = entry.find('=');
     set(entry.substr(0, equals), equals == std::string::npos ? "" : entry.substr(equals + 1));
   }
-  for (const auto& [name, value] : in.environment) set(name, value);
-  bool has_home = std::any_of(env.begin(), env.end(), [](const auto& v) { return v.first == "HOME"; });
+  for (const auto& [name, value] : in.environment)
+    set(name, value);
+  bool has_home =
+      std::any_of(env.begin(), env.end(), [](const auto& v) { return v.first == "HOME"; });
   if (!has_home) env.emplace_back("HOME", identity.home);
-  for (const auto& [name, value] : env) spec.env.push_back(name + "=" + value);
+  for (const auto& [name, value] : env)
+    spec.env.push_back(name + "=" + value);
 
   spec.cwd = !container.working_dir().empty() ? container.working_dir()
              : !in.image->working_dir.empty() ? in.image->working_dir
@@ -285,7 +325,8 @@ Result<ContainerSpec> BuildContainerSpec(const ContainerSpecInputs& in) {
   spec.privileged = context.privileged();
   spec.capabilities = CapabilitiesFor(context);
   spec.read_only_root = context.read_only_root_filesystem();
-  spec.no_new_privileges = context.has_allow_privilege_escalation() && !context.allow_privilege_escalation() && !spec.privileged;
+  spec.no_new_privileges = context.has_allow_privilege_escalation() &&
+                           !context.allow_privilege_escalation() && !spec.privileged;
   spec.unmasked_proc = context.proc_mount() == "Unmasked";
   spec.oom_score_adj = OomScoreAdjustment(*in.pod, container, in.memory_capacity);
   spec.cgroups_path = in.cgroup;
@@ -301,36 +342,43 @@ Result<ContainerSpec> BuildContainerSpec(const ContainerSpecInputs& in) {
   return spec;
 }
 
-std::string HostsFile(const Pod& pod, const std::string& hostname, const std::string& cluster_domain,
-                      const std::vector<std::string>& pod_ips) {
+std::string HostsFile(const Pod& pod, const std::string& hostname,
+                      const std::string& cluster_domain, const std::vector<std::string>& pod_ips) {
   std::string out;
   if (pod.spec().host_network()) {
-    out = "# Kubernetes-managed hosts file (host network).\n" + ReadFile("/etc/hosts").value_or("127.0.0.1\tlocalhost\n");
+    out = "# Kubernetes-managed hosts file (host network).\n" +
+          ReadFile("/etc/hosts").value_or("127.0.0.1\tlocalhost\n");
   } else {
     out =
-        "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-        "fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
+        "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
+        "ip6-loopback\n"
+        "fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-"
+        "allrouters\n";
     std::string fqdn;
     if (!pod.spec().subdomain().empty()) {
-      fqdn = (pod.spec().hostname().empty() ? pod.metadata().name() : pod.spec().hostname()) + "." + pod.spec().subdomain() + "." +
-             pod.metadata().namespace_() + ".svc." + cluster_domain;
+      fqdn = (pod.spec().hostname().empty() ? pod.metadata().name() : pod.spec().hostname()) + "." +
+             pod.spec().subdomain() + "." + pod.metadata().namespace_() + ".svc." + cluster_domain;
     }
     for (const std::string& ip : pod_ips) {
-      out += ip + "\t" + (fqdn.empty() ? hostname : fqdn + "\t" + hostname.substr(0, hostname.find('.'))) + "\n";
+      out += ip + "\t" +
+             (fqdn.empty() ? hostname : fqdn + "\t" + hostname.substr(0, hostname.find('.'))) +
+             "\n";
     }
   }
   if (!pod.spec().host_aliases().empty()) {
     out += "\n# Entries added by HostAliases.\n";
     for (const auto& alias : pod.spec().host_aliases()) {
       out += alias.ip();
-      for (const std::string& name : alias.hostnames()) out += "\t" + name;
+      for (const std::string& name : alias.hostnames())
+        out += "\t" + name;
       out += "\n";
     }
   }
   return out;
 }
 
-Result<std::string> ResolvConf(const Pod& pod, const std::string& cluster_dns, const std::string& cluster_domain,
+Result<std::string> ResolvConf(const Pod& pod, const std::string& cluster_dns,
+                               const std::string& cluster_domain,
                                const std::string& host_resolv_conf) {
   std::vector<std::string> servers, searches;
   std::vector<std::pair<std::string, std::string>> options;  // name, ":value" or empty
@@ -343,30 +391,39 @@ Result<std::string> ResolvConf(const Pod& pod, const std::string& cluster_dns, c
       if (key == "nameserver" && words >> word) servers.push_back(word);
       if (key == "search") {
         searches.clear();
-        while (words >> word) searches.push_back(word == "." ? word : word.substr(0, word.find_last_not_of('.') + 1));
+        while (words >> word)
+          searches.push_back(word == "." ? word : word.substr(0, word.find_last_not_of('.') + 1));
       }
       if (key == "options") {
-        while (words >> word) options.emplace_back(word.substr(0, word.find(':')), word.find(':') == std::string::npos ? "" : word.substr(word.find(':')));
+        while (words >> word)
+          options.emplace_back(word.substr(0, word.find(':')), word.find(':') == std::string::npos
+                                                                   ? ""
+                                                                   : word.substr(word.find(':')));
       }
     }
   };
   std::string policy = pod.spec().dns_policy().empty() ? "ClusterFirst" : pod.spec().dns_policy();
-  bool cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !pod.spec().host_network());
+  bool cluster = policy == "ClusterFirstWithHostNet" ||
+                 (policy == "ClusterFirst" && !pod.spec().host_network());
   if (cluster && !cluster_dns.empty()) {
     from_host();
     servers = {cluster_dns};
     options = {{"ndots", ":5"}};
-    std::vector<std::string> mine = {pod.metadata().namespace_() + ".svc." + cluster_domain, "svc." + cluster_domain, cluster_domain};
+    std::vector<std::string> mine = {pod.metadata().namespace_() + ".svc." + cluster_domain,
+                                     "svc." + cluster_domain, cluster_domain};
     mine.insert(mine.end(), searches.begin(), searches.end());
     searches = std::move(mine);
   } else if (policy != "None") {
     from_host();
   }
-  for (const std::string& server : pod.spec().dns_config().nameservers()) servers.push_back(server);
-  for (const std::string& search : pod.spec().dns_config().searches()) searches.push_back(search);
+  for (const std::string& server : pod.spec().dns_config().nameservers())
+    servers.push_back(server);
+  for (const std::string& search : pod.spec().dns_config().searches())
+    searches.push_back(search);
   for (const auto& option : pod.spec().dns_config().options()) {
     std::string value = option.value().empty() ? "" : ":" + option.value();
-    auto same = std::find_if(options.begin(), options.end(), [&](const auto& o) { return o.first == option.name(); });
+    auto same = std::find_if(options.begin(), options.end(),
+                             [&](const auto& o) { return o.first == option.name(); });
     if (same != options.end()) {
       same->second = value;
     } else {
@@ -376,7 +433,8 @@ Result<std::string> ResolvConf(const Pod& pod, const std::string& cluster_dns, c
   auto unique = [](std::vector<std::string>* list, size_t limit) {
     std::vector<std::string> kept;
     for (const std::string& item : *list) {
-      if (std::find(kept.begin(), kept.end(), item) == kept.end() && kept.size() < limit) kept.push_back(item);
+      if (std::find(kept.begin(), kept.end(), item) == kept.end() && kept.size() < limit)
+        kept.push_back(item);
     }
     *list = std::move(kept);
   };
@@ -385,13 +443,16 @@ Result<std::string> ResolvConf(const Pod& pod, const std::string& cluster_dns, c
   std::string out;
   if (!searches.empty()) {
     out += "search";
-    for (const std::string& search : searches) out += " " + search;
+    for (const std::string& search : searches)
+      out += " " + search;
     out += "\n";
   }
-  for (const std::string& server : servers) out += "nameserver " + server + "\n";
+  for (const std::string& server : servers)
+    out += "nameserver " + server + "\n";
   if (!options.empty()) {
     out += "options";
-    for (const auto& [name, value] : options) out += " " + name + value;
+    for (const auto& [name, value] : options)
+      out += " " + name + value;
     out += "\n";
   }
   return out;

@@ -80,9 +80,11 @@ bool RestartsAlways(const Container& container) { return container.restart_polic
 
 ContainerList::ContainerList(const api::core::v1::Pod& pod) {
   for (const Container& container : pod.spec().init_containers()) {
-    all_.push_back({RestartsAlways(container) ? ContainerRole::kSidecar : ContainerRole::kInit, &container});
+    all_.push_back(
+        {RestartsAlways(container) ? ContainerRole::kSidecar : ContainerRole::kInit, &container});
   }
-  for (const Container& container : pod.spec().containers()) all_.push_back({ContainerRole::kMain, &container});
+  for (const Container& container : pod.spec().containers())
+    all_.push_back({ContainerRole::kMain, &container});
   for (const auto& ephemeral : pod.spec().ephemeral_containers()) {
     // The two messages have the same fields under the same numbers.
     auto plain = std::make_unique<Container>();
@@ -103,7 +105,8 @@ std::vector<ContainerEntry> ContainerList::Of(ContainerRole role) const {
 std::vector<ContainerEntry> ContainerList::Initial() const {
   std::vector<ContainerEntry> found;
   for (const ContainerEntry& entry : all_) {
-    if (entry.role == ContainerRole::kInit || entry.role == ContainerRole::kSidecar) found.push_back(entry);
+    if (entry.role == ContainerRole::kInit || entry.role == ContainerRole::kSidecar)
+      found.push_back(entry);
   }
   return found;
 }
@@ -117,13 +120,15 @@ const ContainerEntry* ContainerList::Find(std::string_view name) const {
 
 std::string SpecHash(const Container& container) {
   uint64_t hash = 14695981039346656037ULL;
-  for (char c : container.name() + '\0' + container.image()) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  for (char c : container.name() + '\0' + container.image())
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
   char out[17];
   std::snprintf(out, sizeof out, "%016llx", static_cast<unsigned long long>(hash));
   return out;
 }
 
-ContainerRuns::ContainerRuns(const Paths& paths, std::string uid) : paths_(paths), uid_(std::move(uid)) {}
+ContainerRuns::ContainerRuns(const Paths& paths, std::string uid)
+    : paths_(paths), uid_(std::move(uid)) {}
 
 void ContainerRuns::Load(Runtime& runtime) {
   runs_.clear();
@@ -141,7 +146,8 @@ void ContainerRuns::Load(Runtime& runtime) {
       if (run->state != ContainerRun::State::kExited) {
         if (std::optional<pid_t> pid = runtime.RunningPid(bundle)) {
           run->pid = *pid;
-          run->state = run->started_at != WallTime() ? ContainerRun::State::kRunning : ContainerRun::State::kCreated;
+          run->state = run->started_at != WallTime() ? ContainerRun::State::kRunning
+                                                     : ContainerRun::State::kCreated;
         } else if (!NoteExit(runtime, *run)) {
           run->state = ContainerRun::State::kExited;
           run->exit_code = 255;
@@ -152,7 +158,8 @@ void ContainerRuns::Load(Runtime& runtime) {
       }
       runs.push_back(std::move(*run));
     }
-    std::sort(runs.begin(), runs.end(), [](const ContainerRun& a, const ContainerRun& b) { return a.attempt < b.attempt; });
+    std::sort(runs.begin(), runs.end(),
+              [](const ContainerRun& a, const ContainerRun& b) { return a.attempt < b.attempt; });
   }
   std::erase_if(runs_, [](const auto& entry) { return entry.second.empty(); });
 }
@@ -162,7 +169,9 @@ const ContainerRun* ContainerRuns::Latest(std::string_view name) const {
   return it == runs_.end() || it->second.empty() ? nullptr : &it->second.back();
 }
 
-ContainerRun* ContainerRuns::MutableLatest(std::string_view name) { return const_cast<ContainerRun*>(Latest(name)); }
+ContainerRun* ContainerRuns::MutableLatest(std::string_view name) {
+  return const_cast<ContainerRun*>(Latest(name));
+}
 
 const ContainerRun* ContainerRuns::Previous(std::string_view name) const {
   auto it = runs_.find(name);
@@ -188,8 +197,9 @@ ContainerRun* ContainerRuns::FindId(std::string_view id) {
   return nullptr;
 }
 
-Result<ContainerRun*> ContainerRuns::Begin(const Container& container, int sandbox, std::string id, std::string image_id,
-                                           std::string log_path, WallTime now) {
+Result<ContainerRun*> ContainerRuns::Begin(const Container& container, int sandbox, std::string id,
+                                           std::string image_id, std::string log_path,
+                                           WallTime now) {
   const ContainerRun* before = Latest(container.name());
   ContainerRun run;
   run.id = std::move(id);
@@ -216,7 +226,8 @@ Status ContainerRuns::MarkStarted(ContainerRun& run, pid_t pid, WallTime now) {
   return WriteRecord(run);
 }
 
-void ContainerRuns::MarkFailed(ContainerRun& run, std::string reason, std::string message, WallTime now) {
+void ContainerRuns::MarkFailed(ContainerRun& run, std::string reason, std::string message,
+                               WallTime now) {
   run.state = ContainerRun::State::kExited;
   run.exit_code = 128;
   run.reason = std::move(reason);

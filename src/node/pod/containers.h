@@ -22,7 +22,8 @@ inline constexpr std::string_view kContainerIdScheme = "crun://";
 
 enum class ContainerRole : uint8_t { kInit, kSidecar, kMain, kEphemeral };
 
-// One container of a pod's specification. Threading: a value; `spec` belongs to the pod (or to the list it came from).
+// One container of a pod's specification. Threading: a value; `spec` belongs to the pod (or to the
+// list it came from).
 struct ContainerEntry {
   ContainerRole role = ContainerRole::kMain;
   const api::core::v1::Container* spec = nullptr;
@@ -30,7 +31,8 @@ struct ContainerEntry {
   const std::string& name() const { return spec->name(); }
 };
 
-// All containers of a pod in the order of their lists. Ephemeral containers are converted to plain ones, which this owns.
+// All containers of a pod in the order of their lists. Ephemeral containers are converted to plain
+// ones, which this owns.
 class ContainerList {
  public:
   explicit ContainerList(const api::core::v1::Pod& pod);  // `pod` outlives the list
@@ -69,14 +71,14 @@ struct ContainerRun {
 // What a container's changes are measured by: a difference means that it must be replaced.
 std::string SpecHash(const api::core::v1::Container& container);
 
-// All runs of a pod's containers that are still on disk, by name, oldest first. Survives everything: Load reads the truth.
-// Threading: one strand; calls do short file operations.
+// All runs of a pod's containers that are still on disk, by name, oldest first. Survives
+// everything: Load reads the truth. Threading: one strand; calls do short file operations.
 class ContainerRuns {
  public:
   ContainerRuns(const Paths& paths, std::string uid);
 
-  // Reads all records and asks the runtime about each. Runs whose process vanished without a trace have ended
-  // with code 255 and reason "Unknown".
+  // Reads all records and asks the runtime about each. Runs whose process vanished without a trace
+  // have ended with code 255 and reason "Unknown".
   void Load(Runtime& runtime);
 
   const ContainerRun* Latest(std::string_view name) const;
@@ -85,17 +87,20 @@ class ContainerRuns {
   std::vector<const ContainerRun*> Running() const;
 
   // The next run: its bundle is made and its record written.
-  Result<ContainerRun*> Begin(const api::core::v1::Container& container, int sandbox, std::string id, std::string image_id,
-                              std::string log_path, WallTime now);
+  Result<ContainerRun*> Begin(const api::core::v1::Container& container, int sandbox,
+                              std::string id, std::string image_id, std::string log_path,
+                              WallTime now);
   Status MarkStarted(ContainerRun& run, pid_t pid, WallTime now);
   // It could not be started.
   void MarkFailed(ContainerRun& run, std::string reason, std::string message, WallTime now);
-  // Reads the exit record of the latest run; true when it has just ended. `termination` reads its last words.
+  // Reads the exit record of the latest run; true when it has just ended. `termination` reads its
+  // last words.
   bool NoteExit(Runtime& runtime, ContainerRun& run);
   void SetMessage(ContainerRun& run, std::string message);
   ContainerRun* MutableLatest(std::string_view name);
   ContainerRun* FindId(std::string_view id);
-  // Forgets runs but the latest two of each name; returns them for clean-up of what the runtime holds.
+  // Forgets runs but the latest two of each name; returns them for clean-up of what the runtime
+  // holds.
   std::vector<ContainerRun> TakeOld();
 
  private:

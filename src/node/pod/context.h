@@ -25,12 +25,21 @@ struct Rejection {
   std::string reason, message;  // "OutOfcpu"
 };
 
-// What all pods of a node work with. Everything outlives the workers; functions are called on the agent's strand.
+// What all pods of a node work with. Everything outlives the workers; functions are called on the
+// agent's strand.
 struct NodeContext {
-  NodeContext(Env& env, client::Client& client, client::EventRecorder& events, const Paths& paths, Images& images,
-              Runtime& runtime, const Cgroups& cgroups, Sandboxes& sandboxes, WatchedObjects& objects)
-      : env(env), client(client), events(events), paths(paths), images(images), runtime(runtime), cgroups(cgroups),
-        sandboxes(sandboxes), objects(objects) {}
+  NodeContext(Env& env, client::Client& client, client::EventRecorder& events, const Paths& paths,
+              Images& images, Runtime& runtime, const Cgroups& cgroups, Sandboxes& sandboxes,
+              WatchedObjects& objects)
+      : env(env),
+        client(client),
+        events(events),
+        paths(paths),
+        images(images),
+        runtime(runtime),
+        cgroups(cgroups),
+        sandboxes(sandboxes),
+        objects(objects) {}
 
   Env& env;
   client::Client& client;

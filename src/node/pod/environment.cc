@@ -28,7 +28,8 @@ void Set(EnvironmentList* list, std::string name, std::string value) {
 
 std::string UpperName(std::string_view text) {
   std::string out(text);
-  for (char& c : out) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (char& c : out)
+    c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return out;
 }
 
@@ -36,7 +37,8 @@ bool IsEnvName(std::string_view name) {
   if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0]))) return false;
   if (name == "." || name == ".." || name.starts_with("..")) return false;
   for (char c : name) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-' && c != '.') return false;
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-' && c != '.')
+      return false;
   }
   return true;
 }
@@ -61,14 +63,16 @@ std::string FormatMap(const google::protobuf::Map<std::string, std::string>& map
 
 std::string Join(const std::vector<std::string>& parts) {
   std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : ",") + part;
+  for (const std::string& part : parts)
+    out += (out.empty() ? "" : ",") + part;
   return out;
 }
 
 Result<std::string> ValueFrom(const EnvironmentInputs& in, const EnvVar& variable, bool* absent) {
   const auto& from = variable.value_from();
   const std::string& ns = in.pod->metadata().namespace_();
-  if (from.has_field_ref()) return FieldValue(*in.pod, from.field_ref().field_path(), in.host_ip, in.pod_ips);
+  if (from.has_field_ref())
+    return FieldValue(*in.pod, from.field_ref().field_path(), in.host_ip, in.pod_ips);
   if (from.has_resource_field_ref()) {
     const Container* container = in.container;
     const std::string& name = from.resource_field_ref().container_name();
@@ -86,10 +90,12 @@ Result<std::string> ValueFrom(const EnvironmentInputs& in, const EnvVar& variabl
       if (*absent) return std::string();
       return Status(Code::kNotFound, "configmap \"" + name + "\" not found");
     }
-    if (auto it = found->second->data().find(ref.key()); it != found->second->data().end()) return it->second;
+    if (auto it = found->second->data().find(ref.key()); it != found->second->data().end())
+      return it->second;
     *absent = ref.optional();
     if (*absent) return std::string();
-    return Status(Code::kNotFound, "couldn't find key " + ref.key() + " in ConfigMap " + ns + "/" + name);
+    return Status(Code::kNotFound,
+                  "couldn't find key " + ref.key() + " in ConfigMap " + ns + "/" + name);
   }
   if (from.has_secret_key_ref()) {
     const auto& ref = from.secret_key_ref();
@@ -100,10 +106,12 @@ Result<std::string> ValueFrom(const EnvironmentInputs& in, const EnvVar& variabl
       if (*absent) return std::string();
       return Status(Code::kNotFound, "secret \"" + name + "\" not found");
     }
-    if (auto it = found->second->data().find(ref.key()); it != found->second->data().end()) return it->second;
+    if (auto it = found->second->data().find(ref.key()); it != found->second->data().end())
+      return it->second;
     *absent = ref.optional();
     if (*absent) return std::string();
-    return Status(Code::kNotFound, "couldn't find key " + ref.key() + " in Secret " + ns + "/" + name);
+    return Status(Code::kNotFound,
+                  "couldn't find key " + ref.key() + " in Secret " + ns + "/" + name);
   }
   return std::string();
 }
@@ -134,7 +142,8 @@ std::string ExpandVariables(std::string_view text, const EnvironmentList& variab
       continue;
     }
     std::string_view name = text.substr(i + 2, end - i - 2);
-    auto found = std::find_if(variables.begin(), variables.end(), [&](const auto& v) { return v.first == name; });
+    auto found = std::find_if(variables.begin(), variables.end(),
+                              [&](const auto& v) { return v.first == name; });
     if (found != variables.end()) {
       out += found->second;
     } else {
@@ -170,13 +179,17 @@ Result<std::string> FieldValue(const Pod& pod, std::string_view path, const std:
 }
 
 Result<std::string> ResourceValue(const Pod& pod, const Container* container,
-                                  const api::core::v1::ResourceFieldSelector& selector, const NodeAllocatable& allocatable) {
+                                  const api::core::v1::ResourceFieldSelector& selector,
+                                  const NodeAllocatable& allocatable) {
   const std::string& resource = selector.resource();
   size_t dot = resource.find('.');
-  if (dot == std::string::npos) return Status(Code::kInvalid, "unsupported container resource : " + resource);
+  if (dot == std::string::npos)
+    return Status(Code::kInvalid, "unsupported container resource : " + resource);
   std::string kind = resource.substr(0, dot), name = resource.substr(dot + 1);
-  if (kind != "limits" && kind != "requests") return Status(Code::kInvalid, "unsupported container resource : " + resource);
-  const auto& list = kind == "limits" ? container->resources().limits() : container->resources().requests();
+  if (kind != "limits" && kind != "requests")
+    return Status(Code::kInvalid, "unsupported container resource : " + resource);
+  const auto& list =
+      kind == "limits" ? container->resources().limits() : container->resources().requests();
   api::Quantity value;
   if (auto it = list.find(name); it != list.end()) {
     value = api::Quantity::ParseOrZero(it->second.string());
@@ -192,7 +205,8 @@ Result<std::string> ResourceValue(const Pod& pod, const Container* container,
   return std::to_string(static_cast<int64_t>((numerator + denominator - 1) / denominator));
 }
 
-EnvironmentList ServiceEnvironment(const std::vector<api::Ref<Service>>& services, std::string_view ns, bool all) {
+EnvironmentList ServiceEnvironment(const std::vector<api::Ref<Service>>& services,
+                                   std::string_view ns, bool all) {
   EnvironmentList list;
   std::map<std::string, const Service*> chosen;
   for (const api::Ref<Service>& service : services) {
@@ -214,15 +228,19 @@ EnvironmentList ServiceEnvironment(const std::vector<api::Ref<Service>>& service
     list.emplace_back(prefix + "_SERVICE_HOST", ip);
     list.emplace_back(prefix + "_SERVICE_PORT", std::to_string(first.port()));
     for (const auto& port : service->spec().ports()) {
-      if (!port.name().empty()) list.emplace_back(prefix + "_SERVICE_PORT_" + UpperName(port.name()), std::to_string(port.port()));
+      if (!port.name().empty())
+        list.emplace_back(prefix + "_SERVICE_PORT_" + UpperName(port.name()),
+                          std::to_string(port.port()));
     }
     for (int i = 0; i < service->spec().ports_size(); ++i) {
       const auto& port = service->spec().ports(i);
       std::string protocol = port.protocol().empty() ? "TCP" : port.protocol();
       std::string lower = protocol;
-      for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      for (char& c : lower)
+        c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
       std::string number = std::to_string(port.port());
-      std::string url = lower + "://" + (ip.find(':') != std::string::npos ? "[" + ip + "]" : ip) + ":" + number;
+      std::string url =
+          lower + "://" + (ip.find(':') != std::string::npos ? "[" + ip + "]" : ip) + ":" + number;
       if (i == 0) list.emplace_back(prefix + "_PORT", url);
       std::string base = prefix + "_PORT_" + number + "_" + protocol;
       list.emplace_back(base, url);
@@ -264,7 +282,8 @@ Result<EnvironmentList> BuildEnvironment(const EnvironmentInputs& in) {
   }
   // References see the service variables, and those of envFrom and env that stand before.
   EnvironmentList known = in.services;
-  for (const auto& [name, value] : result) Set(&known, name, value);
+  for (const auto& [name, value] : result)
+    Set(&known, name, value);
   for (const EnvVar& variable : in.container->env()) {
     std::string value;
     if (variable.has_value_from()) {
@@ -278,7 +297,8 @@ Result<EnvironmentList> BuildEnvironment(const EnvironmentInputs& in) {
     Set(&result, variable.name(), std::move(value));
   }
   for (const auto& [name, value] : in.services) {
-    bool present = std::any_of(result.begin(), result.end(), [&](const auto& v) { return v.first == name; });
+    bool present =
+        std::any_of(result.begin(), result.end(), [&](const auto& v) { return v.first == name; });
     if (!present) result.emplace_back(name, value);
   }
   return result;
@@ -286,13 +306,17 @@ Result<EnvironmentList> BuildEnvironment(const EnvironmentInputs& in) {
 
 void AddEnvironmentReferences(const Container& container, ObjectNames* names) {
   for (const auto& source : container.env_from()) {
-    if (source.has_config_map_ref()) names->config_maps.push_back(source.config_map_ref().local_object_reference().name());
-    if (source.has_secret_ref()) names->secrets.push_back(source.secret_ref().local_object_reference().name());
+    if (source.has_config_map_ref())
+      names->config_maps.push_back(source.config_map_ref().local_object_reference().name());
+    if (source.has_secret_ref())
+      names->secrets.push_back(source.secret_ref().local_object_reference().name());
   }
   for (const EnvVar& variable : container.env()) {
     const auto& from = variable.value_from();
-    if (from.has_config_map_key_ref()) names->config_maps.push_back(from.config_map_key_ref().local_object_reference().name());
-    if (from.has_secret_key_ref()) names->secrets.push_back(from.secret_key_ref().local_object_reference().name());
+    if (from.has_config_map_key_ref())
+      names->config_maps.push_back(from.config_map_key_ref().local_object_reference().name());
+    if (from.has_secret_key_ref())
+      names->secrets.push_back(from.secret_key_ref().local_object_reference().name());
   }
 }
 

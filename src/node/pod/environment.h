@@ -16,7 +16,8 @@
 
 namespace gantry::node {
 
-// ConfigMaps and Secrets of the pod's namespace by name; an entry without object was looked for and not found.
+// ConfigMaps and Secrets of the pod's namespace by name; an entry without object was looked for and
+// not found.
 struct ReferencedObjects {
   std::map<std::string, api::Ref<api::core::v1::ConfigMap>> config_maps;
   std::map<std::string, api::Ref<api::core::v1::Secret>> secrets;
@@ -40,22 +41,26 @@ struct EnvironmentInputs {
 
 using EnvironmentList = std::vector<std::pair<std::string, std::string>>;
 
-// The variables of a container in order, references expanded. Errors are worded as the kubelet's, for CreateContainerConfigError.
+// The variables of a container in order, references expanded. Errors are worded as the kubelet's,
+// for CreateContainerConfigError.
 Result<EnvironmentList> BuildEnvironment(const EnvironmentInputs& inputs);
 
-// KUBERNETES_SERVICE_HOST and so on: of `services` (of any namespace) those that a pod of `ns` gets. Without `all`, only
-// the API server's own service.
-EnvironmentList ServiceEnvironment(const std::vector<api::Ref<api::core::v1::Service>>& services, std::string_view ns, bool all);
+// KUBERNETES_SERVICE_HOST and so on: of `services` (of any namespace) those that a pod of `ns`
+// gets. Without `all`, only the API server's own service.
+EnvironmentList ServiceEnvironment(const std::vector<api::Ref<api::core::v1::Service>>& services,
+                                   std::string_view ns, bool all);
 
 // $(NAME) replaced by known variables; $$ is $; what is unknown stays as it is.
 std::string ExpandVariables(std::string_view text, const EnvironmentList& variables);
 
 // metadata.name, metadata.labels['x'], status.podIP …
-Result<std::string> FieldValue(const api::core::v1::Pod& pod, std::string_view path, const std::string& host_ip,
-                               const std::vector<std::string>& pod_ips);
+Result<std::string> FieldValue(const api::core::v1::Pod& pod, std::string_view path,
+                               const std::string& host_ip, const std::vector<std::string>& pod_ips);
 // limits.cpu and the like, divided and rounded up.
-Result<std::string> ResourceValue(const api::core::v1::Pod& pod, const api::core::v1::Container* container,
-                                  const api::core::v1::ResourceFieldSelector& selector, const NodeAllocatable& allocatable);
+Result<std::string> ResourceValue(const api::core::v1::Pod& pod,
+                                  const api::core::v1::Container* container,
+                                  const api::core::v1::ResourceFieldSelector& selector,
+                                  const NodeAllocatable& allocatable);
 
 // Names of the ConfigMaps and Secrets that the container's variables refer to.
 struct ObjectNames {

@@ -30,7 +30,8 @@ int HolderMain(void* argument) {
   char name[] = "pause";
   char* argv[] = {name, nullptr};
   char* env[] = {nullptr};
-  for (int fd = 0; fd < 3; ++fd) close(fd);
+  for (int fd = 0; fd < 3; ++fd)
+    close(fd);
   fexecve(plan->program, argv, env);
   plan->error = errno;
   _exit(127);
@@ -42,14 +43,16 @@ Result<pid_t> StartPidHolder() {
   UniqueFd program(memfd_create("pause", MFD_CLOEXEC));
   if (!program) return FromErrno(errno, "memfd");
   size_t size = static_cast<size_t>(gantry_pid_holder_end - gantry_pid_holder_begin);
-  if (write(program.get(), gantry_pid_holder_begin, size) != static_cast<ssize_t>(size)) return FromErrno(errno, "write memfd");
+  if (write(program.get(), gantry_pid_holder_begin, size) != static_cast<ssize_t>(size))
+    return FromErrno(errno, "write memfd");
   Plan plan{program.get()};
   constexpr size_t kStack = 64 << 10;
   auto stack = std::make_unique<char[]>(kStack);
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  pid_t pid = clone(HolderMain, stack.get() + kStack, CLONE_VM | CLONE_VFORK | CLONE_NEWPID | SIGCHLD, &plan);
+  pid_t pid = clone(HolderMain, stack.get() + kStack,
+                    CLONE_VM | CLONE_VFORK | CLONE_NEWPID | SIGCHLD, &plan);
   int error = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return FromErrno(error, "clone");

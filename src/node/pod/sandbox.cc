@@ -48,12 +48,14 @@ Status LoopbackUp() {
   return Status::Ok();
 }
 
-int64_t Milli(const google::protobuf::Map<std::string, api::resource::Quantity>& list, const char* name) {
+int64_t Milli(const google::protobuf::Map<std::string, api::resource::Quantity>& list,
+              const char* name) {
   auto it = list.find(name);
   return it == list.end() ? 0 : api::Quantity::ParseOrZero(it->second.string()).MilliValue();
 }
 
-int64_t Value(const google::protobuf::Map<std::string, api::resource::Quantity>& list, const char* name) {
+int64_t Value(const google::protobuf::Map<std::string, api::resource::Quantity>& list,
+              const char* name) {
   auto it = list.find(name);
   return it == list.end() ? 0 : api::Quantity::ParseOrZero(it->second.string()).Value();
 }
@@ -61,11 +63,13 @@ int64_t Value(const google::protobuf::Map<std::string, api::resource::Quantity>&
 int64_t SharesFor(int64_t milli) { return std::clamp<int64_t>(milli * 1024 / 1000, 2, 262144); }
 int64_t QuotaFor(int64_t milli) { return std::max<int64_t>(1000, milli * 100); }
 
-// The larger of what all main containers (with sidecars) need together and what any init container needs alone.
+// The larger of what all main containers (with sidecars) need together and what any init container
+// needs alone.
 template <class Get>
 int64_t Total(const Pod& pod, Get get) {
   int64_t together = 0, at_most = 0, sidecars = 0;
-  for (const Container& container : pod.spec().containers()) together += get(container);
+  for (const Container& container : pod.spec().containers())
+    together += get(container);
   for (const Container& container : pod.spec().init_containers()) {
     if (container.restart_policy() == "Always") {
       sidecars += get(container);
@@ -85,11 +89,13 @@ Status Sandboxes::Create(const SandboxOptions& options) {
   GANTRY_TRY(Remove(options.uid, {}));
   GANTRY_TRY(MakeDirs(dir, 0711));
   GANTRY_TRY(cgroups_.Create(options.cgroup, options.limits));
-  int flags = (options.host_network ? 0 : CLONE_NEWNET | CLONE_NEWUTS) | (options.host_ipc ? 0 : CLONE_NEWIPC);
+  int flags = (options.host_network ? 0 : CLONE_NEWNET | CLONE_NEWUTS) |
+              (options.host_ipc ? 0 : CLONE_NEWIPC);
   if (flags != 0) {
     GANTRY_TRY(RunInChild(flags, [&]() -> Status {
       if (!options.host_network) {
-        if (sethostname(options.hostname.data(), options.hostname.size()) != 0) return FromErrno(errno, "set hostname");
+        if (sethostname(options.hostname.data(), options.hostname.size()) != 0)
+          return FromErrno(errno, "set hostname");
         GANTRY_TRY(LoopbackUp());
         GANTRY_TRY(Pin("net", dir + "/net"));
         GANTRY_TRY(Pin("uts", dir + "/uts"));
@@ -105,7 +111,9 @@ Status Sandboxes::Create(const SandboxOptions& options) {
   }
   if (options.share_pid) {
     GANTRY_ASSIGN(pid_t holder, StartPidHolder());
-    GANTRY_TRY(WriteFile(dir + "/holder", std::to_string(holder) + " " + std::to_string(ProcessStartTime(holder).value_or(0))));
+    GANTRY_TRY(WriteFile(
+        dir + "/holder",
+        std::to_string(holder) + " " + std::to_string(ProcessStartTime(holder).value_or(0))));
     GANTRY_TRY(WriteFile(dir + "/pid", ""));
     GANTRY_TRY(Mount("/proc/" + std::to_string(holder) + "/ns/pid", dir + "/pid", "", MS_BIND, ""));
   }
@@ -127,13 +135,15 @@ Status Sandboxes::Remove(const std::string& uid, const std::string& cgroup) {
   if (Result<std::string> holder = ReadFile(dir + "/holder"); holder.ok()) {
     pid_t pid = -1;
     unsigned long start = 0;
-    if (std::sscanf(holder->c_str(), "%d %lu", &pid, &start) == 2 && ProcessStartTime(pid) == start) {
+    if (std::sscanf(holder->c_str(), "%d %lu", &pid, &start) == 2 &&
+        ProcessStartTime(pid) == start) {
       kill(pid, SIGKILL);
       waitpid(pid, nullptr, __WALL);  // ours only when we started it; otherwise this fails at once
     }
   }
   for (const std::string& name : ListDir(dir)) {
-    while (IsMountPoint(dir + "/" + name)) GANTRY_TRY(Unmount(dir + "/" + name));
+    while (IsMountPoint(dir + "/" + name))
+      GANTRY_TRY(Unmount(dir + "/" + name));
   }
   GANTRY_TRY(RemoveTree(dir));
   return cgroup.empty() ? Status::Ok() : cgroups_.Remove(cgroup);
@@ -152,14 +162,17 @@ std::string PodHostname(const Pod& pod, const std::string& cluster_domain) {
                                                              : pod.metadata().name();
   // The kernel's bound; a name that would end in a separator loses that, too.
   if (name.size() > 63) name.resize(63);
-  while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
+  while (!name.empty() && (name.back() == '-' || name.back() == '.'))
+    name.pop_back();
   if (pod.spec().set_hostname_as_fqdn() && !pod.spec().subdomain().empty()) {
-    name += "." + pod.spec().subdomain() + "." + pod.metadata().namespace_() + ".svc." + cluster_domain;
+    name +=
+        "." + pod.spec().subdomain() + "." + pod.metadata().namespace_() + ".svc." + cluster_domain;
   }
   return name;
 }
 
-SandboxOptions SandboxOptionsFor(const Pod& pod, const std::string& instance_cgroup, const std::string& cluster_domain) {
+SandboxOptions SandboxOptionsFor(const Pod& pod, const std::string& instance_cgroup,
+                                 const std::string& cluster_domain) {
   SandboxOptions options;
   options.uid = pod.metadata().uid();
   options.hostname = PodHostname(pod, cluster_domain);
@@ -167,7 +180,8 @@ SandboxOptions SandboxOptionsFor(const Pod& pod, const std::string& instance_cgr
   options.host_network = pod.spec().host_network();
   options.host_ipc = pod.spec().host_ipc();
   options.share_pid = pod.spec().share_process_namespace() && !pod.spec().host_pid();
-  for (const auto& sysctl : pod.spec().security_context().sysctls()) options.sysctls.emplace_back(sysctl.name(), sysctl.value());
+  for (const auto& sysctl : pod.spec().security_context().sysctls())
+    options.sysctls.emplace_back(sysctl.name(), sysctl.value());
   options.cgroup = PodCgroup(pod, instance_cgroup);
   options.limits = PodLimits(pod);
   return options;
@@ -194,17 +208,23 @@ CgroupLimits PodLimits(const Pod& pod) {
     all_cpu &= Milli(container.resources().limits(), "cpu") > 0;
     all_memory &= Value(container.resources().limits(), "memory") > 0;
   }
-  if (all_cpu) limits.cpu_quota_us = QuotaFor(Total(pod, [](const Container& c) { return Milli(c.resources().limits(), "cpu"); }));
-  if (all_memory) limits.memory_bytes = Total(pod, [](const Container& c) { return Value(c.resources().limits(), "memory"); });
+  if (all_cpu)
+    limits.cpu_quota_us = QuotaFor(
+        Total(pod, [](const Container& c) { return Milli(c.resources().limits(), "cpu"); }));
+  if (all_memory)
+    limits.memory_bytes =
+        Total(pod, [](const Container& c) { return Value(c.resources().limits(), "memory"); });
   return limits;
 }
 
 CgroupLimits ContainerLimits(const Container& container) {
   CgroupLimits limits;
-  int64_t request = Milli(container.resources().requests(), "cpu"), limit = Milli(container.resources().limits(), "cpu");
+  int64_t request = Milli(container.resources().requests(), "cpu"),
+          limit = Milli(container.resources().limits(), "cpu");
   limits.cpu_shares = SharesFor(request > 0 || limit == 0 ? request : limit);
   if (limit > 0) limits.cpu_quota_us = QuotaFor(limit);
-  if (int64_t memory = Value(container.resources().limits(), "memory"); memory > 0) limits.memory_bytes = memory;
+  if (int64_t memory = Value(container.resources().limits(), "memory"); memory > 0)
+    limits.memory_bytes = memory;
   return limits;
 }
 

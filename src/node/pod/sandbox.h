@@ -44,7 +44,8 @@ class Sandboxes {
 };
 
 // Options for a pod. `instance_cgroup`: Paths::CgroupRoot().
-SandboxOptions SandboxOptionsFor(const api::core::v1::Pod& pod, const std::string& instance_cgroup, const std::string& cluster_domain);
+SandboxOptions SandboxOptionsFor(const api::core::v1::Pod& pod, const std::string& instance_cgroup,
+                                 const std::string& cluster_domain);
 
 // Where the pod's group lies: "/gantry-x/kubepods/burstable/pod<uid>".
 std::string PodCgroup(const api::core::v1::Pod& pod, const std::string& instance_cgroup);

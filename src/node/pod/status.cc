@@ -37,9 +37,10 @@ void SetTerminated(const ContainerRun& run, ContainerState* state) {
 }
 
 const ContainerStatus* OldStatus(const Pod& pod, const ContainerEntry& entry) {
-  const auto& list = entry.role == ContainerRole::kMain        ? pod.status().container_statuses()
-                     : entry.role == ContainerRole::kEphemeral ? pod.status().ephemeral_container_statuses()
-                                                               : pod.status().init_container_statuses();
+  const auto& list = entry.role == ContainerRole::kMain ? pod.status().container_statuses()
+                     : entry.role == ContainerRole::kEphemeral
+                         ? pod.status().ephemeral_container_statuses()
+                         : pod.status().init_container_statuses();
   for (const ContainerStatus& status : list) {
     if (status.name() == entry.name()) return &status;
   }
@@ -71,11 +72,14 @@ ContainerStatus StatusOf(const StatusInputs& in, const ContainerEntry& entry, bo
   if (run != nullptr && run->state == State::kRunning) {
     api::SetTime(run->started_at, status.mutable_state()->mutable_running()->mutable_started_at());
     const ContainerRun* before = in.observed.runs->Previous(name);
-    if (before != nullptr && before->state == State::kExited) SetTerminated(*before, status.mutable_last_state());
-  } else if (run != nullptr && run->state == State::kExited && !(restarts && waiting != in.waiting.end())) {
+    if (before != nullptr && before->state == State::kExited)
+      SetTerminated(*before, status.mutable_last_state());
+  } else if (run != nullptr && run->state == State::kExited &&
+             !(restarts && waiting != in.waiting.end())) {
     SetTerminated(*run, status.mutable_state());
     const ContainerRun* before = in.observed.runs->Previous(name);
-    if (before != nullptr && before->state == State::kExited) SetTerminated(*before, status.mutable_last_state());
+    if (before != nullptr && before->state == State::kExited)
+      SetTerminated(*before, status.mutable_last_state());
   } else {
     auto* state = status.mutable_state()->mutable_waiting();
     if (waiting != in.waiting.end()) {
@@ -83,11 +87,13 @@ ContainerStatus StatusOf(const StatusInputs& in, const ContainerEntry& entry, bo
       if (!waiting->second.message.empty()) state->set_message(waiting->second.message);
     } else {
       bool behind_init = entry.role == ContainerRole::kMain && !in.containers->Initial().empty();
-      bool pod_initializing = behind_init || (entry.role != ContainerRole::kMain && entry.role != ContainerRole::kEphemeral);
+      bool pod_initializing = behind_init || (entry.role != ContainerRole::kMain &&
+                                              entry.role != ContainerRole::kEphemeral);
       (void)initialized;
       state->set_reason(pod_initializing ? "PodInitializing" : "ContainerCreating");
     }
-    if (run != nullptr && run->state == State::kExited) SetTerminated(*run, status.mutable_last_state());
+    if (run != nullptr && run->state == State::kExited)
+      SetTerminated(*run, status.mutable_last_state());
   }
   if (run == nullptr) {
     // What was known of earlier runs stays known after their records have gone.
@@ -99,10 +105,12 @@ ContainerStatus StatusOf(const StatusInputs& in, const ContainerEntry& entry, bo
   if (entry.role == ContainerRole::kInit) {
     status.set_ready(run != nullptr && run->state == State::kExited && run->exit_code == 0);
   } else if (run != nullptr && run->state == State::kRunning && started && !in.ending) {
-    status.set_ready(!entry.spec->has_readiness_probe() || ProbesOf(in.observed, name).readiness == true);
+    status.set_ready(!entry.spec->has_readiness_probe() ||
+                     ProbesOf(in.observed, name).readiness == true);
   } else if (run != nullptr && run->state == State::kRunning && in.ending && !in.all_ended) {
     const ContainerStatus* old = OldStatus(*in.pod, entry);
-    status.set_ready(old != nullptr && old->ready() && ProbesOf(in.observed, name).readiness != false);
+    status.set_ready(old != nullptr && old->ready() &&
+                     ProbesOf(in.observed, name).readiness != false);
   }
   if (status.state().has_running() || status.state().has_terminated()) {
     for (const auto& [resource, quantity] : entry.spec->resources().requests()) {
@@ -121,7 +129,8 @@ ContainerStatus StatusOf(const StatusInputs& in, const ContainerEntry& entry, bo
     out->set_mount_path(mount.mount_path());
     if (mount.read_only()) {
       out->set_read_only(true);
-      out->set_recursive_read_only(mount.recursive_read_only().empty() ? "Disabled" : mount.recursive_read_only());
+      out->set_recursive_read_only(
+          mount.recursive_read_only().empty() ? "Disabled" : mount.recursive_read_only());
     }
   }
   return status;
@@ -192,11 +201,13 @@ struct Condition {
 
 std::string NameList(const std::vector<std::string>& names) {
   std::string out = "[";
-  for (size_t i = 0; i < names.size(); ++i) out += (i > 0 ? " " : "") + names[i];
+  for (size_t i = 0; i < names.size(); ++i)
+    out += (i > 0 ? " " : "") + names[i];
   return out + "]";
 }
 
-Condition ContainersReady(const StatusInputs& in, const PodStatus& status, const std::string& phase) {
+Condition ContainersReady(const StatusInputs& in, const PodStatus& status,
+                          const std::string& phase) {
   Condition condition{"ContainersReady", false, {}, {}};
   if (phase == "Succeeded") {
     condition.reason = "PodCompleted";
@@ -235,9 +246,10 @@ Condition PodReady(const StatusInputs& in, const Condition& containers_ready) {
     }
     if (found != nullptr && found->status() == "True") continue;
     problems += problems.empty() ? "" : ", ";
-    problems += found == nullptr
-                    ? "corresponding condition of pod readiness gate \"" + gate.condition_type() + "\" does not exist."
-                    : "the status of pod readiness gate \"" + gate.condition_type() + "\" is not \"True\", but " + found->status();
+    problems += found == nullptr ? "corresponding condition of pod readiness gate \"" +
+                                       gate.condition_type() + "\" does not exist."
+                                 : "the status of pod readiness gate \"" + gate.condition_type() +
+                                       "\" is not \"True\", but " + found->status();
   }
   if (problems.empty()) return condition;
   condition.value = false;
@@ -246,7 +258,8 @@ Condition PodReady(const StatusInputs& in, const Condition& containers_ready) {
   return condition;
 }
 
-Condition Initialized(const StatusInputs& in, const PodStatus& status, const std::string& phase, bool initialized) {
+Condition Initialized(const StatusInputs& in, const PodStatus& status, const std::string& phase,
+                      bool initialized) {
   Condition condition{"Initialized", true, {}, {}};
   if (phase == "Succeeded") {
     condition.reason = "PodCompleted";
@@ -275,16 +288,19 @@ void SetConditions(const StatusInputs& in, const std::vector<Condition>& ours, P
     out->set_status(condition.value ? "True" : "False");
     if (!condition.reason.empty()) out->set_reason(condition.reason);
     if (!condition.message.empty()) out->set_message(condition.message);
-    if (in.pod->metadata().generation() > 0) out->set_observed_generation(in.pod->metadata().generation());
+    if (in.pod->metadata().generation() > 0)
+      out->set_observed_generation(in.pod->metadata().generation());
     api::SetTime(in.now, out->mutable_last_transition_time());
     for (const PodCondition& before : old) {
-      if (before.type() == condition.type && before.status() == out->status() && before.has_last_transition_time()) {
+      if (before.type() == condition.type && before.status() == out->status() &&
+          before.has_last_transition_time()) {
         *out->mutable_last_transition_time() = before.last_transition_time();
       }
     }
   }
   for (const PodCondition& before : old) {
-    bool replaced = std::any_of(ours.begin(), ours.end(), [&](const Condition& c) { return c.type == before.type(); });
+    bool replaced = std::any_of(ours.begin(), ours.end(),
+                                [&](const Condition& c) { return c.type == before.type(); });
     if (!replaced) *status->add_conditions() = before;
   }
 }
@@ -298,14 +314,20 @@ std::string QosClass(const api::core::v1::PodSpec& spec) {
     const auto& limits = container.resources().limits();
     for (const char* resource : {"cpu", "memory"}) {
       auto request = requests.find(resource), limit = limits.find(resource);
-      api::Quantity asked = request == requests.end() ? api::Quantity() : api::Quantity::ParseOrZero(request->second.string());
-      api::Quantity bound = limit == limits.end() ? api::Quantity() : api::Quantity::ParseOrZero(limit->second.string());
+      api::Quantity asked = request == requests.end()
+                                ? api::Quantity()
+                                : api::Quantity::ParseOrZero(request->second.string());
+      api::Quantity bound = limit == limits.end()
+                                ? api::Quantity()
+                                : api::Quantity::ParseOrZero(limit->second.string());
       any |= !asked.IsZero() || !bound.IsZero();
       guaranteed &= !bound.IsZero() && (request == requests.end() || asked == bound);
     }
   };
-  for (const Container& container : spec.containers()) consider(container);
-  for (const Container& container : spec.init_containers()) consider(container);
+  for (const Container& container : spec.containers())
+    consider(container);
+  for (const Container& container : spec.init_containers())
+    consider(container);
   if (!any) return "BestEffort";
   return guaranteed ? "Guaranteed" : "Burstable";
 }
@@ -317,9 +339,15 @@ PodStatus BuildPodStatus(const StatusInputs& in) {
   for (const ContainerEntry& entry : in.containers->all()) {
     ContainerStatus one = StatusOf(in, entry, initialized);
     switch (entry.role) {
-      case ContainerRole::kMain: *status.add_container_statuses() = std::move(one); break;
-      case ContainerRole::kEphemeral: *status.add_ephemeral_container_statuses() = std::move(one); break;
-      default: *status.add_init_container_statuses() = std::move(one); break;
+      case ContainerRole::kMain:
+        *status.add_container_statuses() = std::move(one);
+        break;
+      case ContainerRole::kEphemeral:
+        *status.add_ephemeral_container_statuses() = std::move(one);
+        break;
+      default:
+        *status.add_init_container_statuses() = std::move(one);
+        break;
     }
   }
   std::string phase = Phase(in, status, initialized);
@@ -335,15 +363,18 @@ PodStatus BuildPodStatus(const StatusInputs& in) {
   }
   status.set_phase(phase);
   status.set_qos_class(old.qos_class().empty() ? QosClass(in.pod->spec()) : old.qos_class());
-  if (in.pod->metadata().generation() > 0) status.set_observed_generation(in.pod->metadata().generation());
+  if (in.pod->metadata().generation() > 0)
+    status.set_observed_generation(in.pod->metadata().generation());
   status.set_host_ip(in.host_ip);
   status.add_host_ips()->set_ip(in.host_ip);
   std::vector<std::string> ips = in.pod_ips;
   if (ips.empty()) {
-    for (const auto& ip : old.pod_ips()) ips.push_back(ip.ip());
+    for (const auto& ip : old.pod_ips())
+      ips.push_back(ip.ip());
   }
   if (!ips.empty()) status.set_pod_ip(ips.front());
-  for (const std::string& ip : ips) status.add_pod_ips()->set_ip(ip);
+  for (const std::string& ip : ips)
+    status.add_pod_ips()->set_ip(ip);
   if (old.has_start_time()) {
     *status.mutable_start_time() = old.start_time();
   } else {

@@ -11,7 +11,7 @@ namespace gantry::node {
 
 // Why a container waits: what its last attempt to start met with.
 struct WaitingReason {
-  std::string reason;   // "ImagePullBackOff"
+  std::string reason;  // "ImagePullBackOff"
   std::string message;
 };
 
@@ -29,7 +29,8 @@ struct StatusInputs {
   WallTime now;
 };
 
-// The status that a pod has, as the kubelet computes it. Conditions and fields that others own are kept. Pure.
+// The status that a pod has, as the kubelet computes it. Conditions and fields that others own are
+// kept. Pure.
 api::core::v1::PodStatus BuildPodStatus(const StatusInputs& inputs);
 
 // "Guaranteed", "Burstable" or "BestEffort".

@@ -29,7 +29,8 @@ constexpr int kMaxTerminationLogLines = 80;
 std::string TerminationMessage(const api::core::v1::Container& container, const ContainerRun& run) {
   std::string message = ReadFile(run.bundle + "/termination-log").value_or("");
   if (message.size() > kMaxTerminationMessage) message.resize(kMaxTerminationMessage);
-  if (message.empty() && run.exit_code != 0 && container.termination_message_policy() == "FallbackToLogsOnError") {
+  if (message.empty() && run.exit_code != 0 &&
+      container.termination_message_policy() == "FallbackToLogsOnError") {
     message = TailLogText(run.log_path, kMaxTerminationLogLines, kMaxTerminationLog);
   }
   return message;
@@ -37,8 +38,13 @@ std::string TerminationMessage(const api::core::v1::Container& container, const 
 
 }  // namespace
 
-PodWorker::PodWorker(NodeContext& node, std::string uid, Executor strand, std::function<void()> finished)
-    : node_(node), uid_(std::move(uid)), strand_(std::move(strand)), finished_(std::move(finished)), runs_(node.paths, uid_),
+PodWorker::PodWorker(NodeContext& node, std::string uid, Executor strand,
+                     std::function<void()> finished)
+    : node_(node),
+      uid_(std::move(uid)),
+      strand_(std::move(strand)),
+      finished_(std::move(finished)),
+      runs_(node.paths, uid_),
       prober_(node.env, node.runtime, node.events, strand_, [this] { Poke(); }) {}
 
 PodWorker::~PodWorker() = default;
@@ -61,7 +67,8 @@ void PodWorker::Update(api::Ref<Pod> pod) {
     gone_ = true;
   } else if (!pod_ || pod.revision() > pod_.revision()) {
     pod_ = std::move(pod);
-    // Entries point into the pod: the list lives and dies with it. Steps that are under way find theirs by name.
+    // Entries point into the pod: the list lives and dies with it. Steps that are under way find
+    // theirs by name.
     containers_ = std::make_unique<ContainerList>(*pod_);
   }
   Poke();
@@ -76,16 +83,20 @@ const ContainerRun* PodWorker::FindRun(const std::string& container, bool previo
   return previous ? runs_.Previous(container) : runs_.Latest(container);
 }
 
-void PodWorker::Event(std::string type, std::string reason, std::string message, std::string container) {
+void PodWorker::Event(std::string type, std::string reason, std::string message,
+                      std::string container) {
   std::string path;
   if (!container.empty()) {
     path = "spec.containers{" + container + "}";
     if (const ContainerEntry* entry = containers_->Find(container)) {
-      if (entry->role == ContainerRole::kInit || entry->role == ContainerRole::kSidecar) path = "spec.initContainers{" + container + "}";
-      if (entry->role == ContainerRole::kEphemeral) path = "spec.ephemeralContainers{" + container + "}";
+      if (entry->role == ContainerRole::kInit || entry->role == ContainerRole::kSidecar)
+        path = "spec.initContainers{" + container + "}";
+      if (entry->role == ContainerRole::kEphemeral)
+        path = "spec.ephemeralContainers{" + container + "}";
     }
   }
-  node_.events.Record(pod_.object(), std::move(type), std::move(reason), std::move(message), std::move(path));
+  node_.events.Record(pod_.object(), std::move(type), std::move(reason), std::move(message),
+                      std::move(path));
 }
 
 void PodWorker::RetryIn(Duration delay) {
@@ -96,8 +107,10 @@ void PodWorker::RetryIn(Duration delay) {
 Duration PodWorker::GracePeriod() const {
   const auto& meta = pod_->metadata();
   if (gone_ && !meta.has_deletion_grace_period_seconds()) return seconds(2);
-  if (meta.has_deletion_grace_period_seconds()) return seconds(std::max<int64_t>(1, meta.deletion_grace_period_seconds()));
-  if (pod_->spec().has_termination_grace_period_seconds()) return seconds(std::max<int64_t>(1, pod_->spec().termination_grace_period_seconds()));
+  if (meta.has_deletion_grace_period_seconds())
+    return seconds(std::max<int64_t>(1, meta.deletion_grace_period_seconds()));
+  if (pod_->spec().has_termination_grace_period_seconds())
+    return seconds(std::max<int64_t>(1, pod_->spec().termination_grace_period_seconds()));
   return seconds(30);
 }
 
@@ -137,7 +150,8 @@ Task<> PodWorker::Prepare() {
   // What this node took once, it does not judge again.
   admitted_ = sandbox_ > 0 || !runs_.all().empty();
   for (const auto& [name, runs] : runs_.all()) {
-    if (ContainerRun* latest = runs_.MutableLatest(name); latest->state == ContainerRun::State::kExited && latest->message.empty()) {
+    if (ContainerRun* latest = runs_.MutableLatest(name);
+        latest->state == ContainerRun::State::kExited && latest->message.empty()) {
       if (const ContainerEntry* entry = containers_->Find(name)) {
         std::string message = TerminationMessage(*entry->spec, *latest);
         if (!message.empty()) runs_.SetMessage(*latest, std::move(message));
@@ -175,7 +189,8 @@ Task<> PodWorker::SyncOnce() {
     co_return;
   }
   if (pod_->spec().has_active_deadline_seconds() && pod_->status().has_start_time()) {
-    WallTime deadline = api::ToWallTime(pod_->status().start_time()) + seconds(pod_->spec().active_deadline_seconds());
+    WallTime deadline = api::ToWallTime(pod_->status().start_time()) +
+                        seconds(pod_->spec().active_deadline_seconds());
     if (node_.env.Now() >= deadline) {
       end_reason_ = "DeadlineExceeded";
       end_message_ = "Pod was active on the node longer than the specified deadline";
@@ -201,7 +216,8 @@ Task<> PodWorker::SyncOnce() {
     co_await Terminate();
     co_return;
   }
-  for (const ContainerToKill& victim : actions.kill) co_await KillContainer(victim.id, victim.message, false);
+  for (const ContainerToKill& victim : actions.kill)
+    co_await KillContainer(victim.id, victim.message, false);
   if (!actions.kill.empty() && !actions.create_sandbox) {
     // What is started next depends on what has ended.
     co_await NoteExits();
@@ -224,7 +240,8 @@ Task<> PodWorker::SyncOnce() {
 
 Task<> PodWorker::NoteExits() {
   std::vector<std::string> names;
-  for (const ContainerRun* run : runs_.Running()) names.push_back(run->name);
+  for (const ContainerRun* run : runs_.Running())
+    names.push_back(run->name);
   for (const std::string& name : names) {
     ContainerRun* run = runs_.MutableLatest(name);
     if (run == nullptr || run->state == ContainerRun::State::kExited) continue;
@@ -237,7 +254,9 @@ Task<> PodWorker::NoteExits() {
         ended = runs_.NoteExit(node_.runtime, *run);
       }
       if (!ended) {
-        runs_.MarkFailed(*run, "ContainerStatusUnknown", "The container could not be located when the pod was terminated", node_.env.Now());
+        runs_.MarkFailed(*run, "ContainerStatusUnknown",
+                         "The container could not be located when the pod was terminated",
+                         node_.env.Now());
         run->exit_code = 137;
         ended = true;
       }
@@ -252,17 +271,22 @@ Task<> PodWorker::NoteExits() {
   }
 }
 
-// Lets go of what the runtime and the kernel hold of an ended run; its bundle stays for the status and the log.
+// Lets go of what the runtime and the kernel hold of an ended run; its bundle stays for the status
+// and the log.
 Task<> PodWorker::DropContainer(ContainerRun run) {
   Status deleted = co_await node_.runtime.Delete(run.id);
-  if (!deleted.ok()) log::Warning("node", "container was not deleted", {{"container", run.id}, {"error", deleted.ToString()}});
+  if (!deleted.ok())
+    log::Warning("node", "container was not deleted",
+                 {{"container", run.id}, {"error", deleted.ToString()}});
   auto clean = [&images = node_.images, bundle = run.bundle]() -> Status {
     GANTRY_TRY(images.UnmountRoot(bundle));
     GANTRY_TRY(RemoveTree(bundle + "/upper"));
     return RemoveTree(bundle + "/work");
   };
   Status cleaned = co_await RunBlocking(node_.env, std::move(clean));
-  if (!cleaned.ok()) log::Warning("node", "container's files were not removed", {{"container", run.id}, {"error", cleaned.ToString()}});
+  if (!cleaned.ok())
+    log::Warning("node", "container's files were not removed",
+                 {{"container", run.id}, {"error", cleaned.ToString()}});
 }
 
 Task<Status> PodWorker::WriteStatus() {
@@ -281,10 +305,12 @@ Task<Status> PodWorker::WriteStatus() {
     inputs.end_message = end_message_;
     inputs.now = node_.env.Now();
     api::core::v1::PodStatus status = BuildPodStatus(inputs);
-    if (google::protobuf::util::MessageDifferencer::Equals(status, pod_->status())) co_return Status::Ok();
+    if (google::protobuf::util::MessageDifferencer::Equals(status, pod_->status()))
+      co_return Status::Ok();
     Pod changed = *pod_;
     *changed.mutable_status() = std::move(status);
-    Result<api::Ref<Pod>> written = co_await client::UpdateStatus<Pod>(node_.client, std::move(changed));
+    Result<api::Ref<Pod>> written =
+        co_await client::UpdateStatus<Pod>(node_.client, std::move(changed));
     if (written.ok()) {
       if (written->revision() > pod_.revision()) {
         pod_ = *written;
@@ -298,7 +324,8 @@ Task<Status> PodWorker::WriteStatus() {
     }
     if (written.code() != Code::kConflict) co_return written.status();
     std::string ns = pod_->metadata().namespace_(), name = pod_->metadata().name();
-    Result<api::Ref<Pod>> newest = co_await client::Get<Pod>(node_.client, std::move(ns), std::move(name));
+    Result<api::Ref<Pod>> newest =
+        co_await client::Get<Pod>(node_.client, std::move(ns), std::move(name));
     if (newest.code() == Code::kNotFound || (newest.ok() && (*newest)->metadata().uid() != uid_)) {
       gone_ = true;
       co_return Status::Ok();

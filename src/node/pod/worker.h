@@ -22,10 +22,11 @@
 
 namespace gantry::node {
 
-// One pod on this node, from its first sight until nothing of it is left: compares what should be with what is, does the
-// next steps, reports the status; again whenever something changes.
-// Life cycle: Start once; ends by itself when the pod's object is gone and everything is cleaned up (finished() is then true),
-// or by Stop, which leaves containers running. Threading: everything on the agent's strand.
+// One pod on this node, from its first sight until nothing of it is left: compares what should be
+// with what is, does the next steps, reports the status; again whenever something changes. Life
+// cycle: Start once; ends by itself when the pod's object is gone and everything is cleaned up
+// (finished() is then true), or by Stop, which leaves containers running. Threading: everything on
+// the agent's strand.
 class PodWorker : public std::enable_shared_from_this<PodWorker> {
  public:
   // `finished` is called when nothing is left.
@@ -81,7 +82,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   PodVolumes volumes() const { return PodVolumes(node_.paths, uid_); }
   std::string LogDirectory(const std::string& container) const;
   const api::core::v1::Volume* FindVolume(const std::string& name) const;
-  Result<std::vector<ResolvedMount>> ResolveMounts(const ContainerEntry& entry, const EnvironmentList& environment);
+  Result<std::vector<ResolvedMount>> ResolveMounts(const ContainerEntry& entry,
+                                                   const EnvironmentList& environment);
 
   NodeContext& node_;
   std::string uid_;

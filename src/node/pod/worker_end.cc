@@ -30,13 +30,15 @@ int SignalNumber(std::string_view name) {
     std::string_view name;
     int number;
   };
-  constexpr Entry kSignals[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},   {"TRAP", SIGTRAP},
-                                {"ABRT", SIGABRT}, {"BUS", SIGBUS},   {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},
-                                {"SEGV", SIGSEGV}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM},
-                                {"CHLD", SIGCHLD}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
-                                {"TTOU", SIGTTOU}, {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM},
-                                {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},   {"POLL", SIGPOLL}, {"PWR", SIGPWR},
-                                {"SYS", SIGSYS}};
+  constexpr Entry kSignals[] = {
+      {"HUP", SIGHUP},       {"INT", SIGINT},   {"QUIT", SIGQUIT},   {"ILL", SIGILL},
+      {"TRAP", SIGTRAP},     {"ABRT", SIGABRT}, {"BUS", SIGBUS},     {"FPE", SIGFPE},
+      {"KILL", SIGKILL},     {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},   {"USR2", SIGUSR2},
+      {"PIPE", SIGPIPE},     {"ALRM", SIGALRM}, {"TERM", SIGTERM},   {"CHLD", SIGCHLD},
+      {"CONT", SIGCONT},     {"STOP", SIGSTOP}, {"TSTP", SIGTSTP},   {"TTIN", SIGTTIN},
+      {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"XCPU", SIGXCPU},   {"XFSZ", SIGXFSZ},
+      {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},
+      {"POLL", SIGPOLL},     {"PWR", SIGPWR},   {"SYS", SIGSYS}};
   if (name.empty()) return SIGTERM;
   if (name.find_first_not_of("0123456789") == std::string_view::npos) {
     int number = std::atoi(std::string(name).c_str());
@@ -64,7 +66,8 @@ Task<> PodWorker::PreStop(std::string container, std::string id, Duration grace)
   target.pod_ip = ips_.empty() ? std::string() : ips_.front();
   target.container = *entry->spec;
   api::core::v1::LifecycleHandler handler = entry->spec->lifecycle().pre_stop();
-  Status done = co_await RunLifecycleHandler(node_.env, node_.runtime, std::move(handler), std::move(target), grace, stop_.token());
+  Status done = co_await RunLifecycleHandler(node_.env, node_.runtime, std::move(handler),
+                                             std::move(target), grace, stop_.token());
   if (!done.ok() && pod_) Event("Warning", "FailedPreStopHook", "PreStopHook failed", container);
 }
 
@@ -77,22 +80,27 @@ Task<> PodWorker::KillContainer(std::string id, std::string message, bool deleti
   std::optional<int64_t> probe_grace = deleting ? std::nullopt : prober_.GraceFor(name);
   prober_.StopContainer(name, true);
   SteadyTime begin = node_.env.Steady();
-  // A deletion may be asked for again with less patience: the deadline follows the pod as it is now.
+  // A deletion may be asked for again with less patience: the deadline follows the pod as it is
+  // now.
   auto deadline = [&] { return begin + (probe_grace ? seconds(*probe_grace) : GracePeriod()); };
   if (started) co_await PreStop(name, id, deadline() - node_.env.Steady());
   std::string signal_name;
-  if (const ContainerEntry* entry = containers_->Find(name)) signal_name = entry->spec->lifecycle().stop_signal();
+  if (const ContainerEntry* entry = containers_->Find(name))
+    signal_name = entry->spec->lifecycle().stop_signal();
   if (signal_name.empty()) {
     Result<std::string> recorded = ReadFile(bundle + "/stop-signal");
     if (recorded.ok()) signal_name = *recorded;
   }
   // A container that was created but never started has no program to ask.
-  Status sent = co_await node_.runtime.Kill(id, bundle, started ? SignalNumber(signal_name) : SIGKILL);
+  Status sent =
+      co_await node_.runtime.Kill(id, bundle, started ? SignalNumber(signal_name) : SIGKILL);
   bool killed = !started;
   SteadyTime kill_deadline = node_.env.Steady() + kKillTimeout;
   while (!stop_.token().cancelled()) {
     run = runs_.FindId(id);
-    if (run == nullptr || run->state == ContainerRun::State::kExited || runs_.NoteExit(node_.runtime, *run)) break;
+    if (run == nullptr || run->state == ContainerRun::State::kExited ||
+        runs_.NoteExit(node_.runtime, *run))
+      break;
     SteadyTime now = node_.env.Steady();
     if (!killed && now >= deadline()) {
       killed = true;
@@ -121,7 +129,8 @@ Task<> PodWorker::KillAll(std::vector<std::string> ids, bool deleting) {
   auto kill = [](std::shared_ptr<PodWorker> self, std::string id, bool deleting) -> Task<> {
     co_await self->KillContainer(std::move(id), std::string(), deleting);
   };
-  for (const std::string& id : ids) Spawn(strand_, *gate, "kill container", kill(shared_from_this(), id, deleting));
+  for (const std::string& id : ids)
+    Spawn(strand_, *gate, "kill container", kill(shared_from_this(), id, deleting));
   co_await gate->Close(node_.env);
 }
 
@@ -134,7 +143,8 @@ Task<> PodWorker::Terminate() {
       bool sidecar = entry != nullptr && entry->role == ContainerRole::kSidecar;
       (sidecar ? sidecars : mains).push_back(run->id);
     }
-    if (deleting && !mains.empty() && node_.drain != nullptr && !ips_.empty() && !pod_->spec().host_network()) {
+    if (deleting && !mains.empty() && node_.drain != nullptr && !ips_.empty() &&
+        !pod_->spec().host_network()) {
       SteadyTime deadline = node_.env.Steady() + std::min<Duration>(kDrainTimeout, GracePeriod());
       std::vector<std::string> ips = ips_;
       co_await node_.drain->AwaitDrained(std::move(ips), deadline);
@@ -143,7 +153,8 @@ Task<> PodWorker::Terminate() {
     // Sidecars serve the others to the end: they go last, the last one first.
     std::vector<ContainerEntry> order = containers_->Of(ContainerRole::kSidecar);
     std::vector<std::string> names;
-    for (auto it = order.rbegin(); it != order.rend(); ++it) names.push_back(it->name());
+    for (auto it = order.rbegin(); it != order.rend(); ++it)
+      names.push_back(it->name());
     for (const std::string& name : names) {
       const ContainerRun* run = runs_.Latest(name);
       if (run != nullptr && run->state != ContainerRun::State::kExited) {
@@ -170,7 +181,8 @@ Task<> PodWorker::Terminate() {
   options.uid = uid_;
   options.grace_period_seconds = 0;
   std::string ns = pod_->metadata().namespace_(), name = pod_->metadata().name();
-  Status deleted = co_await client::Delete<Pod>(node_.client, std::move(ns), std::move(name), std::move(options));
+  Status deleted = co_await client::Delete<Pod>(node_.client, std::move(ns), std::move(name),
+                                                std::move(options));
   if (deleted.code() == Code::kNotFound || deleted.code() == Code::kConflict) {
     gone_ = true;
     wake_.Notify();
@@ -181,13 +193,17 @@ Task<> PodWorker::Terminate() {
 
 // What the records and the logs were kept for is gone.
 Task<> PodWorker::Forget() {
-  auto remove = [pod = node_.paths.Pod(uid_), logs = node_.paths.PodLogs(pod_->metadata().namespace_(), pod_->metadata().name(), uid_)] {
-    Status status = RemoveTree(pod);
-    Status logs_removed = RemoveTree(logs);
-    return status.ok() ? logs_removed : status;
-  };
+  auto remove =
+      [pod = node_.paths.Pod(uid_),
+       logs = node_.paths.PodLogs(pod_->metadata().namespace_(), pod_->metadata().name(), uid_)] {
+        Status status = RemoveTree(pod);
+        Status logs_removed = RemoveTree(logs);
+        return status.ok() ? logs_removed : status;
+      };
   Status removed = co_await RunBlocking(node_.env, std::move(remove));
-  if (!removed.ok()) log::Warning("node", "pod's files were not removed", {{"pod", uid_}, {"error", removed.ToString()}});
+  if (!removed.ok())
+    log::Warning("node", "pod's files were not removed",
+                 {{"pod", uid_}, {"error", removed.ToString()}});
   node_.objects.Release(uid_);
 }
 
@@ -195,13 +211,16 @@ Task<> PodWorker::Forget() {
 Task<> PodWorker::CleanUp() {
   if (node_.network != nullptr && !pod_->spec().host_network()) {
     Status detached = co_await node_.network->Detach(uid_);
-    if (!detached.ok()) log::Warning("node", "pod was not detached", {{"pod", uid_}, {"error", detached.ToString()}});
+    if (!detached.ok())
+      log::Warning("node", "pod was not detached", {{"pod", uid_}, {"error", detached.ToString()}});
   }
   std::vector<std::string> bundles;
   for (const auto& [name, runs] : runs_.all()) {
-    for (const ContainerRun& run : runs) bundles.push_back(run.bundle);
+    for (const ContainerRun& run : runs)
+      bundles.push_back(run.bundle);
   }
-  auto clean = [&node = node_, uid = uid_, cgroup = PodCgroup(*pod_, node_.paths.CgroupRoot()), bundles]() -> Status {
+  auto clean = [&node = node_, uid = uid_, cgroup = PodCgroup(*pod_, node_.paths.CgroupRoot()),
+                bundles]() -> Status {
     Status result;
     auto note = [&result](Status s) {
       if (!s.ok()) result = std::move(s);
@@ -217,7 +236,8 @@ Task<> PodWorker::CleanUp() {
     return result;
   };
   Status cleaned = co_await RunBlocking(node_.env, std::move(clean));
-  if (!cleaned.ok()) log::Warning("node", "pod was not cleaned up", {{"pod", uid_}, {"error", cleaned.ToString()}});
+  if (!cleaned.ok())
+    log::Warning("node", "pod was not cleaned up", {{"pod", uid_}, {"error", cleaned.ToString()}});
   node_.objects.Release(uid_);
 }
 

@@ -36,7 +36,8 @@ constexpr Duration kRetry = seconds(10);
 constexpr int64_t kShmBytes = 64 << 20;
 
 std::string PodDescription(const Pod& pod) {
-  return pod.metadata().name() + "_" + pod.metadata().namespace_() + "(" + pod.metadata().uid() + ")";
+  return pod.metadata().name() + "_" + pod.metadata().namespace_() + "(" + pod.metadata().uid() +
+         ")";
 }
 
 std::string PullPolicy(const Container& container) {
@@ -55,7 +56,8 @@ std::string Seconds(Duration duration) {
 Task<bool> PodWorker::EnsureSandbox() {
   const Pod& pod = *pod_;
   bool again = sandbox_ > 0;
-  if (again) Event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+  if (again)
+    Event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
   SandboxOptions options = SandboxOptionsFor(pod, node_.paths.CgroupRoot(), node_.cluster_domain);
   bool host_network = options.host_network;
   int number = sandbox_ + 1;
@@ -70,7 +72,8 @@ Task<bool> PodWorker::EnsureSandbox() {
     if (!options.host_ipc) {
       GANTRY_TRY(MakeDirs(shm, 01777));
       if (!IsMountPoint(shm)) {
-        GANTRY_TRY(Mount("shm", shm, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=" + std::to_string(kShmBytes)));
+        GANTRY_TRY(Mount("shm", shm, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                         "mode=1777,size=" + std::to_string(kShmBytes)));
       }
     }
     return Status::Ok();
@@ -97,7 +100,8 @@ Task<bool> PodWorker::EnsureSandbox() {
     if (node_.network == nullptr) {
       created = Unavailable("this node has no pod network");
     } else {
-      Result<std::vector<std::string>> attached = co_await node_.network->Attach(std::move(attachment));
+      Result<std::vector<std::string>> attached =
+          co_await node_.network->Attach(std::move(attachment));
       created = attached.status();
       if (attached.ok()) ips = std::move(attached).value();
     }
@@ -105,11 +109,13 @@ Task<bool> PodWorker::EnsureSandbox() {
   if (host_network) ips = {node_.node_ip};
   if (created.ok()) {
     std::string list;
-    for (const std::string& ip : ips) list += ip + "\n";
+    for (const std::string& ip : ips)
+      list += ip + "\n";
     created = WriteFile(node_.paths.Namespaces(uid_) + "/ips", list);
   }
   if (!created.ok()) {
-    Event("Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: " + created.message());
+    Event("Warning", "FailedCreatePodSandBox",
+          "Failed to create pod sandbox: " + created.message());
     ips_.clear();
     RetryIn(kRetry);
     co_return false;
@@ -118,14 +124,18 @@ Task<bool> PodWorker::EnsureSandbox() {
   ips_ = std::move(ips);
 
   std::string hostname = PodHostname(*pod_, node_.cluster_domain);
-  Result<std::string> resolv = ResolvConf(*pod_, node_.cluster_dns, node_.cluster_domain, ReadFile("/etc/resolv.conf").value_or(""));
+  Result<std::string> resolv = ResolvConf(*pod_, node_.cluster_dns, node_.cluster_domain,
+                                          ReadFile("/etc/resolv.conf").value_or(""));
   std::string etc = node_.paths.PodEtc(uid_);
   Status written = MakeDirs(etc, 0755);
-  if (written.ok()) written = WriteFile(etc + "/hosts", HostsFile(*pod_, hostname, node_.cluster_domain, ips_));
-  if (written.ok()) written = WriteFile(etc + "/resolv.conf", resolv.ok() ? *resolv : std::string());
+  if (written.ok())
+    written = WriteFile(etc + "/hosts", HostsFile(*pod_, hostname, node_.cluster_domain, ips_));
+  if (written.ok())
+    written = WriteFile(etc + "/resolv.conf", resolv.ok() ? *resolv : std::string());
   if (written.ok()) written = WriteFile(etc + "/hostname", hostname + "\n");
   if (!written.ok()) {
-    Event("Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: " + written.message());
+    Event("Warning", "FailedCreatePodSandBox",
+          "Failed to create pod sandbox: " + written.message());
     RetryIn(kRetry);
     co_return false;
   }
@@ -137,7 +147,8 @@ Task<ReferencedObjects> PodWorker::Fetch(ObjectNames names, Status* error) {
   std::string ns = pod_->metadata().namespace_();
   for (const std::string& name : names.config_maps) {
     if (objects.config_maps.contains(name)) continue;
-    Result<api::ObjectPtr> got = co_await node_.objects.Get(api::KindOf<ConfigMap>(), ns, name, uid_);
+    Result<api::ObjectPtr> got =
+        co_await node_.objects.Get(api::KindOf<ConfigMap>(), ns, name, uid_);
     if (!got.ok()) {
       *error = got.status();
       co_return objects;
@@ -164,7 +175,8 @@ Task<PayloadInputs> PodWorker::VolumeInputs(const ReferencedObjects* objects, St
   inputs.allocatable = node_.allocatable;
   std::vector<TokenSource> wanted;
   for (const auto& volume : pod_->spec().volumes()) {
-    for (TokenSource& token : TokensOf(volume.volume_source())) wanted.push_back(std::move(token));
+    for (TokenSource& token : TokensOf(volume.volume_source()))
+      wanted.push_back(std::move(token));
   }
   for (const TokenSource& source : wanted) {
     std::pair<std::string, int64_t> key(source.audience, source.expiration_seconds);
@@ -179,13 +191,16 @@ Task<PayloadInputs> PodWorker::VolumeInputs(const ReferencedObjects* objects, St
       bound->set_api_version("v1");
       bound->set_name(pod_->metadata().name());
       bound->set_uid(uid_);
-      std::string account = pod_->spec().service_account_name().empty() ? "default" : pod_->spec().service_account_name();
+      std::string account = pod_->spec().service_account_name().empty()
+                                ? "default"
+                                : pod_->spec().service_account_name();
       std::string ns = pod_->metadata().namespace_();
       std::unique_ptr<google::protobuf::Message> body = std::move(request);
       client::WriteOptions options;
       std::string subresource = "token";
-      Result<api::ObjectPtr> made = co_await node_.client.Create(api::KindOf<api::core::v1::ServiceAccount>(), std::move(ns), account,
-                                                                 std::move(subresource), std::move(body), std::move(options));
+      Result<api::ObjectPtr> made = co_await node_.client.Create(
+          api::KindOf<api::core::v1::ServiceAccount>(), std::move(ns), account,
+          std::move(subresource), std::move(body), std::move(options));
       if (!made.ok()) {
         *error = made.status().WithContext("failed to fetch token");
         co_return inputs;
@@ -210,14 +225,16 @@ const api::core::v1::Volume* PodWorker::FindVolume(const std::string& name) cons
   return nullptr;
 }
 
-// Makes the volumes, or brings them up to date. What cannot be brought up to date keeps its old contents.
+// Makes the volumes, or brings them up to date. What cannot be brought up to date keeps its old
+// contents.
 Task<bool> PodWorker::EnsureVolumes() {
   if (pod_->spec().volumes().empty()) {
     volumes_ready_ = true;
     co_return true;
   }
   ObjectNames names;
-  for (const auto& volume : pod_->spec().volumes()) AddVolumeReferences(volume.volume_source(), &names);
+  for (const auto& volume : pod_->spec().volumes())
+    AddVolumeReferences(volume.volume_source(), &names);
   Status error;
   ReferencedObjects objects = co_await Fetch(std::move(names), &error);
   PayloadInputs inputs;
@@ -246,7 +263,8 @@ Task<bool> PodWorker::EnsureVolumes() {
     }
   }
   if (!volumes_ready_ || last_volume_error_ != error.message()) {
-    Event("Warning", "FailedMount", "MountVolume.SetUp failed for volume \"" + failed_volume + "\" : " + error.message());
+    Event("Warning", "FailedMount",
+          "MountVolume.SetUp failed for volume \"" + failed_volume + "\" : " + error.message());
   }
   last_volume_error_ = error.message();
   co_return volumes_ready_;
@@ -263,16 +281,22 @@ Task<> PodWorker::StartContainer(std::string name) {
   const ContainerRun* latest = runs_.Latest(name);
   WallTime now = node_.env.Now();
   // Its first start in a new sandbox is nothing to punish.
-  if (latest != nullptr && latest->state == ContainerRun::State::kExited && latest->sandbox == sandbox_) {
+  if (latest != nullptr && latest->state == ContainerRun::State::kExited &&
+      latest->sandbox == sandbox_) {
     std::string key = name;
     Duration wait = restarts_.Remaining(key, latest->finished_at, now);
     if (wait > Duration::zero()) {
-      WaitingReason reason{"CrashLoopBackOff", "back-off " + api::FormatGoDuration(restarts_.Step(key)) + " restarting failed container=" +
-                                                   name + " pod=" + PodDescription(*pod_)};
+      WaitingReason reason{"CrashLoopBackOff", "back-off " +
+                                                   api::FormatGoDuration(restarts_.Step(key)) +
+                                                   " restarting failed container=" + name +
+                                                   " pod=" + PodDescription(*pod_)};
       bool told = waiting_.contains(name) && waiting_[name].message == reason.message;
       waiting_[name] = reason;
       RetryIn(wait);
-      if (!told) Event("Warning", "BackOff", "Back-off restarting failed container " + name + " in pod " + PodDescription(*pod_), name);
+      if (!told)
+        Event("Warning", "BackOff",
+              "Back-off restarting failed container " + name + " in pod " + PodDescription(*pod_),
+              name);
       co_return;
     }
     restarts_.Next(key, now);
@@ -290,7 +314,8 @@ Task<Result<ImagePtr>> PodWorker::EnsureImage(std::string name) {
   std::string image_name = entry->spec->image(), policy = PullPolicy(*entry->spec);
   Result<ImageReference> ref = ParseImageReference(image_name);
   if (!ref.ok()) {
-    std::string message = "Failed to apply default image tag \"" + image_name + "\": " + ref.status().message();
+    std::string message =
+        "Failed to apply default image tag \"" + image_name + "\": " + ref.status().message();
     if (!waiting_.contains(name)) Event("Warning", "InspectFailed", message, name);
     if (!waiting_.contains(name)) Event("Warning", "Failed", "Error: InvalidImageName", name);
     waiting_[name] = {"InvalidImageName", message};
@@ -300,11 +325,13 @@ Task<Result<ImagePtr>> PodWorker::EnsureImage(std::string name) {
   std::string full = ref->ToString();
   ImagePtr present = node_.images.Find(full);
   if (present && policy != "Always") {
-    Event("Normal", "Pulled", "Container image \"" + image_name + "\" already present on machine", name);
+    Event("Normal", "Pulled", "Container image \"" + image_name + "\" already present on machine",
+          name);
     co_return present;
   }
   if (policy == "Never") {
-    std::string message = "Container image \"" + image_name + "\" is not present with pull policy of Never";
+    std::string message =
+        "Container image \"" + image_name + "\" is not present with pull policy of Never";
     if (!waiting_.contains(name)) {
       Event("Warning", "ErrImageNeverPull", message, name);
       Event("Warning", "Failed", "Error: ErrImageNeverPull", name);
@@ -323,14 +350,16 @@ Task<Result<ImagePtr>> PodWorker::EnsureImage(std::string name) {
       if (!told) {
         Event("Normal", "BackOff", message, name);
         Event("Warning", "Failed", "Error: ImagePullBackOff", name);
-        waiting_[name] = {"ImagePullBackOff", before.empty() ? message : message + ": ErrImagePull: " + before};
+        waiting_[name] = {"ImagePullBackOff",
+                          before.empty() ? message : message + ": ErrImagePull: " + before};
       }
       RetryIn(wait);
       co_return Unavailable(message);
     }
   }
   ObjectNames names;
-  for (const auto& secret : pod_->spec().image_pull_secrets()) names.secrets.push_back(secret.name());
+  for (const auto& secret : pod_->spec().image_pull_secrets())
+    names.secrets.push_back(secret.name());
   Status error;
   ReferencedObjects objects = co_await Fetch(std::move(names), &error);
   PullSecrets secrets;
@@ -359,30 +388,41 @@ Task<Result<ImagePtr>> PodWorker::EnsureImage(std::string name) {
   pulls_.Forget(full);
   pull_failed_.erase(full);
   std::string took = Seconds(pulled->took);
-  Event("Normal", "Pulled", "Successfully pulled image \"" + image_name + "\" in " + took + " (" + took + " including waiting). Image size: " +
-                                std::to_string(pulled->image->size) + " bytes.", name);
+  Event("Normal", "Pulled",
+        "Successfully pulled image \"" + image_name + "\" in " + took + " (" + took +
+            " including waiting). Image size: " + std::to_string(pulled->image->size) + " bytes.",
+        name);
   co_return pulled->image;
 }
 
-Result<std::vector<ResolvedMount>> PodWorker::ResolveMounts(const ContainerEntry& entry, const EnvironmentList& environment) {
+Result<std::vector<ResolvedMount>> PodWorker::ResolveMounts(const ContainerEntry& entry,
+                                                            const EnvironmentList& environment) {
   std::vector<ResolvedMount> mounts;
   PodVolumes all = volumes();
   int index = 0;
   for (const auto& mount : entry.spec->volume_mounts()) {
     const api::core::v1::Volume* volume = FindVolume(mount.name());
-    if (volume == nullptr) return Status(Code::kInvalid, "cannot find volume \"" + mount.name() + "\" to mount into container \"" + entry.name() + "\"");
+    if (volume == nullptr)
+      return Status(Code::kInvalid, "cannot find volume \"" + mount.name() +
+                                        "\" to mount into container \"" + entry.name() + "\"");
     ResolvedMount resolved;
     resolved.source = all.PathOf(*volume);
     resolved.destination = mount.mount_path();
     if (!resolved.destination.starts_with("/")) resolved.destination = "/" + resolved.destination;
-    while (resolved.destination.size() > 1 && resolved.destination.back() == '/') resolved.destination.pop_back();
+    while (resolved.destination.size() > 1 && resolved.destination.back() == '/')
+      resolved.destination.pop_back();
     resolved.propagation = mount.mount_propagation();
     resolved.read_only = mount.read_only();
     std::string sub_path = mount.sub_path();
-    if (!mount.sub_path_expr().empty()) sub_path = ExpandVariables(mount.sub_path_expr(), environment);
+    if (!mount.sub_path_expr().empty())
+      sub_path = ExpandVariables(mount.sub_path_expr(), environment);
     if (!sub_path.empty()) {
-      if (sub_path.starts_with("/")) return Status(Code::kInvalid, "failed to prepare subPath for volumeMount \"" + mount.name() + "\" of container \"" + entry.name() + "\"");
-      GANTRY_ASSIGN(resolved.source, all.SubPath(*volume, entry.name(), index, sub_path, !mount.read_only()));
+      if (sub_path.starts_with("/"))
+        return Status(Code::kInvalid, "failed to prepare subPath for volumeMount \"" +
+                                          mount.name() + "\" of container \"" + entry.name() +
+                                          "\"");
+      GANTRY_ASSIGN(resolved.source,
+                    all.SubPath(*volume, entry.name(), index, sub_path, !mount.read_only()));
     }
     mounts.push_back(std::move(resolved));
     ++index;
@@ -390,7 +430,8 @@ Result<std::vector<ResolvedMount>> PodWorker::ResolveMounts(const ContainerEntry
   return mounts;
 }
 
-Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image, std::string bundle) {
+Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image,
+                                                std::string bundle) {
   ObjectNames names;
   AddEnvironmentReferences(*containers_->Find(name)->spec, &names);
   Status error;
@@ -414,7 +455,8 @@ Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image
   GANTRY_CO_ASSIGN(inputs.mounts, ResolveMounts(*entry, inputs.environment));
   // Volumes that the image declares and the pod does not mount are directories of this run.
   for (const std::string& path : config.volumes) {
-    bool mounted = std::any_of(inputs.mounts.begin(), inputs.mounts.end(), [&](const ResolvedMount& m) { return m.destination == path; });
+    bool mounted = std::any_of(inputs.mounts.begin(), inputs.mounts.end(),
+                               [&](const ResolvedMount& m) { return m.destination == path; });
     if (mounted) continue;
     std::string source = bundle + "/image-volumes/" + std::to_string(inputs.mounts.size());
     GANTRY_CO_TRY(MakeDirs(source, 0755));
@@ -440,13 +482,15 @@ Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image
   inputs.memory_capacity = node_.memory_capacity;
   GANTRY_CO_TRY(WriteFile(inputs.termination_log, "", 0666));
   chmod(inputs.termination_log.c_str(), 0666);
-  if (!config.stop_signal.empty()) GANTRY_CO_TRY(WriteFile(bundle + "/stop-signal", config.stop_signal));
+  if (!config.stop_signal.empty())
+    GANTRY_CO_TRY(WriteFile(bundle + "/stop-signal", config.stop_signal));
   co_return BuildContainerSpec(inputs);
 }
 
 Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
   const ContainerEntry* entry = containers_->Find(name);
-  // The configuration is worked out in a place of its own first: a mistake in it is no run of the container.
+  // The configuration is worked out in a place of its own first: a mistake in it is no run of the
+  // container.
   const ContainerRun* before = runs_.Latest(name);
   int attempt = before != nullptr ? before->attempt + 1 : 0;
   std::string bundle = node_.paths.Bundle(uid_, name, attempt);
@@ -473,13 +517,16 @@ Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
     co_return spec.status();
   }
 
-  std::string id = Sha256Hex(uid_ + "/" + name + "/" + std::to_string(attempt) + "/" + RandomUuid(node_.env));
+  std::string id =
+      Sha256Hex(uid_ + "/" + name + "/" + std::to_string(attempt) + "/" + RandomUuid(node_.env));
   spec->cgroups_path += id;
   std::string log_dir = LogDirectory(name);
   std::string image_id = image->repo_digests.empty() ? image->id : image->repo_digests.front();
   Status made = MakeDirs(log_dir, 0755);
   Result<ContainerRun*> begun = made;
-  if (made.ok()) begun = runs_.Begin(*entry->spec, sandbox_, id, std::move(image_id), std::move(log_dir), node_.env.Now());
+  if (made.ok())
+    begun = runs_.Begin(*entry->spec, sandbox_, id, std::move(image_id), std::move(log_dir),
+                        node_.env.Now());
   if (begun.ok()) made = WriteFile(bundle + "/config.json", BuildOciConfig(*spec), 0600);
   if (!begun.ok() || !made.ok()) {
     Status failed = begun.ok() ? made : begun.status();
@@ -511,7 +558,9 @@ Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
     co_return started;
   }
   Status marked = runs_.MarkStarted(*run, *pid, node_.env.Now());
-  if (!marked.ok()) log::Warning("node", "container record was not written", {{"container", id}, {"error", marked.ToString()}});
+  if (!marked.ok())
+    log::Warning("node", "container record was not written",
+                 {{"container", id}, {"error", marked.ToString()}});
   Event("Normal", "Started", "Started container " + name, name);
   entry = containers_->Find(name);
   if (entry != nullptr && entry->spec->lifecycle().has_post_start()) {
@@ -531,7 +580,9 @@ Task<Status> PodWorker::PostStart(std::string name, std::string id) {
   target.pod_ip = ips_.empty() ? std::string() : ips_.front();
   target.container = *entry->spec;
   api::core::v1::LifecycleHandler handler = entry->spec->lifecycle().post_start();
-  Status done = co_await RunLifecycleHandler(node_.env, node_.runtime, std::move(handler), std::move(target), std::chrono::hours(1), stop_.token());
+  Status done =
+      co_await RunLifecycleHandler(node_.env, node_.runtime, std::move(handler), std::move(target),
+                                   std::chrono::hours(1), stop_.token());
   if (done.ok()) co_return done;
   Event("Warning", "FailedPostStartHook", "PostStartHook failed", name);
   co_await KillContainer(id, "FailedPostStartHook", false);

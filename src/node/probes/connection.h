@@ -12,12 +12,14 @@
 
 namespace gantry::node {
 
-// A TCP connection with one deadline for everything that happens on it: it is closed then. Threading: one strand.
+// A TCP connection with one deadline for everything that happens on it: it is closed then.
+// Threading: one strand.
 class TimedConnection {
  public:
   TimedConnection(Env& env, Executor executor, Duration timeout, CancelToken cancel);
 
-  // Errors are worded as Go's: "dial tcp 10.0.0.1:80: connect: connection refused", "… i/o timeout".
+  // Errors are worded as Go's: "dial tcp 10.0.0.1:80: connect: connection refused", "… i/o
+  // timeout".
   Task<Status> Connect(std::string host, uint16_t port);
   boost::asio::ip::tcp::socket& socket() { return *socket_; }
   bool timed_out() const { return state_->timed_out; }

@@ -17,7 +17,8 @@ constexpr size_t kMaxMessage = 10 << 10;
 
 using Kind = ProbeAnswer::Kind;
 
-Result<uint16_t> PortOf(const api::intstr::IntOrString& port, const api::core::v1::Container& container) {
+Result<uint16_t> PortOf(const api::intstr::IntOrString& port,
+                        const api::core::v1::Container& container) {
   int64_t number = port.int_val();
   if (port.type() == 1) {
     number = 0;
@@ -26,7 +27,8 @@ Result<uint16_t> PortOf(const api::intstr::IntOrString& port, const api::core::v
     }
     if (number == 0) number = std::atoi(port.str_val().c_str());
   }
-  if (number <= 0 || number > 65535) return Status(Code::kInvalid, "couldn't find port: " + port.str_val() + " in container");
+  if (number <= 0 || number > 65535)
+    return Status(Code::kInvalid, "couldn't find port: " + port.str_val() + " in container");
   return static_cast<uint16_t>(number);
 }
 
@@ -42,26 +44,29 @@ std::vector<std::string> CommandOf(const api::core::v1::ExecAction& action) {
   return {action.command().begin(), action.command().end()};
 }
 
-Task<ProbeAnswer> AskExec(Runtime& runtime, std::vector<std::string> command, HandlerTarget target, Duration timeout, CancelToken cancel) {
+Task<ProbeAnswer> AskExec(Runtime& runtime, std::vector<std::string> command, HandlerTarget target,
+                          Duration timeout, CancelToken cancel) {
   ExecRequest request;
   request.id = target.id;
   request.bundle = target.bundle;
   request.command = std::move(command);
   std::string shown;
-  for (const std::string& part : request.command) shown += (shown.empty() ? "" : " ") + part;
+  for (const std::string& part : request.command)
+    shown += (shown.empty() ? "" : " ") + part;
   Result<ExecOutcome> done = co_await runtime.ExecSync(std::move(request), timeout, cancel);
   if (!done.ok()) co_return Answer(Kind::kUnknown, done.status().message());
   if (done->timed_out) {
-    co_return Answer(cancel.cancelled() ? Kind::kUnknown : Kind::kFailure,
-                     "command timed out: \"" + shown + "\" timed out after " + api::FormatGoDuration(timeout));
+    co_return Answer(
+        cancel.cancelled() ? Kind::kUnknown : Kind::kFailure,
+        "command timed out: \"" + shown + "\" timed out after " + api::FormatGoDuration(timeout));
   }
   co_return Answer(done->exit_code == 0 ? Kind::kSuccess : Kind::kFailure, std::move(done->output));
 }
 
 }  // namespace
 
-Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandler handler, HandlerTarget target,
-                          Duration timeout, CancelToken cancel) {
+Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandler handler,
+                          HandlerTarget target, Duration timeout, CancelToken cancel) {
   if (handler.has_exec()) {
     std::vector<std::string> command = CommandOf(handler.exec());
     co_return co_await AskExec(runtime, std::move(command), std::move(target), timeout, cancel);
@@ -69,9 +74,11 @@ Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandle
   if (handler.has_http_get()) {
     Result<uint16_t> port = PortOf(handler.http_get().port(), target.container);
     if (!port.ok()) co_return Answer(Kind::kUnknown, port.status().message());
-    std::string host = handler.http_get().host().empty() ? target.pod_ip : handler.http_get().host();
+    std::string host =
+        handler.http_get().host().empty() ? target.pod_ip : handler.http_get().host();
     std::string agent = kProbeAgent;
-    Result<int> code = co_await HttpStatusOf(env, handler.http_get(), std::move(host), *port, timeout, cancel, std::move(agent));
+    Result<int> code = co_await HttpStatusOf(env, handler.http_get(), std::move(host), *port,
+                                             timeout, cancel, std::move(agent));
     if (cancel.cancelled()) co_return Answer(Kind::kUnknown);
     if (!code.ok()) co_return Answer(Kind::kFailure, code.status().message());
     if (*code >= 200 && *code < 400) co_return Answer(Kind::kSuccess);
@@ -80,7 +87,8 @@ Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandle
   if (handler.has_tcp_socket()) {
     Result<uint16_t> port = PortOf(handler.tcp_socket().port(), target.container);
     if (!port.ok()) co_return Answer(Kind::kUnknown, port.status().message());
-    std::string host = handler.tcp_socket().host().empty() ? target.pod_ip : handler.tcp_socket().host();
+    std::string host =
+        handler.tcp_socket().host().empty() ? target.pod_ip : handler.tcp_socket().host();
     TimedConnection connection(env, co_await boost::asio::this_coro::executor, timeout, cancel);
     Status connected = co_await connection.Connect(std::move(host), *port);
     if (cancel.cancelled()) co_return Answer(Kind::kUnknown);
@@ -94,18 +102,22 @@ Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandle
     if (!health.ok()) {
       std::string address = host + ":" + std::to_string(port);
       bool unreached = health.status().message().starts_with("dial tcp");
-      co_return Answer(Kind::kFailure, unreached ? "timeout: failed to connect service \"" + address + "\" within " + api::FormatGoDuration(timeout) +
-                                                       ": context deadline exceeded"
-                                                 : "error: health rpc failed: " + health.status().message());
+      co_return Answer(Kind::kFailure,
+                       unreached
+                           ? "timeout: failed to connect service \"" + address + "\" within " +
+                                 api::FormatGoDuration(timeout) + ": context deadline exceeded"
+                           : "error: health rpc failed: " + health.status().message());
     }
     constexpr const char* kNames[] = {"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"};
     if (*health == 1) co_return Answer(Kind::kSuccess);
-    co_return Answer(Kind::kFailure, std::string("service unhealthy (responded with \"") + kNames[*health & 3] + "\")");
+    co_return Answer(Kind::kFailure, std::string("service unhealthy (responded with \"") +
+                                         kNames[*health & 3] + "\")");
   }
   co_return Answer(Kind::kUnknown, "missing probe handler");
 }
 
-Task<Status> RunLifecycleHandler(Env& env, Runtime& runtime, api::core::v1::LifecycleHandler handler, HandlerTarget target,
+Task<Status> RunLifecycleHandler(Env& env, Runtime& runtime,
+                                 api::core::v1::LifecycleHandler handler, HandlerTarget target,
                                  Duration limit, CancelToken cancel) {
   limit = std::max<Duration>(limit, std::chrono::milliseconds(1));
   if (handler.has_sleep()) {
@@ -115,15 +127,18 @@ Task<Status> RunLifecycleHandler(Env& env, Runtime& runtime, api::core::v1::Life
   }
   if (handler.has_exec()) {
     std::vector<std::string> command = CommandOf(handler.exec());
-    ProbeAnswer answer = co_await AskExec(runtime, std::move(command), std::move(target), limit, cancel);
+    ProbeAnswer answer =
+        co_await AskExec(runtime, std::move(command), std::move(target), limit, cancel);
     co_return answer.kind == Kind::kSuccess ? Status::Ok() : InternalError(answer.message);
   }
   if (handler.has_http_get()) {
     Result<uint16_t> port = PortOf(handler.http_get().port(), target.container);
     GANTRY_CO_TRY(port);
-    std::string host = handler.http_get().host().empty() ? target.pod_ip : handler.http_get().host();
+    std::string host =
+        handler.http_get().host().empty() ? target.pod_ip : handler.http_get().host();
     std::string agent = kHookAgent;
-    Result<int> code = co_await HttpStatusOf(env, handler.http_get(), std::move(host), *port, limit, cancel, std::move(agent));
+    Result<int> code = co_await HttpStatusOf(env, handler.http_get(), std::move(host), *port, limit,
+                                             cancel, std::move(agent));
     co_return code.status();
   }
   co_return Status(Code::kInvalid, "invalid handler");

@@ -25,11 +25,12 @@ struct ProbeAnswer {
 };
 
 // One question to a container. kUnknown: it could not be asked.
-Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandler handler, HandlerTarget target,
-                          Duration timeout, CancelToken cancel);
+Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandler handler,
+                          HandlerTarget target, Duration timeout, CancelToken cancel);
 
 // A postStart or preStop hook. Returns at the latest when `limit` has passed.
-Task<Status> RunLifecycleHandler(Env& env, Runtime& runtime, api::core::v1::LifecycleHandler handler, HandlerTarget target,
+Task<Status> RunLifecycleHandler(Env& env, Runtime& runtime,
+                                 api::core::v1::LifecycleHandler handler, HandlerTarget target,
                                  Duration limit, CancelToken cancel);
 
 }  // namespace gantry::node

@@ -9,13 +9,14 @@
 
 namespace gantry::node {
 
-// The status code of one GET, as probes and hooks make it: certificates are not looked at, redirects not followed. Errors are
-// worded as Go's HTTP client words them.
-Task<Result<int>> HttpStatusOf(Env& env, api::core::v1::HTTPGetAction action, std::string host, uint16_t port,
-                               Duration timeout, CancelToken cancel, std::string user_agent);
+// The status code of one GET, as probes and hooks make it: certificates are not looked at,
+// redirects not followed. Errors are worded as Go's HTTP client words them.
+Task<Result<int>> HttpStatusOf(Env& env, api::core::v1::HTTPGetAction action, std::string host,
+                               uint16_t port, Duration timeout, CancelToken cancel,
+                               std::string user_agent);
 
 // What grpc.health.v1 answers for a service: its status number, 1 is SERVING.
-Task<Result<int>> GrpcHealthOf(Env& env, std::string host, uint16_t port, std::string service, Duration timeout,
-                               CancelToken cancel);
+Task<Result<int>> GrpcHealthOf(Env& env, std::string host, uint16_t port, std::string service,
+                               Duration timeout, CancelToken cancel);
 
 }  // namespace gantry::node

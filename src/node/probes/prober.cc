@@ -23,7 +23,8 @@ constexpr const char* kKindNames[] = {"Startup", "Liveness", "Readiness"};
 }  // namespace
 
 struct Prober::Watch {
-  Watch(Env& env, Runtime& runtime, client::EventRecorder& events) : env(env), runtime(runtime), events(events) {}
+  Watch(Env& env, Runtime& runtime, client::EventRecorder& events)
+      : env(env), runtime(runtime), events(events) {}
 
   Env& env;
   Runtime& runtime;
@@ -41,8 +42,13 @@ struct Prober::Watch {
   std::shared_ptr<Watch> gate_by;  // the startup probe that has to succeed first
 };
 
-Prober::Prober(Env& env, Runtime& runtime, client::EventRecorder& events, Executor strand, std::function<void()> changed)
-    : env_(env), runtime_(runtime), events_(events), strand_(std::move(strand)), changed_(std::move(changed)) {}
+Prober::Prober(Env& env, Runtime& runtime, client::EventRecorder& events, Executor strand,
+               std::function<void()> changed)
+    : env_(env),
+      runtime_(runtime),
+      events_(events),
+      strand_(std::move(strand)),
+      changed_(std::move(changed)) {}
 
 Prober::~Prober() { StopAll(); }
 
@@ -51,16 +57,19 @@ Task<> Prober::Run(std::shared_ptr<Watch> watch) {
   const Probe& probe = watch->probe;
   Duration period = seconds(std::max(1, probe.period_seconds()));
   Duration timeout = seconds(std::max(1, probe.timeout_seconds()));
-  int successes_needed = std::max(1, probe.success_threshold()), failures_needed = std::max(1, probe.failure_threshold());
+  int successes_needed = std::max(1, probe.success_threshold()),
+      failures_needed = std::max(1, probe.failure_threshold());
   WallTime first = watch->started_at + seconds(probe.initial_delay_seconds());
-  if (WallTime now = watch->env.Now(); first > now) co_await SleepFor(watch->env, first - now, cancel);
+  if (WallTime now = watch->env.Now(); first > now)
+    co_await SleepFor(watch->env, first - now, cancel);
   int successes = 0, failures = 0;
   while (!cancel.cancelled()) {
     if (watch->gate_by && watch->gate_by->result != true) {
       co_await watch->wake.Wait(watch->env, cancel);
       continue;
     }
-    ProbeAnswer answer = co_await AskOnce(watch->env, watch->runtime, probe.handler(), watch->target, timeout, cancel);
+    ProbeAnswer answer = co_await AskOnce(watch->env, watch->runtime, probe.handler(),
+                                          watch->target, timeout, cancel);
     if (cancel.cancelled()) co_return;
     std::optional<bool> before = watch->result;
     if (answer.kind == ProbeAnswer::Kind::kSuccess) {
@@ -69,8 +78,11 @@ Task<> Prober::Run(std::shared_ptr<Watch> watch) {
     } else {
       std::string what = kKindNames[static_cast<int>(watch->kind)];
       bool failed = answer.kind == ProbeAnswer::Kind::kFailure;
-      std::string message = what + (failed ? " probe failed: " : " probe errored and resulted in unknown state: ") + answer.message;
-      watch->events.Record(watch->pod, "Warning", "Unhealthy", std::move(message), watch->field_path);
+      std::string message =
+          what + (failed ? " probe failed: " : " probe errored and resulted in unknown state: ") +
+          answer.message;
+      watch->events.Record(watch->pod, "Warning", "Unhealthy", std::move(message),
+                           watch->field_path);
       if (failed) {
         successes = 0;
         if (++failures >= failures_needed) watch->result = false;
@@ -86,19 +98,21 @@ Task<> Prober::Run(std::shared_ptr<Watch> watch) {
   }
 }
 
-void Prober::Sync(const api::Ref<api::core::v1::Pod>& pod, const ContainerList& containers, const ContainerRuns& runs,
-                  const std::vector<std::string>& pod_ips) {
+void Prober::Sync(const api::Ref<api::core::v1::Pod>& pod, const ContainerList& containers,
+                  const ContainerRuns& runs, const std::vector<std::string>& pod_ips) {
   for (const ContainerEntry& entry : containers.all()) {
     const ContainerRun* run = runs.Latest(entry.name());
     bool running = run != nullptr && run->state == ContainerRun::State::kRunning;
     auto known = watches_.find(entry.name());
-    if (known != watches_.end() && (!running || (!known->second.empty() && known->second.front()->target.id != run->id))) {
+    if (known != watches_.end() &&
+        (!running || (!known->second.empty() && known->second.front()->target.id != run->id))) {
       StopContainer(entry.name(), false);
       known = watches_.end();
     }
     if (!running || known != watches_.end()) continue;
     const auto& spec = *entry.spec;
-    if (!spec.has_liveness_probe() && !spec.has_readiness_probe() && !spec.has_startup_probe()) continue;
+    if (!spec.has_liveness_probe() && !spec.has_readiness_probe() && !spec.has_startup_probe())
+      continue;
     std::vector<std::shared_ptr<Watch>>& list = watches_[entry.name()];
     auto add = [&](ProbeKind kind, const Probe& probe) {
       auto watch = std::make_shared<Watch>(env_, runtime_, events_);
@@ -108,7 +122,9 @@ void Prober::Sync(const api::Ref<api::core::v1::Pod>& pod, const ContainerList& 
       watch->target.bundle = run->bundle;
       watch->target.pod_ip = pod_ips.empty() ? std::string() : pod_ips.front();
       watch->target.container = spec;
-      watch->field_path = std::string(entry.role == ContainerRole::kMain ? "spec.containers{" : "spec.initContainers{") + entry.name() + "}";
+      watch->field_path = std::string(entry.role == ContainerRole::kMain ? "spec.containers{"
+                                                                         : "spec.initContainers{") +
+                          entry.name() + "}";
       watch->pod = pod.object();
       watch->started_at = run->started_at;
       list.push_back(watch);
@@ -118,10 +134,14 @@ void Prober::Sync(const api::Ref<api::core::v1::Pod>& pod, const ContainerList& 
     if (spec.has_startup_probe()) startup = add(ProbeKind::kStartup, spec.startup_probe());
     if (spec.has_liveness_probe()) add(ProbeKind::kLiveness, spec.liveness_probe());
     if (spec.has_readiness_probe()) add(ProbeKind::kReadiness, spec.readiness_probe());
-    // A container that this status already calls started or ready (the agent was restarted) stays so until a probe says else.
-    for (const auto* statuses : {&pod->status().container_statuses(), &pod->status().init_container_statuses()}) {
+    // A container that this status already calls started or ready (the agent was restarted) stays
+    // so until a probe says else.
+    for (const auto* statuses :
+         {&pod->status().container_statuses(), &pod->status().init_container_statuses()}) {
       for (const auto& status : *statuses) {
-        if (status.name() != entry.name() || status.container_id() != std::string(kContainerIdScheme) + run->id) continue;
+        if (status.name() != entry.name() ||
+            status.container_id() != std::string(kContainerIdScheme) + run->id)
+          continue;
         for (auto& watch : list) {
           if (watch->kind == ProbeKind::kStartup && status.started()) watch->result = true;
           if (watch->kind == ProbeKind::kReadiness && status.ready()) watch->result = true;
@@ -139,7 +159,8 @@ void Prober::Sync(const api::Ref<api::core::v1::Pod>& pod, const ContainerList& 
         }
       }
       watch->changed = [changed = changed_, gated] {
-        for (auto& other : gated) other->wake.Notify();
+        for (auto& other : gated)
+          other->wake.Notify();
         changed();
       };
       if (watch->kind == ProbeKind::kStartup && watch->result == true) continue;
@@ -161,7 +182,8 @@ void Prober::StopContainer(const std::string& name, bool keep_readiness) {
 }
 
 void Prober::StopAll() {
-  while (!watches_.empty()) StopContainer(watches_.begin()->first, false);
+  while (!watches_.empty())
+    StopContainer(watches_.begin()->first, false);
 }
 
 std::map<std::string, ProbeResults, std::less<>> Prober::Results() const {
@@ -181,7 +203,8 @@ std::optional<int64_t> Prober::GraceFor(const std::string& container) const {
   auto it = watches_.find(container);
   if (it == watches_.end()) return std::nullopt;
   for (const auto& watch : it->second) {
-    if (watch->kind != ProbeKind::kReadiness && watch->result == false && watch->probe.has_termination_grace_period_seconds()) {
+    if (watch->kind != ProbeKind::kReadiness && watch->result == false &&
+        watch->probe.has_termination_grace_period_seconds()) {
       return watch->probe.termination_grace_period_seconds();
     }
   }

@@ -42,11 +42,13 @@ int64_t ReadKey(const std::string& path, std::string_view key) {
 void CollectProcesses(const std::string& dir, std::set<pid_t>* pids) {
   if (Result<std::string> text = ReadFile(dir + "/cgroup.procs"); text.ok()) {
     std::istringstream in(*text);
-    for (pid_t pid; in >> pid;) pids->insert(pid);
+    for (pid_t pid; in >> pid;)
+      pids->insert(pid);
   }
   for (const std::string& name : ListDir(dir)) {
     struct stat st{};
-    if (lstat((dir + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) CollectProcesses(dir + "/" + name, pids);
+    if (lstat((dir + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode))
+      CollectProcesses(dir + "/" + name, pids);
   }
 }
 
@@ -54,7 +56,8 @@ Status RemoveGroup(const std::string& dir) {
   if (rmdir(dir.c_str()) == 0 || errno == ENOENT) return Status::Ok();
   for (const std::string& name : ListDir(dir)) {
     struct stat st{};
-    if (lstat((dir + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) (void)RemoveGroup(dir + "/" + name);
+    if (lstat((dir + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode))
+      (void)RemoveGroup(dir + "/" + name);
   }
   // Processes that were just killed leave their group a moment later.
   for (int attempt = 0; attempt < 200; ++attempt) {
@@ -73,7 +76,8 @@ Status EnableControllers(const std::string& mount, const std::string& path) {
       (void)WriteKernelFile(at + "/cgroup.subtree_control", controller);
     }
     at += "/" + path.substr(begin, end - begin);
-    if (mkdir(at.c_str(), 0755) != 0 && errno != EEXIST) return FromErrno(errno, "make cgroup " + at);
+    if (mkdir(at.c_str(), 0755) != 0 && errno != EEXIST)
+      return FromErrno(errno, "make cgroup " + at);
     begin = end + 1;
   }
   return Status::Ok();
@@ -110,12 +114,14 @@ Result<Cgroups> Cgroups::Detect() {
     if (type != "cgroup") continue;
     std::istringstream list(options);
     for (std::string option; std::getline(list, option, ',');) {
-      if (std::find(std::begin(kUsed), std::end(kUsed), option) != std::end(kUsed)) cgroups.mounts_[option] = point;
+      if (std::find(std::begin(kUsed), std::end(kUsed), option) != std::end(kUsed))
+        cgroups.mounts_[option] = point;
     }
   }
   for (const char* needed : {"cpu", "memory"}) {
     if (!cgroups.mounts_.contains(needed)) {
-      return Status(Code::kNotFound, std::string("no cgroup hierarchy with the ") + needed + " controller is mounted");
+      return Status(Code::kNotFound, std::string("no cgroup hierarchy with the ") + needed +
+                                         " controller is mounted");
     }
   }
   return cgroups;
@@ -131,11 +137,15 @@ Status Cgroups::Create(const std::string& path, const CgroupLimits& limits) cons
     std::string mount = Controller("");
     GANTRY_TRY(EnableControllers(mount, path));
     std::string dir = mount + path;
-    if (limits.cpu_shares) GANTRY_TRY(WriteKernelFile(dir + "/cpu.weight", std::to_string(CpuWeight(*limits.cpu_shares))));
+    if (limits.cpu_shares)
+      GANTRY_TRY(
+          WriteKernelFile(dir + "/cpu.weight", std::to_string(CpuWeight(*limits.cpu_shares))));
     if (limits.cpu_quota_us) {
-      GANTRY_TRY(WriteKernelFile(dir + "/cpu.max", std::to_string(*limits.cpu_quota_us) + " " + std::to_string(limits.cpu_period_us)));
+      GANTRY_TRY(WriteKernelFile(dir + "/cpu.max", std::to_string(*limits.cpu_quota_us) + " " +
+                                                       std::to_string(limits.cpu_period_us)));
     }
-    if (limits.memory_bytes) GANTRY_TRY(WriteKernelFile(dir + "/memory.max", std::to_string(*limits.memory_bytes)));
+    if (limits.memory_bytes)
+      GANTRY_TRY(WriteKernelFile(dir + "/memory.max", std::to_string(*limits.memory_bytes)));
     if (limits.pids) GANTRY_TRY(WriteKernelFile(dir + "/pids.max", std::to_string(*limits.pids)));
     return Status::Ok();
   }
@@ -144,13 +154,15 @@ Status Cgroups::Create(const std::string& path, const CgroupLimits& limits) cons
     if (made.insert(mount).second) GANTRY_TRY(MakeDirs(mount + path));
   }
   std::string cpu = Controller("cpu") + path, memory = Controller("memory") + path;
-  if (limits.cpu_shares) GANTRY_TRY(WriteKernelFile(cpu + "/cpu.shares", std::to_string(*limits.cpu_shares)));
+  if (limits.cpu_shares)
+    GANTRY_TRY(WriteKernelFile(cpu + "/cpu.shares", std::to_string(*limits.cpu_shares)));
   if (limits.cpu_quota_us) {
     GANTRY_TRY(WriteKernelFile(cpu + "/cpu.cfs_period_us", std::to_string(limits.cpu_period_us)));
     GANTRY_TRY(WriteKernelFile(cpu + "/cpu.cfs_quota_us", std::to_string(*limits.cpu_quota_us)));
   }
   if (limits.memory_bytes) {
-    GANTRY_TRY(WriteKernelFile(memory + "/memory.limit_in_bytes", std::to_string(*limits.memory_bytes)));
+    GANTRY_TRY(
+        WriteKernelFile(memory + "/memory.limit_in_bytes", std::to_string(*limits.memory_bytes)));
   }
   if (std::string pids = Controller("pids"); limits.pids && !pids.empty()) {
     GANTRY_TRY(WriteKernelFile(pids + path + "/pids.max", std::to_string(*limits.pids)));
@@ -166,12 +178,14 @@ std::vector<pid_t> Cgroups::Processes(const std::string& path) const {
 }
 
 Status Cgroups::Remove(const std::string& path) const {
-  for (pid_t pid : Processes(path)) kill(pid, SIGKILL);
+  for (pid_t pid : Processes(path))
+    kill(pid, SIGKILL);
   Status status;
   if (v2_) return RemoveGroup(Controller("") + path);
   // The runtime makes the container's group in hierarchies that we do not use ourselves, too.
   std::set<std::string> hierarchies;
-  for (const auto& [controller, mount] : mounts_) hierarchies.insert(mount);
+  for (const auto& [controller, mount] : mounts_)
+    hierarchies.insert(mount);
   for (const std::string& name : ListDir(kRoot)) {
     struct stat st{};
     std::string dir = std::string(kRoot) + "/" + name;
@@ -206,10 +220,12 @@ Result<CgroupUsage> Cgroups::Usage(const std::string& path) const {
   } else {
     std::string memory = Controller("memory") + path;
     if (!Exists(memory)) return Status(Code::kNotFound, "cgroup " + path + " not found");
-    if (std::string cpu = Controller("cpuacct"); !cpu.empty()) usage.cpu_nanoseconds = ReadNumber(cpu + path + "/cpuacct.usage");
+    if (std::string cpu = Controller("cpuacct"); !cpu.empty())
+      usage.cpu_nanoseconds = ReadNumber(cpu + path + "/cpuacct.usage");
     usage.memory_bytes = ReadNumber(memory + "/memory.usage_in_bytes");
     inactive = ReadKey(memory + "/memory.stat", "total_inactive_file");
-    if (std::string pids = Controller("pids"); !pids.empty()) usage.pids = ReadNumber(pids + path + "/pids.current");
+    if (std::string pids = Controller("pids"); !pids.empty())
+      usage.pids = ReadNumber(pids + path + "/pids.current");
   }
   usage.working_set_bytes = std::max<int64_t>(0, usage.memory_bytes - inactive);
   return usage;

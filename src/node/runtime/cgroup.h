@@ -13,8 +13,8 @@
 namespace gantry::node {
 
 struct CgroupLimits {
-  std::optional<int64_t> cpu_shares;      // as in cgroup v1, 2..262144
-  std::optional<int64_t> cpu_quota_us;    // per cpu_period_us
+  std::optional<int64_t> cpu_shares;    // as in cgroup v1, 2..262144
+  std::optional<int64_t> cpu_quota_us;  // per cpu_period_us
   int64_t cpu_period_us = 100000;
   std::optional<int64_t> memory_bytes;
   std::optional<int64_t> pids;
@@ -30,8 +30,9 @@ struct CgroupUsage {
 // cpu.weight of cgroup v2 for a number of shares of v1.
 int64_t CpuWeight(int64_t shares);
 
-// The control groups of this machine: v2, v1, or a hybrid, which is used as v1. Paths are relative to each hierarchy's
-// root ("/gantry-1a2b/kubepods"). Calls do quick system calls. Threading: immutable after Detect.
+// The control groups of this machine: v2, v1, or a hybrid, which is used as v1. Paths are relative
+// to each hierarchy's root ("/gantry-1a2b/kubepods"). Calls do quick system calls. Threading:
+// immutable after Detect.
 class Cgroups {
  public:
   // kNotFound when no usable hierarchy is mounted.

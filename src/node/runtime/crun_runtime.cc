@@ -32,7 +32,8 @@ namespace {
 using api::JsonValue;
 
 std::string FindInPath(std::string_view name) {
-  for (const char* dir : {"/usr/local/bin/", "/usr/local/sbin/", "/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/libexec/podman/"}) {
+  for (const char* dir : {"/usr/local/bin/", "/usr/local/sbin/", "/usr/bin/", "/usr/sbin/", "/bin/",
+                          "/sbin/", "/usr/libexec/podman/"}) {
     std::string path = dir + std::string(name);
     if (access(path.c_str(), X_OK) == 0) return path;
   }
@@ -40,7 +41,8 @@ std::string FindInPath(std::string_view name) {
 }
 
 std::string Trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+    text.pop_back();
   return text;
 }
 
@@ -54,10 +56,10 @@ std::optional<Identity> ReadIdentity(const std::string& bundle) {
   Result<std::string> text = ReadFile(bundle + "/process");
   if (!text.ok()) return std::nullopt;
   Identity identity;
-  if (std::sscanf(text->c_str(), "%d %lu", &identity.pid, &identity.start_time) != 2) return std::nullopt;
+  if (std::sscanf(text->c_str(), "%d %lu", &identity.pid, &identity.start_time) != 2)
+    return std::nullopt;
   return identity;
 }
-
 
 // What conmon says on its synchronisation pipe: {"data": pid, "message": "…"}.
 Result<pid_t> ParseSyncMessage(std::string_view text) {
@@ -68,7 +70,8 @@ Result<pid_t> ParseSyncMessage(std::string_view text) {
   int64_t pid = data != nullptr && data->is_int() ? data->as_int() : -1;
   if (pid > 0) return static_cast<pid_t>(pid);
   const JsonValue* message = value->Find("message");
-  std::string reason = message != nullptr && message->is_string() ? Trimmed(message->as_string()) : "unknown error";
+  std::string reason =
+      message != nullptr && message->is_string() ? Trimmed(message->as_string()) : "unknown error";
   return InternalError(std::move(reason));
 }
 
@@ -80,17 +83,20 @@ struct CrunRuntime::ExitWatch : std::enable_shared_from_this<CrunRuntime::ExitWa
       : descriptor(executor, fd), directory(std::move(directory)) {}
 
   void Read() {
-    descriptor.async_read_some(asio::buffer(buffer), [self = shared_from_this()](boost::system::error_code error, size_t size) {
-      if (error) return;
-      for (size_t at = 0; at + sizeof(inotify_event) <= size;) {
-        inotify_event event{};
-        std::memcpy(&event, self->buffer + at, sizeof event);
-        const char* name = self->buffer + at + sizeof event;
-        if (event.len > 0 && (event.mask & (IN_MOVED_TO | IN_CLOSE_WRITE)) != 0) self->Ended(name);
-        at += sizeof event + event.len;
-      }
-      self->Read();
-    });
+    descriptor.async_read_some(
+        asio::buffer(buffer),
+        [self = shared_from_this()](boost::system::error_code error, size_t size) {
+          if (error) return;
+          for (size_t at = 0; at + sizeof(inotify_event) <= size;) {
+            inotify_event event{};
+            std::memcpy(&event, self->buffer + at, sizeof event);
+            const char* name = self->buffer + at + sizeof event;
+            if (event.len > 0 && (event.mask & (IN_MOVED_TO | IN_CLOSE_WRITE)) != 0)
+              self->Ended(name);
+            at += sizeof event + event.len;
+          }
+          self->Read();
+        });
   }
 
   void Ended(const std::string& id) {
@@ -105,10 +111,12 @@ struct CrunRuntime::ExitWatch : std::enable_shared_from_this<CrunRuntime::ExitWa
   alignas(inotify_event) char buffer[8192];
 };
 
-Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& paths, const Cgroups& cgroups) {
+Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& paths,
+                                                       const Cgroups& cgroups) {
   std::unique_ptr<CrunRuntime> runtime(new CrunRuntime(env, paths));
   runtime->conmon_ = FindInPath("conmon");
-  if (runtime->conmon_.empty()) return Status(Code::kNotFound, "conmon is not installed: apt-get install conmon");
+  if (runtime->conmon_.empty())
+    return Status(Code::kNotFound, "conmon is not installed: apt-get install conmon");
   std::string crun = FindInPath("crun"), runc = FindInPath("runc");
   // What we mount below these directories must show in the mount namespace of the runtime.
   GANTRY_TRY(MakeSharedMount(paths.Pods()));
@@ -124,7 +132,8 @@ Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& pa
     }
   }
   runtime->program_ = !crun.empty() ? crun : runc;
-  if (runtime->program_.empty()) return Status(Code::kNotFound, "neither crun nor runc is installed: apt-get install crun");
+  if (runtime->program_.empty())
+    return Status(Code::kNotFound, "neither crun nor runc is installed: apt-get install crun");
   GANTRY_TRY(MakeDirs(paths.RuntimeState(), 0700));
   GANTRY_TRY(MakeDirs(paths.Exits(), 0700));
   UniqueFd inotify(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -147,10 +156,11 @@ CrunRuntime::~CrunRuntime() {
 std::string CrunRuntime::Version() const { return version_; }
 
 void CrunRuntime::OnExit(std::function<void(const std::string&)> callback) {
-  asio::post(exits_->descriptor.get_executor(), [exits = exits_, callback = std::move(callback)]() mutable {
-    exits->callback = std::move(callback);
-    exits->Read();
-  });
+  asio::post(exits_->descriptor.get_executor(),
+             [exits = exits_, callback = std::move(callback)]() mutable {
+               exits->callback = std::move(callback);
+               exits->Read();
+             });
 }
 
 std::vector<std::string> CrunRuntime::Command(std::initializer_list<std::string> arguments) const {
@@ -163,7 +173,8 @@ Task<Result<std::string>> CrunRuntime::Run(std::vector<std::string> argv) {
   ProcessOptions options;
   options.argv = std::move(argv);
   options.mount_namespace = mount_namespace_.get();
-  Result<CommandResult> done = co_await RunCommand(env_, std::move(options), std::string(), std::chrono::minutes(2));
+  Result<CommandResult> done =
+      co_await RunCommand(env_, std::move(options), std::string(), std::chrono::minutes(2));
   if (!done.ok()) co_return done.status();
   if (done->timed_out) co_return InternalError("the container runtime did not answer");
   if (done->exit_code != 0) co_return InternalError(Trimmed(done->err));
@@ -173,16 +184,41 @@ Task<Result<std::string>> CrunRuntime::Run(std::vector<std::string> argv) {
 Task<Result<pid_t>> CrunRuntime::Create(CreateRequest request) {
   GANTRY_CO_ASSIGN(Pipe sync, MakePipe());
   ProcessOptions options;
-  options.argv = {conmon_, "--api-version", "1", "-c", request.id, "-u", request.id, "-n", request.id,
-                  "-r", program_, "--runtime-arg", "--root=" + paths_.RuntimeState(),
-                  "-b", request.bundle, "-p", request.bundle + "/pid",
-                  "-P", request.bundle + "/conmon.pid", "--exit-dir", paths_.Exits(),
-                  "--persist-dir", request.bundle, "-l", "k8s-file:" + request.log_path, "--full-attach",
-                  "--log-level", "error", "--no-new-keyring", "--no-sync-log"};
+  options.argv = {conmon_,
+                  "--api-version",
+                  "1",
+                  "-c",
+                  request.id,
+                  "-u",
+                  request.id,
+                  "-n",
+                  request.id,
+                  "-r",
+                  program_,
+                  "--runtime-arg",
+                  "--root=" + paths_.RuntimeState(),
+                  "-b",
+                  request.bundle,
+                  "-p",
+                  request.bundle + "/pid",
+                  "-P",
+                  request.bundle + "/conmon.pid",
+                  "--exit-dir",
+                  paths_.Exits(),
+                  "--persist-dir",
+                  request.bundle,
+                  "-l",
+                  "k8s-file:" + request.log_path,
+                  "--full-attach",
+                  "--log-level",
+                  "error",
+                  "--no-new-keyring",
+                  "--no-sync-log"};
   if (request.terminal) options.argv.push_back("-t");
   if (request.stdin_open) options.argv.push_back("-i");
   if (request.stdin_open && !request.stdin_once) options.argv.push_back("--leave-stdin-open");
-  options.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "_OCI_SYNCPIPE=3"};
+  options.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                 "_OCI_SYNCPIPE=3"};
   options.fds.emplace_back(sync.write_end.get(), 3);
   options.mount_namespace = mount_namespace_.get();
   GANTRY_CO_ASSIGN(Process conmon, StartProcess(options));
@@ -192,14 +228,16 @@ Task<Result<pid_t>> CrunRuntime::Create(CreateRequest request) {
   std::string message;
   char buffer[4096];
   while (message.find('\n') == std::string::npos) {
-    auto [error, n] = co_await from.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
+    auto [error, n] =
+        co_await from.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
     if (error) break;
     message.append(buffer, n);
   }
   co_await WaitForExit(std::move(conmon));  // it has left its child behind
   GANTRY_CO_ASSIGN(pid_t pid, ParseSyncMessage(message));
   uint64_t start_time = ProcessStartTime(pid).value_or(0);
-  GANTRY_CO_TRY(WriteFile(request.bundle + "/process", std::to_string(pid) + " " + std::to_string(start_time)));
+  GANTRY_CO_TRY(WriteFile(request.bundle + "/process",
+                          std::to_string(pid) + " " + std::to_string(start_time)));
   co_return pid;
 }
 
@@ -246,18 +284,21 @@ std::optional<ExitRecord> CrunRuntime::ReadExit(const std::string& bundle) {
   auto parsed = std::from_chars(text->data(), text->data() + text->size(), record.exit_code);
   if (parsed.ec != std::errc()) return std::nullopt;
   record.oom_killed = Exists(bundle + "/oom");
-  record.finished_at = WallTime(std::chrono::seconds(st.st_mtim.tv_sec) + std::chrono::nanoseconds(st.st_mtim.tv_nsec));
+  record.finished_at = WallTime(std::chrono::seconds(st.st_mtim.tv_sec) +
+                                std::chrono::nanoseconds(st.st_mtim.tv_nsec));
   return record;
 }
 
-Task<Result<ExecOutcome>> CrunRuntime::ExecSync(ExecRequest request, Duration timeout, CancelToken cancel) {
+Task<Result<ExecOutcome>> CrunRuntime::ExecSync(ExecRequest request, Duration timeout,
+                                                CancelToken cancel) {
   GANTRY_CO_ASSIGN(std::string config, ReadFile(request.bundle + "/config.json"));
   GANTRY_CO_ASSIGN(std::string process, BuildExecProcess(config, request.command, false));
   GANTRY_CO_ASSIGN(std::string file, WriteExecProcess(request.bundle, process));
   ProcessOptions options;
   options.argv = Command({"exec", "--process", file, request.id});
   options.mount_namespace = mount_namespace_.get();
-  Result<CommandResult> done = co_await RunCommand(env_, std::move(options), std::string(), timeout, cancel);
+  Result<CommandResult> done =
+      co_await RunCommand(env_, std::move(options), std::string(), timeout, cancel);
   unlink(file.c_str());
   if (!done.ok()) co_return done.status();
   ExecOutcome outcome;
@@ -269,7 +310,8 @@ Task<Result<ExecOutcome>> CrunRuntime::ExecSync(ExecRequest request, Duration ti
 
 Task<Result<std::unique_ptr<client::ExecSession>>> CrunRuntime::Exec(ExecRequest request) {
   GANTRY_CO_ASSIGN(std::string config, ReadFile(request.bundle + "/config.json"));
-  GANTRY_CO_ASSIGN(std::string process, BuildExecProcess(config, request.command, request.terminal));
+  GANTRY_CO_ASSIGN(std::string process,
+                   BuildExecProcess(config, request.command, request.terminal));
   GANTRY_CO_ASSIGN(std::string file, WriteExecProcess(request.bundle, process));
   ProcessOptions options;
   options.argv = Command({"exec", "--process", file});
@@ -277,7 +319,9 @@ Task<Result<std::unique_ptr<client::ExecSession>>> CrunRuntime::Exec(ExecRequest
   co_return co_await StartExec(env_, std::move(options), std::move(request), std::move(file));
 }
 
-Task<Result<std::unique_ptr<client::ExecSession>>> CrunRuntime::Attach(std::string bundle, bool stdin_open, bool terminal) {
+Task<Result<std::unique_ptr<client::ExecSession>>> CrunRuntime::Attach(std::string bundle,
+                                                                       bool stdin_open,
+                                                                       bool terminal) {
   co_return co_await AttachTo(env_, *this, std::move(bundle), stdin_open, terminal);
 }
 

@@ -10,13 +10,15 @@
 
 namespace gantry::node {
 
-// crun (else runc) with conmon. On a machine with a hybrid of cgroup v1 and v2, which crun refuses, it runs in a mount
-// namespace of its own that does not show the v2 part; where that cannot be made, runc takes its place.
-// Life cycle: `env`, `paths` and `cgroups` outlive it. Containers go on when it is destroyed.
+// crun (else runc) with conmon. On a machine with a hybrid of cgroup v1 and v2, which crun refuses,
+// it runs in a mount namespace of its own that does not show the v2 part; where that cannot be
+// made, runc takes its place. Life cycle: `env`, `paths` and `cgroups` outlive it. Containers go on
+// when it is destroyed.
 class CrunRuntime : public Runtime {
  public:
   // kNotFound with what to install when the programs are missing.
-  static Result<std::unique_ptr<CrunRuntime>> Open(Env& env, const Paths& paths, const Cgroups& cgroups);
+  static Result<std::unique_ptr<CrunRuntime>> Open(Env& env, const Paths& paths,
+                                                   const Cgroups& cgroups);
   ~CrunRuntime() override;
 
   std::string Version() const override;
@@ -27,9 +29,11 @@ class CrunRuntime : public Runtime {
   Task<Status> Delete(std::string id) override;
   std::optional<pid_t> RunningPid(const std::string& bundle) override;
   std::optional<ExitRecord> ReadExit(const std::string& bundle) override;
-  Task<Result<ExecOutcome>> ExecSync(ExecRequest request, Duration timeout, CancelToken cancel) override;
+  Task<Result<ExecOutcome>> ExecSync(ExecRequest request, Duration timeout,
+                                     CancelToken cancel) override;
   Task<Result<std::unique_ptr<client::ExecSession>>> Exec(ExecRequest request) override;
-  Task<Result<std::unique_ptr<client::ExecSession>>> Attach(std::string bundle, bool stdin_open, bool terminal) override;
+  Task<Result<std::unique_ptr<client::ExecSession>>> Attach(std::string bundle, bool stdin_open,
+                                                            bool terminal) override;
   Status ReopenLog(const std::string& bundle) override;
 
  private:

@@ -35,7 +35,8 @@ using Channel = Output::Channel;
 constexpr size_t kChunk = 16 << 10;
 constexpr size_t kMaxQueued = 16;
 
-// The outputs of a session in the order in which they came: each source is read into one bounded queue.
+// The outputs of a session in the order in which they came: each source is read into one bounded
+// queue.
 class OutputQueue : public std::enable_shared_from_this<OutputQueue> {
  public:
   // `packets`: every read is one packet whose first byte names its channel, as conmon sends them.
@@ -58,18 +59,18 @@ class OutputQueue : public std::enable_shared_from_this<OutputQueue> {
     for (auto& source : sources_) {
       if (source->reading || source->ended || queue_.size() >= kMaxQueued) continue;
       source->reading = true;
-      source->descriptor.async_read_some(
-          asio::buffer(source->buffer),
-          [self = shared_from_this(), from = source.get()](boost::system::error_code error, size_t n) {
-            from->reading = false;
-            if (error || n == 0) {
-              from->ended = true;
-            } else {
-              self->Push(*from, n);
-            }
-            self->ReadMore();
-            self->changed_.Notify();
-          });
+      source->descriptor.async_read_some(asio::buffer(source->buffer),
+                                         [self = shared_from_this(), from = source.get()](
+                                             boost::system::error_code error, size_t n) {
+                                           from->reading = false;
+                                           if (error || n == 0) {
+                                             from->ended = true;
+                                           } else {
+                                             self->Push(*from, n);
+                                           }
+                                           self->ReadMore();
+                                           self->changed_.Notify();
+                                         });
     }
   }
 
@@ -82,7 +83,8 @@ class OutputQueue : public std::enable_shared_from_this<OutputQueue> {
         co_return output;
       }
       bool open = false;
-      for (auto& source : sources_) open |= !source->ended;
+      for (auto& source : sources_)
+        open |= !source->ended;
       if (!open) co_return std::nullopt;
       co_await changed_.Wait(env);
     }
@@ -117,7 +119,8 @@ class OutputQueue : public std::enable_shared_from_this<OutputQueue> {
 
 Task<> WriteAll(Descriptor& to, std::string bytes) {
   // A program that does not read its input, or has ended, is no error of the session.
-  if (to.is_open()) co_await asio::async_write(to, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));
+  if (to.is_open())
+    co_await asio::async_write(to, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));
 }
 
 Status ResizeTerminal(int fd, int columns, int rows) {
@@ -130,7 +133,8 @@ Status ResizeTerminal(int fd, int columns, int rows) {
 // A process of the runtime with pipes, or with a pseudo terminal, for its standard streams.
 class ProcessSession : public ExecSession {
  public:
-  ProcessSession(Env& env, std::string process_file) : env_(env), process_file_(std::move(process_file)) {}
+  ProcessSession(Env& env, std::string process_file)
+      : env_(env), process_file_(std::move(process_file)) {}
   ~ProcessSession() override {
     Close();
     unlink(process_file_.c_str());
@@ -216,7 +220,8 @@ class AttachSession : public ExecSession {
   }
   Task<Status> Resize(int columns, int rows) override {
     if (!has_terminal_) co_return Status::Ok();
-    co_return WriteControl(bundle_, "1 " + std::to_string(rows) + " " + std::to_string(columns) + "\n");
+    co_return WriteControl(bundle_,
+                           "1 " + std::to_string(rows) + " " + std::to_string(columns) + "\n");
   }
   Task<Result<int>> ExitCode() override {
     // The monitor closes its socket just before it writes the exit record.
@@ -242,16 +247,19 @@ class AttachSession : public ExecSession {
 // A pseudo terminal: our side, and the side for the process.
 Result<std::pair<UniqueFd, UniqueFd>> OpenTerminal() {
   UniqueFd ours(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!ours || grantpt(ours.get()) != 0 || unlockpt(ours.get()) != 0) return FromErrno(errno, "open pseudo terminal");
+  if (!ours || grantpt(ours.get()) != 0 || unlockpt(ours.get()) != 0)
+    return FromErrno(errno, "open pseudo terminal");
   char name[64];
-  if (ptsname_r(ours.get(), name, sizeof name) != 0) return FromErrno(errno, "name of pseudo terminal");
+  if (ptsname_r(ours.get(), name, sizeof name) != 0)
+    return FromErrno(errno, "name of pseudo terminal");
   UniqueFd theirs(open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!theirs) return FromErrno(errno, std::string("open ") + name);
   return std::pair<UniqueFd, UniqueFd>(std::move(ours), std::move(theirs));
 }
 
 // A unix socket address for a path of any length, by way of a descriptor of its directory.
-Result<sockaddr_un> SocketAddress(const std::string& directory, const std::string& name, UniqueFd* keep) {
+Result<sockaddr_un> SocketAddress(const std::string& directory, const std::string& name,
+                                  UniqueFd* keep) {
   keep->reset(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!*keep) return FromErrno(errno, "open " + directory);
   sockaddr_un address{};
@@ -272,7 +280,8 @@ Result<std::string> WriteExecProcess(const std::string& bundle, const std::strin
   return path;
 }
 
-Task<Result<std::unique_ptr<ExecSession>>> StartExec(Env& env, ProcessOptions options, ExecRequest request,
+Task<Result<std::unique_ptr<ExecSession>>> StartExec(Env& env, ProcessOptions options,
+                                                     ExecRequest request,
                                                      std::string process_file) {
   Executor executor = co_await asio::this_coro::executor;
   auto session = std::make_unique<ProcessSession>(env, process_file);
@@ -280,9 +289,11 @@ Task<Result<std::unique_ptr<ExecSession>>> StartExec(Env& env, ProcessOptions op
     GANTRY_CO_ASSIGN(auto terminal, OpenTerminal());
     options.argv.push_back(request.id);
     options.take_terminal = true;
-    for (int fd = 0; fd <= 2; ++fd) options.fds.emplace_back(terminal.second.get(), fd);
+    for (int fd = 0; fd <= 2; ++fd)
+      options.fds.emplace_back(terminal.second.get(), fd);
     GANTRY_CO_ASSIGN(session->process_, StartProcess(options));
-    session->terminal_ = &session->outputs_->Add(executor, std::move(terminal.first), Channel::kStdout);
+    session->terminal_ =
+        &session->outputs_->Add(executor, std::move(terminal.first), Channel::kStdout);
   } else {
     options.argv.push_back(request.id);
     Pipe in, out, err;
@@ -300,15 +311,17 @@ Task<Result<std::unique_ptr<ExecSession>>> StartExec(Env& env, ProcessOptions op
     }
     GANTRY_CO_ASSIGN(session->process_, StartProcess(options));
     if (request.stdin_open) session->in_.emplace(executor, in.write_end.release());
-    if (request.stdout_open) session->outputs_->Add(executor, std::move(out.read_end), Channel::kStdout);
-    if (request.stderr_open) session->outputs_->Add(executor, std::move(err.read_end), Channel::kStderr);
+    if (request.stdout_open)
+      session->outputs_->Add(executor, std::move(out.read_end), Channel::kStdout);
+    if (request.stderr_open)
+      session->outputs_->Add(executor, std::move(err.read_end), Channel::kStderr);
   }
   session->outputs_->ReadMore();
   co_return Result<std::unique_ptr<ExecSession>>(std::move(session));
 }
 
-Task<Result<std::unique_ptr<ExecSession>>> AttachTo(Env& env, Runtime& runtime, std::string bundle, bool stdin_open,
-                                                    bool terminal) {
+Task<Result<std::unique_ptr<ExecSession>>> AttachTo(Env& env, Runtime& runtime, std::string bundle,
+                                                    bool stdin_open, bool terminal) {
   UniqueFd directory;
   GANTRY_CO_ASSIGN(sockaddr_un address, SocketAddress(bundle, "attach", &directory));
   UniqueFd socket_fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -319,7 +332,8 @@ Task<Result<std::unique_ptr<ExecSession>>> AttachTo(Env& env, Runtime& runtime, 
   if (!stdin_open) shutdown(socket_fd.get(), SHUT_WR);
   auto session = std::make_unique<AttachSession>(env, runtime, std::move(bundle), terminal);
   Executor executor = co_await asio::this_coro::executor;
-  session->socket_ = &session->outputs_->Add(executor, std::move(socket_fd), Channel::kStdout, true);
+  session->socket_ =
+      &session->outputs_->Add(executor, std::move(socket_fd), Channel::kStdout, true);
   session->outputs_->ReadMore();
   co_return Result<std::unique_ptr<ExecSession>>(std::move(session));
 }

@@ -12,14 +12,17 @@ namespace gantry::node {
 // A file for the runtime that describes the process to execute; the caller removes it.
 Result<std::string> WriteExecProcess(const std::string& bundle, const std::string& process);
 
-// Runs the runtime's exec command (`options.argv` without the container's id) and wires its streams or its terminal up.
-// The process file is removed when the session ends. `env` outlives the session.
-Task<Result<std::unique_ptr<client::ExecSession>>> StartExec(Env& env, ProcessOptions options, ExecRequest request,
+// Runs the runtime's exec command (`options.argv` without the container's id) and wires its streams
+// or its terminal up. The process file is removed when the session ends. `env` outlives the
+// session.
+Task<Result<std::unique_ptr<client::ExecSession>>> StartExec(Env& env, ProcessOptions options,
+                                                             ExecRequest request,
                                                              std::string process_file);
 
 // A session over the monitor's attach socket. `env` and `runtime` outlive the session.
-Task<Result<std::unique_ptr<client::ExecSession>>> AttachTo(Env& env, Runtime& runtime, std::string bundle,
-                                                            bool stdin_open, bool terminal);
+Task<Result<std::unique_ptr<client::ExecSession>>> AttachTo(Env& env, Runtime& runtime,
+                                                            std::string bundle, bool stdin_open,
+                                                            bool terminal);
 
 // One command to the container's monitor.
 Status WriteControl(const std::string& bundle, const std::string& command);

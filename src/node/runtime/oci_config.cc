@@ -15,16 +15,25 @@ namespace {
 
 using api::JsonValue;
 
-constexpr const char* kMaskedPaths[] = {
-    "/proc/asound",   "/proc/acpi",          "/proc/kcore",        "/proc/keys",     "/proc/latency_stats",
-    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",  "/proc/scsi",     "/sys/firmware",
-    "/sys/devices/virtual/powercap"};
-constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+constexpr const char* kMaskedPaths[] = {"/proc/asound",
+                                        "/proc/acpi",
+                                        "/proc/kcore",
+                                        "/proc/keys",
+                                        "/proc/latency_stats",
+                                        "/proc/timer_list",
+                                        "/proc/timer_stats",
+                                        "/proc/sched_debug",
+                                        "/proc/scsi",
+                                        "/sys/firmware",
+                                        "/sys/devices/virtual/powercap"};
+constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                          "/proc/sysrq-trigger"};
 
 template <class Strings>
 JsonValue StringArray(const Strings& strings) {
   JsonValue::Array array;
-  for (const auto& s : strings) array.emplace_back(std::string(s));
+  for (const auto& s : strings)
+    array.emplace_back(std::string(s));
   return JsonValue(std::move(array));
 }
 
@@ -48,8 +57,10 @@ JsonValue DeviceRules(bool privileged) {
   rules.push_back(DeviceRule(false, nullptr, -1, -1, "rwm"));
   rules.push_back(DeviceRule(true, "c", -1, -1, "m"));
   rules.push_back(DeviceRule(true, "b", -1, -1, "m"));
-  constexpr std::pair<int, int> kDevices[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, -1}};
-  for (auto [major, minor] : kDevices) rules.push_back(DeviceRule(true, "c", major, minor, "rwm"));
+  constexpr std::pair<int, int> kDevices[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8},
+                                              {1, 9}, {5, 0}, {5, 2}, {136, -1}};
+  for (auto [major, minor] : kDevices)
+    rules.push_back(DeviceRule(true, "c", major, minor, "rwm"));
   return JsonValue(std::move(rules));
 }
 
@@ -59,10 +70,13 @@ void AddHostDevices(const std::string& dir, JsonValue::Array* devices) {
     struct stat st{};
     if (lstat(path.c_str(), &st) != 0) continue;
     if (S_ISDIR(st.st_mode)) {
-      if (name != "pts" && name != "shm" && name != "fd" && name != "mqueue") AddHostDevices(path, devices);
+      if (name != "pts" && name != "shm" && name != "fd" && name != "mqueue")
+        AddHostDevices(path, devices);
       continue;
     }
-    if ((!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) || path == "/dev/console" || path == "/dev/ptmx") continue;
+    if ((!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) || path == "/dev/console" ||
+        path == "/dev/ptmx")
+      continue;
     JsonValue device = JsonValue::MakeObject();
     device["path"] = path;
     device["type"] = S_ISCHR(st.st_mode) ? "c" : "b";
@@ -110,7 +124,8 @@ JsonValue ProcessOf(const ContainerSpec& spec) {
   process["user"]["uid"] = static_cast<int64_t>(spec.uid);
   process["user"]["gid"] = static_cast<int64_t>(spec.gid);
   JsonValue::Array groups;
-  for (uint32_t gid : spec.additional_gids) groups.emplace_back(static_cast<int64_t>(gid));
+  for (uint32_t gid : spec.additional_gids)
+    groups.emplace_back(static_cast<int64_t>(gid));
   if (!groups.empty()) process["user"]["additionalGids"] = JsonValue(std::move(groups));
   process["args"] = StringArray(spec.args);
   process["env"] = StringArray(spec.env);
@@ -144,22 +159,58 @@ JsonValue ProcessOf(const ContainerSpec& spec) {
 
 const std::vector<std::string>& DefaultCapabilities() {
   static const std::vector<std::string> capabilities = {
-      "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",     "CAP_MKNOD",
-      "CAP_NET_RAW", "CAP_SETGID",      "CAP_SETUID",           "CAP_SETFCAP",    "CAP_SETPCAP",
-      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL",     "CAP_AUDIT_WRITE"};
+      "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
+      "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
+      "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
+      "CAP_KILL",    "CAP_AUDIT_WRITE"};
   return capabilities;
 }
 
 const std::vector<std::string>& AllCapabilities() {
   static const std::vector<std::string> all = [] {
-    constexpr const char* kNames[] = {
-        "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-        "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-        "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-        "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-        "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-        "CHECKPOINT_RESTORE"};
-    // Nobody can give what he does not have: the kernel may be older than this table, or we may run confined.
+    constexpr const char* kNames[] = {"CHOWN",
+                                      "DAC_OVERRIDE",
+                                      "DAC_READ_SEARCH",
+                                      "FOWNER",
+                                      "FSETID",
+                                      "KILL",
+                                      "SETGID",
+                                      "SETUID",
+                                      "SETPCAP",
+                                      "LINUX_IMMUTABLE",
+                                      "NET_BIND_SERVICE",
+                                      "NET_BROADCAST",
+                                      "NET_ADMIN",
+                                      "NET_RAW",
+                                      "IPC_LOCK",
+                                      "IPC_OWNER",
+                                      "SYS_MODULE",
+                                      "SYS_RAWIO",
+                                      "SYS_CHROOT",
+                                      "SYS_PTRACE",
+                                      "SYS_PACCT",
+                                      "SYS_ADMIN",
+                                      "SYS_BOOT",
+                                      "SYS_NICE",
+                                      "SYS_RESOURCE",
+                                      "SYS_TIME",
+                                      "SYS_TTY_CONFIG",
+                                      "MKNOD",
+                                      "LEASE",
+                                      "AUDIT_WRITE",
+                                      "AUDIT_CONTROL",
+                                      "SETFCAP",
+                                      "MAC_OVERRIDE",
+                                      "MAC_ADMIN",
+                                      "SYSLOG",
+                                      "WAKE_ALARM",
+                                      "BLOCK_SUSPEND",
+                                      "AUDIT_READ",
+                                      "PERFMON",
+                                      "BPF",
+                                      "CHECKPOINT_RESTORE"};
+    // Nobody can give what he does not have: the kernel may be older than this table, or we may run
+    // confined.
     uint64_t held = HeldCapabilities();
     std::vector<std::string> names;
     for (size_t i = 0; i < std::size(kNames); ++i) {
@@ -174,15 +225,20 @@ std::vector<OciMount> StandardMounts(bool privileged, bool host_network) {
   const char* access = privileged ? "rw" : "ro";
   std::vector<OciMount> mounts;
   mounts.push_back({"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}});
-  mounts.push_back({"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}});
-  mounts.push_back({"/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}});
+  mounts.push_back(
+      {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}});
+  mounts.push_back({"/dev/pts",
+                    "devpts",
+                    "devpts",
+                    {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}});
   mounts.push_back({"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}});
   if (host_network) {
     mounts.push_back({"/sys", "bind", "/sys", {"nosuid", "noexec", "nodev", access, "rbind"}});
   } else {
     mounts.push_back({"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}});
   }
-  mounts.push_back({"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access}});
+  mounts.push_back(
+      {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access}});
   return mounts;
 }
 
@@ -231,7 +287,8 @@ std::string BuildOciConfig(const ContainerSpec& spec) {
   return config.ToString();
 }
 
-Result<std::string> BuildExecProcess(const std::string& config, const std::vector<std::string>& command, bool terminal) {
+Result<std::string> BuildExecProcess(const std::string& config,
+                                     const std::vector<std::string>& command, bool terminal) {
   Result<JsonValue> parsed = JsonValue::Parse(config);
   if (!parsed.ok()) return DataLoss("container configuration: " + parsed.status().message());
   JsonValue* process = parsed->Find("process");

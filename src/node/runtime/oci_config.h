@@ -22,7 +22,8 @@ struct OciRlimit {
 
 enum class Seccomp : uint8_t { kUnconfined, kRuntimeDefault, kLocalhost };
 
-// One container in the terms of the OCI runtime specification. Everything is resolved: nothing here refers to the API.
+// One container in the terms of the OCI runtime specification. Everything is resolved: nothing here
+// refers to the API.
 struct ContainerSpec {
   std::vector<std::string> args, env;
   std::string cwd = "/";
@@ -50,10 +51,13 @@ struct ContainerSpec {
 // The bundle's config.json.
 std::string BuildOciConfig(const ContainerSpec& spec);
 
-// The process document for an exec inside a container with this config.json. kDataLoss when that does not parse.
-Result<std::string> BuildExecProcess(const std::string& config, const std::vector<std::string>& command, bool terminal);
+// The process document for an exec inside a container with this config.json. kDataLoss when that
+// does not parse.
+Result<std::string> BuildExecProcess(const std::string& config,
+                                     const std::vector<std::string>& command, bool terminal);
 
-// The capabilities that containers get by default, and all that this process can give away ("CAP_…").
+// The capabilities that containers get by default, and all that this process can give away
+// ("CAP_…").
 const std::vector<std::string>& DefaultCapabilities();
 const std::vector<std::string>& AllCapabilities();
 

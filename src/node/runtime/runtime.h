@@ -45,9 +45,9 @@ struct ExitRecord {
   WallTime finished_at;
 };
 
-// The verbs of the OCI runtime, and a monitor per container that outlives us: it writes the log and, at the end, the exit
-// record. Containers are found again by their bundle. Errors carry the runtime's own message.
-// Threading: any thread; calls resume on the caller's executor.
+// The verbs of the OCI runtime, and a monitor per container that outlives us: it writes the log
+// and, at the end, the exit record. Containers are found again by their bundle. Errors carry the
+// runtime's own message. Threading: any thread; calls resume on the caller's executor.
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -70,9 +70,12 @@ class Runtime {
   // nullopt while it runs, or when the monitor was lost with it.
   virtual std::optional<ExitRecord> ReadExit(const std::string& bundle) = 0;
 
-  virtual Task<Result<ExecOutcome>> ExecSync(ExecRequest request, Duration timeout, CancelToken cancel) = 0;
+  virtual Task<Result<ExecOutcome>> ExecSync(ExecRequest request, Duration timeout,
+                                             CancelToken cancel) = 0;
   virtual Task<Result<std::unique_ptr<client::ExecSession>>> Exec(ExecRequest request) = 0;
-  virtual Task<Result<std::unique_ptr<client::ExecSession>>> Attach(std::string bundle, bool stdin_open, bool terminal) = 0;
+  virtual Task<Result<std::unique_ptr<client::ExecSession>>> Attach(std::string bundle,
+                                                                    bool stdin_open,
+                                                                    bool terminal) = 0;
   // Tells the monitor to open its log file anew, after a rotation.
   virtual Status ReopenLog(const std::string& bundle) = 0;
 };

@@ -7,8 +7,8 @@
 
 namespace gantry::node {
 
-// The system calls that RuntimeDefault allows, as the "seccomp" part of an OCI configuration. Some are allowed only to
-// containers that hold the capability which they need.
+// The system calls that RuntimeDefault allows, as the "seccomp" part of an OCI configuration. Some
+// are allowed only to containers that hold the capability which they need.
 api::JsonValue DefaultSeccompProfile(const std::vector<std::string>& capabilities);
 
 }  // namespace gantry::node

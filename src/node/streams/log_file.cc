@@ -29,7 +29,8 @@ std::optional<LogLine> ParseLogLine(std::string_view line) {
   size_t third = line.find(' ', second + 1);
   parsed.time = line.substr(0, first);
   parsed.stream = line.substr(first + 1, second - first - 1);
-  std::string_view tag = line.substr(second + 1, third == std::string_view::npos ? third : third - second - 1);
+  std::string_view tag =
+      line.substr(second + 1, third == std::string_view::npos ? third : third - second - 1);
   if (tag != "F" && tag != "P") return std::nullopt;
   if (parsed.stream != "stdout" && parsed.stream != "stderr") return std::nullopt;
   parsed.partial = tag == "P";
@@ -67,7 +68,8 @@ std::string TailLogText(const std::string& path, int lines, size_t bytes) {
   int64_t offset = TailOffset(fd.get(), lines);
   std::string raw, text;
   char buffer[8192];
-  for (ssize_t n; (n = pread(fd.get(), buffer, sizeof buffer, offset)) > 0; offset += n) raw.append(buffer, static_cast<size_t>(n));
+  for (ssize_t n; (n = pread(fd.get(), buffer, sizeof buffer, offset)) > 0; offset += n)
+    raw.append(buffer, static_cast<size_t>(n));
   for (size_t at = 0; at < raw.size();) {
     size_t end = std::min(raw.find('\n', at), raw.size());
     if (std::optional<LogLine> line = ParseLogLine(std::string_view(raw).substr(at, end - at))) {

@@ -25,8 +25,8 @@ int64_t TailOffset(int fd, int64_t lines);
 // The last words of a log as plain text, at most so many lines and bytes. Blocks.
 std::string TailLogText(const std::string& path, int lines, size_t bytes);
 
-// Renames a log of more than 10 MiB to path.<time> and compresses nothing; keeps five in all. True when it was renamed: the
-// writer must open it anew.
+// Renames a log of more than 10 MiB to path.<time> and compresses nothing; keeps five in all. True
+// when it was renamed: the writer must open it anew.
 bool RotateLogIfLarge(const std::string& path);
 
 }  // namespace gantry::node

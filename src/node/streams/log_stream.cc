@@ -28,8 +28,14 @@ constexpr Duration kAliveLook = std::chrono::seconds(1);
 
 class LogStream : public Stream {
  public:
-  LogStream(Env& env, Executor executor, std::string path, client::LogOptions options, std::function<bool()> alive, CancelToken cancel)
-      : env_(env), watch_(executor), path_(std::move(path)), options_(std::move(options)), alive_(std::move(alive)), cancel_(cancel),
+  LogStream(Env& env, Executor executor, std::string path, client::LogOptions options,
+            std::function<bool()> alive, CancelToken cancel)
+      : env_(env),
+        watch_(executor),
+        path_(std::move(path)),
+        options_(std::move(options)),
+        alive_(std::move(alive)),
+        cancel_(cancel),
         left_(options_.limit_bytes.value_or(std::numeric_limits<int64_t>::max())) {}
   ~LogStream() override { Close(); }
 
@@ -66,7 +72,9 @@ class LogStream : public Stream {
     }
     co_return Canceled("log stream closed");
   }
-  Task<Status> Write(std::string_view) override { co_return Status(Code::kMethodNotAllowed, "a log is read only"); }
+  Task<Status> Write(std::string_view) override {
+    co_return Status(Code::kMethodNotAllowed, "a log is read only");
+  }
   Task<Status> CloseWrite() override { co_return Status::Ok(); }
   void Close() override {
     closed_ = true;
@@ -78,7 +86,8 @@ class LogStream : public Stream {
  private:
   void Arm() {
     watch_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [fd = watch_.native_handle(), changed = changed_, this, alive = std::weak_ptr<bool>(token_)](boost::system::error_code error) {
+                      [fd = watch_.native_handle(), changed = changed_, this,
+                       alive = std::weak_ptr<bool>(token_)](boost::system::error_code error) {
                         if (error || alive.expired()) return;
                         char buffer[4096];
                         while (read(fd, buffer, sizeof buffer) > 0) {
@@ -130,7 +139,8 @@ class LogStream : public Stream {
     if (!next) return false;
     file_ = std::move(next);
     offset_ = 0;
-    if (watch_.is_open()) inotify_add_watch(watch_.native_handle(), path_.c_str(), IN_MODIFY | IN_MOVE_SELF);
+    if (watch_.is_open())
+      inotify_add_watch(watch_.native_handle(), path_.c_str(), IN_MODIFY | IN_MOVE_SELF);
     return true;
   }
 
@@ -151,9 +161,11 @@ class LogStream : public Stream {
 
 }  // namespace
 
-Result<std::unique_ptr<Stream>> OpenLogStream(Env& env, Executor executor, std::string path, client::LogOptions options,
+Result<std::unique_ptr<Stream>> OpenLogStream(Env& env, Executor executor, std::string path,
+                                              client::LogOptions options,
                                               std::function<bool()> alive, CancelToken cancel) {
-  auto stream = std::make_unique<LogStream>(env, executor, std::move(path), std::move(options), std::move(alive), cancel);
+  auto stream = std::make_unique<LogStream>(env, executor, std::move(path), std::move(options),
+                                            std::move(alive), cancel);
   GANTRY_TRY(stream->Open());
   return Result<std::unique_ptr<Stream>>(std::move(stream));
 }

@@ -18,27 +18,40 @@ using client::LogOptions;
 
 class NodeStreams : public client::NodeApi {
  public:
-  NodeStreams(Env& env, PodLookup& pods, Runtime& runtime, const Cgroups& cgroups, std::string node_name)
-      : env_(env), pods_(pods), runtime_(runtime), cgroups_(cgroups), node_name_(std::move(node_name)) {}
+  NodeStreams(Env& env, PodLookup& pods, Runtime& runtime, const Cgroups& cgroups,
+              std::string node_name)
+      : env_(env),
+        pods_(pods),
+        runtime_(runtime),
+        cgroups_(cgroups),
+        node_name_(std::move(node_name)) {}
 
   Task<Result<std::unique_ptr<Stream>>> Logs(LogOptions options, CancelToken cancel) override {
-    Result<PodView> view = co_await pods_.Look(options.ns, options.pod, options.uid, options.container, options.previous);
+    Result<PodView> view = co_await pods_.Look(options.ns, options.pod, options.uid,
+                                               options.container, options.previous);
     if (!view.ok()) co_return view.status();
     std::string where = "\"" + view->container + "\" in pod \"" + options.pod + "\"";
-    if (!view->known_container) co_return BadRequest("container " + view->container + " is not valid for pod " + options.pod);
-    if (options.previous && !view->run) co_return BadRequest("previous terminated container " + where + " not found");
-    if (!view->run) co_return BadRequest("container " + where + " is waiting to start: " + view->waiting_reason);
+    if (!view->known_container)
+      co_return BadRequest("container " + view->container + " is not valid for pod " + options.pod);
+    if (options.previous && !view->run)
+      co_return BadRequest("previous terminated container " + where + " not found");
+    if (!view->run)
+      co_return BadRequest("container " + where + " is waiting to start: " + view->waiting_reason);
     std::string bundle = view->run->bundle, path = view->run->log_path;
-    auto alive = [&runtime = runtime_, bundle] { return runtime.RunningPid(bundle).has_value() || !runtime.ReadExit(bundle); };
+    auto alive = [&runtime = runtime_, bundle] {
+      return runtime.RunningPid(bundle).has_value() || !runtime.ReadExit(bundle);
+    };
     bool ended = view->run->state == ContainerRun::State::kExited;
     std::function<bool()> going = [] { return false; };
     if (!ended) going = alive;
     Executor executor = co_await boost::asio::this_coro::executor;
-    co_return OpenLogStream(env_, executor, std::move(path), std::move(options), std::move(going), cancel);
+    co_return OpenLogStream(env_, executor, std::move(path), std::move(options), std::move(going),
+                            cancel);
   }
 
   Task<Result<std::unique_ptr<ExecSession>>> Exec(ExecOptions options, CancelToken) override {
-    Result<PodView> view = co_await pods_.Look(options.ns, options.pod, options.uid, options.container, false);
+    Result<PodView> view =
+        co_await pods_.Look(options.ns, options.pod, options.uid, options.container, false);
     if (!view.ok()) co_return view.status();
     if (!view->known_container || !view->run || view->run->state != ContainerRun::State::kRunning) {
       co_return Status(Code::kNotFound, "container not found (\"" + view->container + "\")");
@@ -58,14 +71,16 @@ class NodeStreams : public client::NodeApi {
     co_return co_await runtime_.Exec(std::move(request));
   }
 
-  Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod, std::string uid, uint16_t port) override {
+  Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod,
+                                                    std::string uid, uint16_t port) override {
     Result<PodView> view = co_await pods_.Look(ns, pod, uid, std::string(), false);
     if (!view.ok()) co_return view.status();
     std::string path = view->network_namespace, loopback = "127.0.0.1";
     Result<std::unique_ptr<Stream>> stream = co_await ConnectFrom(path, std::move(loopback), port);
     if (!stream.ok()) {
-      co_return Unavailable("failed to connect to localhost:" + std::to_string(port) + " inside namespace \"" + view->uid + "\": " +
-                            stream.status().message());
+      co_return Unavailable("failed to connect to localhost:" + std::to_string(port) +
+                            " inside namespace \"" + view->uid +
+                            "\": " + stream.status().message());
     }
     co_return stream;
   }
@@ -120,7 +135,8 @@ class NodeStreams : public client::NodeApi {
 
 }  // namespace
 
-std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime, const Cgroups& cgroups, std::string node_name) {
+std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime,
+                                             const Cgroups& cgroups, std::string node_name) {
   return std::make_shared<NodeStreams>(env, pods, runtime, cgroups, std::move(node_name));
 }
 

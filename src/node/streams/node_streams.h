@@ -19,7 +19,7 @@ struct PodView {
   std::optional<ContainerRun> run;  // of the container that was asked for, or the run before it
   std::string waiting_reason;       // when it has no run
   bool terminal = false, stdin_open = false;
-  std::string container;            // the name, the default one where none was given
+  std::string container;  // the name, the default one where none was given
 };
 
 struct PodUsage {
@@ -34,11 +34,13 @@ class PodLookup {
  public:
   virtual ~PodLookup() = default;
   // kNotFound when the pod is not on this node.
-  virtual Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid, std::string container, bool previous) = 0;
+  virtual Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid,
+                                     std::string container, bool previous) = 0;
   virtual Task<std::vector<PodUsage>> Usage() = 0;
 };
 
 // The kubelet's endpoints. `env`, `pods` and `runtime` outlive it.
-std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime, const Cgroups& cgroups, std::string node_name);
+std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime,
+                                             const Cgroups& cgroups, std::string node_name);
 
 }  // namespace gantry::node

@@ -20,7 +20,8 @@ using asio::ip::tcp;
 namespace {
 
 Status FromAsio(const boost::system::error_code& error, std::string_view what) {
-  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) return Canceled("connection closed");
+  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
+    return Canceled("connection closed");
   return Unavailable(std::string(what) + ": " + error.message());
 }
 
@@ -30,13 +31,15 @@ class SocketStream : public Stream {
   ~SocketStream() override { Close(); }
 
   Task<Result<size_t>> Read(std::span<char> into) override {
-    auto [error, n] = co_await socket_.async_read_some(asio::buffer(into.data(), into.size()), asio::as_tuple(asio::use_awaitable));
+    auto [error, n] = co_await socket_.async_read_some(asio::buffer(into.data(), into.size()),
+                                                       asio::as_tuple(asio::use_awaitable));
     if (error == asio::error::eof || error == asio::error::connection_reset) co_return size_t{0};
     if (error) co_return FromAsio(error, "read");
     co_return n;
   }
   Task<Status> Write(std::string_view bytes) override {
-    auto [error, n] = co_await asio::async_write(socket_, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));
+    auto [error, n] = co_await asio::async_write(socket_, asio::buffer(bytes),
+                                                 asio::as_tuple(asio::use_awaitable));
     co_return error ? FromAsio(error, "write") : Status::Ok();
   }
   Task<Status> CloseWrite() override {
@@ -55,9 +58,12 @@ class SocketStream : public Stream {
 
 }  // namespace
 
-std::unique_ptr<Stream> MakeSocketStream(tcp::socket socket) { return std::make_unique<SocketStream>(std::move(socket)); }
+std::unique_ptr<Stream> MakeSocketStream(tcp::socket socket) {
+  return std::make_unique<SocketStream>(std::move(socket));
+}
 
-Task<Result<std::unique_ptr<Stream>>> ConnectFrom(std::string namespace_path, std::string address, uint16_t port) {
+Task<Result<std::unique_ptr<Stream>>> ConnectFrom(std::string namespace_path, std::string address,
+                                                  uint16_t port) {
   boost::system::error_code error;
   asio::ip::address ip = asio::ip::make_address(address, error);
   if (error) co_return Status(Code::kInvalid, "\"" + address + "\" is no IP address");
@@ -81,7 +87,8 @@ Task<Result<std::unique_ptr<Stream>>> ConnectFrom(std::string namespace_path, st
   tcp::endpoint endpoint(ip, port);
   auto [failed] = co_await socket.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
   if (failed) {
-    std::string why = failed == asio::error::connection_refused ? "connection refused" : failed.message();
+    std::string why =
+        failed == asio::error::connection_refused ? "connection refused" : failed.message();
     co_return Unavailable("dial tcp " + address + ":" + std::to_string(port) + ": connect: " + why);
   }
   co_return MakeSocketStream(std::move(socket));

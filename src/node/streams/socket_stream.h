@@ -13,6 +13,7 @@ namespace gantry::node {
 std::unique_ptr<Stream> MakeSocketStream(boost::asio::ip::tcp::socket socket);
 
 // Connects from within a network namespace (empty path: the host's).
-Task<Result<std::unique_ptr<Stream>>> ConnectFrom(std::string namespace_path, std::string address, uint16_t port);
+Task<Result<std::unique_ptr<Stream>>> ConnectFrom(std::string namespace_path, std::string address,
+                                                  uint16_t port);
 
 }  // namespace gantry::node

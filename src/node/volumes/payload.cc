@@ -20,10 +20,11 @@ constexpr int kDefaultMode = 0644;
 
 // Picks keys out of an object's data, all of them under their own names when no items are given.
 template <class Map>
-Status AddKeys(const Map& data, const RepeatedPtrField<KeyToPath>& items, int mode, bool optional, std::string_view kind,
-               Payload* payload) {
+Status AddKeys(const Map& data, const RepeatedPtrField<KeyToPath>& items, int mode, bool optional,
+               std::string_view kind, Payload* payload) {
   if (items.empty()) {
-    for (const auto& [key, value] : data) (*payload)[key] = {value, mode};
+    for (const auto& [key, value] : data)
+      (*payload)[key] = {value, mode};
     return Status::Ok();
   }
   for (const KeyToPath& item : items) {
@@ -31,7 +32,8 @@ Status AddKeys(const Map& data, const RepeatedPtrField<KeyToPath>& items, int mo
     if (it == data.end()) {
       if (optional) continue;
       return Status(Code::kNotFound, std::string(kind) + " references non-existent " +
-                                         (kind == "configmap" ? "config" : "secret") + " key: " + item.key());
+                                         (kind == "configmap" ? "config" : "secret") +
+                                         " key: " + item.key());
     }
     (*payload)[item.path()] = {it->second, item.has_mode() ? item.mode() : mode};
   }
@@ -44,8 +46,9 @@ const auto* FindObject(const Refs& refs, const std::string& name) {
   return it == refs.end() || !it->second ? nullptr : &*it->second;
 }
 
-Status AddConfigMap(const PayloadInputs& in, const std::string& name, const RepeatedPtrField<KeyToPath>& items, int mode,
-                    bool optional, Payload* payload) {
+Status AddConfigMap(const PayloadInputs& in, const std::string& name,
+                    const RepeatedPtrField<KeyToPath>& items, int mode, bool optional,
+                    Payload* payload) {
   const auto* map = FindObject(in.objects->config_maps, name);
   if (map == nullptr) {
     if (optional) return Status::Ok();
@@ -56,8 +59,9 @@ Status AddConfigMap(const PayloadInputs& in, const std::string& name, const Repe
   return AddKeys(all, items, mode, optional, "configmap", payload);
 }
 
-Status AddSecret(const PayloadInputs& in, const std::string& name, const RepeatedPtrField<KeyToPath>& items, int mode,
-                 bool optional, Payload* payload) {
+Status AddSecret(const PayloadInputs& in, const std::string& name,
+                 const RepeatedPtrField<KeyToPath>& items, int mode, bool optional,
+                 Payload* payload) {
   const auto* secret = FindObject(in.objects->secrets, name);
   if (secret == nullptr) {
     if (optional) return Status::Ok();
@@ -66,12 +70,14 @@ Status AddSecret(const PayloadInputs& in, const std::string& name, const Repeate
   return AddKeys(secret->data(), items, mode, optional, "secret", payload);
 }
 
-Status AddDownward(const PayloadInputs& in, const RepeatedPtrField<api::core::v1::DownwardAPIVolumeFile>& items, int mode,
+Status AddDownward(const PayloadInputs& in,
+                   const RepeatedPtrField<api::core::v1::DownwardAPIVolumeFile>& items, int mode,
                    Payload* payload) {
   for (const auto& item : items) {
     std::string value;
     if (item.has_field_ref()) {
-      GANTRY_ASSIGN(value, FieldValue(*in.pod, item.field_ref().field_path(), in.host_ip, in.pod_ips));
+      GANTRY_ASSIGN(value,
+                    FieldValue(*in.pod, item.field_ref().field_path(), in.host_ip, in.pod_ips));
     } else if (item.has_resource_field_ref()) {
       const api::core::v1::Container* container = nullptr;
       for (const auto& c : in.pod->spec().containers()) {
@@ -81,16 +87,19 @@ Status AddDownward(const PayloadInputs& in, const RepeatedPtrField<api::core::v1
         if (c.name() == item.resource_field_ref().container_name()) container = &c;
       }
       if (container == nullptr) {
-        return Status(Code::kNotFound, "container " + item.resource_field_ref().container_name() + " not found");
+        return Status(Code::kNotFound,
+                      "container " + item.resource_field_ref().container_name() + " not found");
       }
-      GANTRY_ASSIGN(value, ResourceValue(*in.pod, container, item.resource_field_ref(), in.allocatable));
+      GANTRY_ASSIGN(value,
+                    ResourceValue(*in.pod, container, item.resource_field_ref(), in.allocatable));
     }
     (*payload)[item.path()] = {std::move(value), item.has_mode() ? item.mode() : mode};
   }
   return Status::Ok();
 }
 
-Status AddToken(const PayloadInputs& in, const api::core::v1::ServiceAccountTokenProjection& source, int mode, Payload* payload) {
+Status AddToken(const PayloadInputs& in, const api::core::v1::ServiceAccountTokenProjection& source,
+                int mode, Payload* payload) {
   int64_t seconds = source.has_expiration_seconds() ? source.expiration_seconds() : 3600;
   auto it = in.tokens.find({source.audience(), seconds});
   if (it == in.tokens.end()) return Unavailable("failed to fetch token");
@@ -100,7 +109,8 @@ Status AddToken(const PayloadInputs& in, const api::core::v1::ServiceAccountToke
     token_mode = 0600;
   } else {
     bool all_same_user = in.pod->spec().security_context().has_run_as_user();
-    for (const auto& container : in.pod->spec().containers()) all_same_user &= !container.security_context().has_run_as_user();
+    for (const auto& container : in.pod->spec().containers())
+      all_same_user &= !container.security_context().has_run_as_user();
     if (!all_same_user) token_mode = mode;
   }
   (*payload)[source.path()] = {it->second, token_mode};
@@ -110,14 +120,17 @@ Status AddToken(const PayloadInputs& in, const api::core::v1::ServiceAccountToke
 }  // namespace
 
 bool HasPayload(const api::core::v1::VolumeSource& source) {
-  return source.has_config_map() || source.has_secret() || source.has_downward_api() || source.has_projected();
+  return source.has_config_map() || source.has_secret() || source.has_downward_api() ||
+         source.has_projected();
 }
 
 void AddVolumeReferences(const api::core::v1::VolumeSource& source, ObjectNames* names) {
-  if (source.has_config_map()) names->config_maps.push_back(source.config_map().local_object_reference().name());
+  if (source.has_config_map())
+    names->config_maps.push_back(source.config_map().local_object_reference().name());
   if (source.has_secret()) names->secrets.push_back(source.secret().secret_name());
   for (const auto& part : source.projected().sources()) {
-    if (part.has_config_map()) names->config_maps.push_back(part.config_map().local_object_reference().name());
+    if (part.has_config_map())
+      names->config_maps.push_back(part.config_map().local_object_reference().name());
     if (part.has_secret()) names->secrets.push_back(part.secret().local_object_reference().name());
   }
 }
@@ -127,44 +140,54 @@ std::vector<TokenSource> TokensOf(const api::core::v1::VolumeSource& source) {
   for (const auto& part : source.projected().sources()) {
     if (!part.has_service_account_token()) continue;
     const auto& token = part.service_account_token();
-    tokens.push_back({token.audience(), token.has_expiration_seconds() ? token.expiration_seconds() : 3600});
+    tokens.push_back(
+        {token.audience(), token.has_expiration_seconds() ? token.expiration_seconds() : 3600});
   }
   return tokens;
 }
 
 Result<Payload> BuildPayload(const api::core::v1::VolumeSource& source, const PayloadInputs& in) {
   Payload payload;
-  auto mode_of = [](const auto& volume) { return volume.has_default_mode() ? volume.default_mode() : kDefaultMode; };
+  auto mode_of = [](const auto& volume) {
+    return volume.has_default_mode() ? volume.default_mode() : kDefaultMode;
+  };
   if (source.has_config_map()) {
     const auto& volume = source.config_map();
-    GANTRY_TRY(AddConfigMap(in, volume.local_object_reference().name(), volume.items(), mode_of(volume), volume.optional(), &payload));
+    GANTRY_TRY(AddConfigMap(in, volume.local_object_reference().name(), volume.items(),
+                            mode_of(volume), volume.optional(), &payload));
   } else if (source.has_secret()) {
     const auto& volume = source.secret();
-    GANTRY_TRY(AddSecret(in, volume.secret_name(), volume.items(), mode_of(volume), volume.optional(), &payload));
+    GANTRY_TRY(AddSecret(in, volume.secret_name(), volume.items(), mode_of(volume),
+                         volume.optional(), &payload));
   } else if (source.has_downward_api()) {
-    GANTRY_TRY(AddDownward(in, source.downward_api().items(), mode_of(source.downward_api()), &payload));
+    GANTRY_TRY(
+        AddDownward(in, source.downward_api().items(), mode_of(source.downward_api()), &payload));
   } else if (source.has_projected()) {
     int mode = mode_of(source.projected());
     for (const auto& part : source.projected().sources()) {
       if (part.has_config_map()) {
         const auto& p = part.config_map();
-        GANTRY_TRY(AddConfigMap(in, p.local_object_reference().name(), p.items(), mode, p.optional(), &payload));
+        GANTRY_TRY(AddConfigMap(in, p.local_object_reference().name(), p.items(), mode,
+                                p.optional(), &payload));
       } else if (part.has_secret()) {
         const auto& p = part.secret();
-        GANTRY_TRY(AddSecret(in, p.local_object_reference().name(), p.items(), mode, p.optional(), &payload));
+        GANTRY_TRY(AddSecret(in, p.local_object_reference().name(), p.items(), mode, p.optional(),
+                             &payload));
       } else if (part.has_downward_api()) {
         GANTRY_TRY(AddDownward(in, part.downward_api().items(), mode, &payload));
       } else if (part.has_service_account_token()) {
         GANTRY_TRY(AddToken(in, part.service_account_token(), mode, &payload));
       } else if (part.has_cluster_trust_bundle()) {
-        return Status(Code::kInvalid, "ClusterTrustBundle projections are not supported by this node");
+        return Status(Code::kInvalid,
+                      "ClusterTrustBundle projections are not supported by this node");
       } else if (part.has_pod_certificate()) {
         return Status(Code::kInvalid, "PodCertificate projections are not supported by this node");
       }
     }
   }
   for (const auto& [path, file] : payload) {
-    if (path.empty() || path[0] == '/' || path.starts_with("..") || ("/" + path + "/").find("/../") != std::string::npos) {
+    if (path.empty() || path[0] == '/' || path.starts_with("..") ||
+        ("/" + path + "/").find("/../") != std::string::npos) {
       return Status(Code::kInvalid, "invalid path: " + path);
     }
   }
@@ -181,7 +204,8 @@ bool Shows(const std::string& directory, const Payload& payload, std::optional<i
   for (const auto& [path, file] : payload) {
     struct stat st{};
     std::string full = current + "/" + path;
-    if (stat(full.c_str(), &st) != 0 || static_cast<size_t>(st.st_size) != file.bytes.size()) return false;
+    if (stat(full.c_str(), &st) != 0 || static_cast<size_t>(st.st_size) != file.bytes.size())
+      return false;
     if (group && st.st_gid != static_cast<gid_t>(*group)) return false;
     Result<std::string> bytes = ReadFile(full);
     if (!bytes.ok() || *bytes != file.bytes) return false;
@@ -204,35 +228,42 @@ bool Shows(const std::string& directory, const Payload& payload, std::optional<i
   return count == payload.size();
 }
 
-Status WriteFiles(const std::string& directory, const Payload& payload, std::optional<int64_t> group) {
+Status WriteFiles(const std::string& directory, const Payload& payload,
+                  std::optional<int64_t> group) {
   for (const auto& [path, file] : payload) {
     std::string full = directory + "/" + path;
     // Directories on the way belong to the group, too.
-    for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    for (size_t slash = path.find('/'); slash != std::string::npos;
+         slash = path.find('/', slash + 1)) {
       std::string parent = directory + "/" + path.substr(0, slash);
       GANTRY_TRY(MakeDirs(parent, 0755));
-      if (group && chown(parent.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0) return FromErrno(errno, "chown " + parent);
+      if (group && chown(parent.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0)
+        return FromErrno(errno, "chown " + parent);
     }
     GANTRY_TRY(WriteFile(full, file.bytes, 0600));
     int mode = file.mode;
     if (group) {
-      if (chown(full.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0) return FromErrno(errno, "chown " + full);
+      if (chown(full.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0)
+        return FromErrno(errno, "chown " + full);
       mode |= 0440;
     }
-    if (chmod(full.c_str(), static_cast<mode_t>(mode)) != 0) return FromErrno(errno, "chmod " + full);
+    if (chmod(full.c_str(), static_cast<mode_t>(mode)) != 0)
+      return FromErrno(errno, "chmod " + full);
   }
   return Status::Ok();
 }
 
 }  // namespace
 
-Status WritePayload(const std::string& directory, const Payload& payload, std::optional<int64_t> group) {
+Status WritePayload(const std::string& directory, const Payload& payload,
+                    std::optional<int64_t> group) {
   GANTRY_TRY(MakeDirs(directory, 0755));
   if (Shows(directory, payload, group)) return Status::Ok();
   std::string fresh = directory + "/..XXXXXX";
   if (mkdtemp(fresh.data()) == nullptr) return FromErrno(errno, "mkdtemp in " + directory);
   if (chmod(fresh.c_str(), group ? 02775 : 0755) != 0) return FromErrno(errno, "chmod " + fresh);
-  if (group && (chown(fresh.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0 || chmod(fresh.c_str(), 02755) != 0)) {
+  if (group && (chown(fresh.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0 ||
+                chmod(fresh.c_str(), 02755) != 0)) {
     return FromErrno(errno, "chown " + fresh);
   }
   if (Status s = WriteFiles(fresh, payload, group); !s.ok()) {
@@ -245,17 +276,22 @@ Status WritePayload(const std::string& directory, const Payload& payload, std::o
   std::string link = directory + "/..data_tmp";
   unlink(link.c_str());
   if (symlink(name.c_str(), link.c_str()) != 0) return FromErrno(errno, "symlink " + link);
-  if (rename(link.c_str(), (directory + "/..data").c_str()) != 0) return FromErrno(errno, "rename " + link);
+  if (rename(link.c_str(), (directory + "/..data").c_str()) != 0)
+    return FromErrno(errno, "rename " + link);
   std::set<std::string> tops;
-  for (const auto& [path, file] : payload) tops.insert(path.substr(0, path.find('/')));
+  for (const auto& [path, file] : payload)
+    tops.insert(path.substr(0, path.find('/')));
   for (const std::string& top : tops) {
     std::string visible = directory + "/" + top;
-    if (!Exists(visible) && symlink(("..data/" + top).c_str(), visible.c_str()) != 0) return FromErrno(errno, "symlink " + visible);
+    if (!Exists(visible) && symlink(("..data/" + top).c_str(), visible.c_str()) != 0)
+      return FromErrno(errno, "symlink " + visible);
   }
   for (const std::string& existing : ListDir(directory)) {
-    if (!existing.starts_with("..") && !tops.contains(existing)) unlink((directory + "/" + existing).c_str());
+    if (!existing.starts_with("..") && !tops.contains(existing))
+      unlink((directory + "/" + existing).c_str());
   }
-  if (old_length > 0) (void)RemoveTree(directory + "/" + std::string(old_target, static_cast<size_t>(old_length)));
+  if (old_length > 0)
+    (void)RemoveTree(directory + "/" + std::string(old_target, static_cast<size_t>(old_length)));
   return Status::Ok();
 }
 

@@ -28,9 +28,11 @@ struct PayloadInputs {
   NodeAllocatable allocatable;
 };
 
-// What the files of a configMap, secret, downwardAPI or projected volume are. Errors as the kubelet words them
+// What the files of a configMap, secret, downwardAPI or projected volume are. Errors as the kubelet
+// words them
 // (`configmap "x" not found`, `configmap references non-existent config key: k`). Pure.
-Result<Payload> BuildPayload(const api::core::v1::VolumeSource& source, const PayloadInputs& inputs);
+Result<Payload> BuildPayload(const api::core::v1::VolumeSource& source,
+                             const PayloadInputs& inputs);
 
 bool HasPayload(const api::core::v1::VolumeSource& source);
 void AddVolumeReferences(const api::core::v1::VolumeSource& source, ObjectNames* names);
@@ -41,8 +43,10 @@ struct TokenSource {
 };
 std::vector<TokenSource> TokensOf(const api::core::v1::VolumeSource& source);
 
-// Makes `directory` show exactly these files, all at once: they stand in a new directory to which the link ..data is
-// switched, and each name is a link through ..data. Files are given to `group` when there is one. Unchanged: nothing happens.
-Status WritePayload(const std::string& directory, const Payload& payload, std::optional<int64_t> group);
+// Makes `directory` show exactly these files, all at once: they stand in a new directory to which
+// the link ..data is switched, and each name is a link through ..data. Files are given to `group`
+// when there is one. Unchanged: nothing happens.
+Status WritePayload(const std::string& directory, const Payload& payload,
+                    std::optional<int64_t> group);
 
 }  // namespace gantry::node

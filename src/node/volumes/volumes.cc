@@ -34,7 +34,8 @@ std::optional<int64_t> FsGroup(const api::core::v1::Pod& pod) {
 }
 
 Status GiveToGroup(const std::string& path, int64_t group) {
-  if (chown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(group)) != 0) return FromErrno(errno, "chown " + path);
+  if (chown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(group)) != 0)
+    return FromErrno(errno, "chown " + path);
   if (chmod(path.c_str(), 02777) != 0) return FromErrno(errno, "chmod " + path);
   return Status::Ok();
 }
@@ -55,14 +56,16 @@ Status SetUpHostPath(const api::core::v1::HostPathVolumeSource& source) {
     mode_t kind;
     std::string_view name;
   };
-  constexpr Check kChecks[] = {{"DirectoryOrCreate", S_IFDIR, "directory"}, {"Directory", S_IFDIR, "directory"},
-                               {"FileOrCreate", S_IFREG, "file"},           {"File", S_IFREG, "file"},
-                               {"Socket", S_IFSOCK, "socket file"},         {"CharDevice", S_IFCHR, "character device"},
-                               {"BlockDevice", S_IFBLK, "block device"}};
+  constexpr Check kChecks[] = {
+      {"DirectoryOrCreate", S_IFDIR, "directory"}, {"Directory", S_IFDIR, "directory"},
+      {"FileOrCreate", S_IFREG, "file"},           {"File", S_IFREG, "file"},
+      {"Socket", S_IFSOCK, "socket file"},         {"CharDevice", S_IFCHR, "character device"},
+      {"BlockDevice", S_IFBLK, "block device"}};
   for (const Check& check : kChecks) {
     if (check.type != type) continue;
     if (there && (st.st_mode & S_IFMT) == check.kind) return Status::Ok();
-    return Status(Code::kInvalid, "hostPath type check failed: " + path + " is not a " + std::string(check.name));
+    return Status(Code::kInvalid,
+                  "hostPath type check failed: " + path + " is not a " + std::string(check.name));
   }
   return Status(Code::kInvalid, type + " is an invalid volume type");
 }
@@ -81,7 +84,8 @@ std::string PodVolumes::PathOf(const Volume& volume) const {
   const VolumeSource& source = volume.volume_source();
   if (source.has_host_path()) return source.host_path().path();
   // Secrets never touch the disk: they stand in one file system in memory per pod.
-  if (source.has_secret() || source.has_projected()) return paths_.Volume(uid_, "memory", volume.name());
+  if (source.has_secret() || source.has_projected())
+    return paths_.Volume(uid_, "memory", volume.name());
   return paths_.Volume(uid_, KindOf(source), volume.name());
 }
 
@@ -105,7 +109,8 @@ Status PodVolumes::SetUp(const Volume& volume, const PayloadInputs& in) {
     const std::string& medium = source.empty_dir().medium();
     if (medium == "Memory") {
       int64_t limit = 0;
-      if (source.empty_dir().has_size_limit()) limit = api::Quantity::ParseOrZero(source.empty_dir().size_limit().string()).Value();
+      if (source.empty_dir().has_size_limit())
+        limit = api::Quantity::ParseOrZero(source.empty_dir().size_limit().string()).Value();
       GANTRY_TRY(MountTmpfs(path, limit));
     } else if (medium.empty()) {
       bool fresh = !Exists(path);
@@ -122,8 +127,8 @@ Status PodVolumes::SetUp(const Volume& volume, const PayloadInputs& in) {
   return Status(Code::kInvalid, "no volume plugin matched");
 }
 
-Result<std::string> PodVolumes::SubPath(const Volume& volume, const std::string& container, int mount_index,
-                                        const std::string& sub_path, bool create) {
+Result<std::string> PodVolumes::SubPath(const Volume& volume, const std::string& container,
+                                        int mount_index, const std::string& sub_path, bool create) {
   std::string base = PathOf(volume);
   UniqueFd root(open(base.c_str(), O_PATH | O_CLOEXEC));
   if (!root) return FromErrno(errno, "open " + base);
@@ -131,7 +136,8 @@ Result<std::string> PodVolumes::SubPath(const Volume& volume, const std::string&
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   auto resolve = [&](const std::string& path) {
-    return UniqueFd(static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+    return UniqueFd(
+        static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
   };
   UniqueFd part = resolve(sub_path);
   if (!part && errno == ENOENT && create) {
@@ -143,8 +149,10 @@ Result<std::string> PodVolumes::SubPath(const Volume& volume, const std::string&
       std::string name = sub_path.substr(begin, end - begin);
       if (mkdirat(above.get(), name.c_str(), 0755) == 0) {
         struct stat st{};
-        if (stat(base.c_str(), &st) == 0) (void)fchmodat(above.get(), name.c_str(), st.st_mode & 07777, 0);
-        if (stat(base.c_str(), &st) == 0 && fchownat(above.get(), name.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (stat(base.c_str(), &st) == 0)
+          (void)fchmodat(above.get(), name.c_str(), st.st_mode & 07777, 0);
+        if (stat(base.c_str(), &st) == 0 &&
+            fchownat(above.get(), name.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) != 0) {
           return FromErrno(errno, "chown " + name);
         }
       } else if (errno != EEXIST) {
@@ -156,11 +164,15 @@ Result<std::string> PodVolumes::SubPath(const Volume& volume, const std::string&
     part = resolve(sub_path);
   }
   if (!part) {
-    if (errno == EXDEV || errno == ELOOP) return Status(Code::kInvalid, "subpath \"" + sub_path + "\" not within volume path \"" + base + "\"");
+    if (errno == EXDEV || errno == ELOOP)
+      return Status(Code::kInvalid,
+                    "subpath \"" + sub_path + "\" not within volume path \"" + base + "\"");
     return FromErrno(errno, "subpath " + sub_path);
   }
-  std::string target = paths_.Pod(uid_) + "/volume-subpaths/" + container + "/" + volume.name() + "-" + std::to_string(mount_index);
-  while (IsMountPoint(target)) GANTRY_TRY(Unmount(target));
+  std::string target = paths_.Pod(uid_) + "/volume-subpaths/" + container + "/" + volume.name() +
+                       "-" + std::to_string(mount_index);
+  while (IsMountPoint(target))
+    GANTRY_TRY(Unmount(target));
   (void)RemoveTree(target);
   struct stat st{};
   if (fstat(part.get(), &st) != 0) return FromErrno(errno, "stat " + sub_path);
@@ -170,22 +182,26 @@ Result<std::string> PodVolumes::SubPath(const Volume& volume, const std::string&
     GANTRY_TRY(MakeDirs(target.substr(0, target.rfind('/')), 0755));
     GANTRY_TRY(WriteFile(target, ""));
   }
-  GANTRY_TRY(Mount("/proc/self/fd/" + std::to_string(part.get()), target, "", MS_BIND | MS_REC, ""));
+  GANTRY_TRY(
+      Mount("/proc/self/fd/" + std::to_string(part.get()), target, "", MS_BIND | MS_REC, ""));
   return target;
 }
 
 Status PodVolumes::DropSubPaths(const std::string& container) {
   std::string root = paths_.Pod(uid_) + "/volume-subpaths/" + container;
   for (const std::string& name : ListDir(root)) {
-    while (IsMountPoint(root + "/" + name)) GANTRY_TRY(Unmount(root + "/" + name));
+    while (IsMountPoint(root + "/" + name))
+      GANTRY_TRY(Unmount(root + "/" + name));
   }
   return RemoveTree(root);
 }
 
 Status PodVolumes::TearDown() {
   std::string pod = paths_.Pod(uid_);
-  for (const std::string& mount : MountsBelow(pod + "/volume-subpaths")) GANTRY_TRY(Unmount(mount));
-  for (const std::string& mount : MountsBelow(pod + "/volumes")) GANTRY_TRY(Unmount(mount));
+  for (const std::string& mount : MountsBelow(pod + "/volume-subpaths"))
+    GANTRY_TRY(Unmount(mount));
+  for (const std::string& mount : MountsBelow(pod + "/volumes"))
+    GANTRY_TRY(Unmount(mount));
   GANTRY_TRY(RemoveTree(pod + "/volume-subpaths"));
   return RemoveTree(pod + "/volumes");
 }

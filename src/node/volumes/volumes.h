@@ -9,22 +9,24 @@
 
 namespace gantry::node {
 
-// The volumes of one pod on this machine. Everything is found again by its path. Calls block. Threading: one at a time.
+// The volumes of one pod on this machine. Everything is found again by its path. Calls block.
+// Threading: one at a time.
 class PodVolumes {
  public:
   // `paths` outlives it.
   PodVolumes(const Paths& paths, std::string uid) : paths_(paths), uid_(std::move(uid)) {}
 
-  // Makes (or refreshes) one volume. The error says why it cannot be mounted, as the kubelet words it.
+  // Makes (or refreshes) one volume. The error says why it cannot be mounted, as the kubelet words
+  // it.
   Status SetUp(const api::core::v1::Volume& volume, const PayloadInputs& inputs);
 
   // Where the volume's files are; for hostPath the path on the host.
   std::string PathOf(const api::core::v1::Volume& volume) const;
 
-  // The source of a mount of part of a volume: a bind mount of our own, so that nothing can swap the path later.
-  // `create`: missing directories are made. Leaving the volume is an error.
-  Result<std::string> SubPath(const api::core::v1::Volume& volume, const std::string& container, int mount_index,
-                              const std::string& sub_path, bool create);
+  // The source of a mount of part of a volume: a bind mount of our own, so that nothing can swap
+  // the path later. `create`: missing directories are made. Leaving the volume is an error.
+  Result<std::string> SubPath(const api::core::v1::Volume& volume, const std::string& container,
+                              int mount_index, const std::string& sub_path, bool create);
   // After the container's end.
   Status DropSubPaths(const std::string& container);
 

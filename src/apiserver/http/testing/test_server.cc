@@ -29,7 +29,8 @@ Task<> WaitForCancel(Env& env, TestHandler& handler, CancelToken cancel, BodyWri
   auto hello = std::make_shared<const std::string>("waiting\n");
   ++handler.waiting;
   if (Status sent = co_await out.Write(std::move(hello)); sent.ok()) {
-    if (co_await SleepFor(env, std::chrono::hours(1), cancel) == Wake::kCanceled) ++handler.cancelled;
+    if (co_await SleepFor(env, std::chrono::hours(1), cancel) == Wake::kCanceled)
+      ++handler.cancelled;
   }
   --handler.waiting;
 }
@@ -39,18 +40,21 @@ Task<> EchoStream(std::unique_ptr<Stream> stream) {
   while (true) {
     Result<size_t> got = co_await stream->Read(buffer);
     if (!got.ok() || *got == 0) co_return;
-    if (Status sent = co_await stream->Write(std::string_view(buffer.data(), *got)); !sent.ok()) co_return;
+    if (Status sent = co_await stream->Write(std::string_view(buffer.data(), *got)); !sent.ok())
+      co_return;
   }
 }
 
 std::string Describe(const Request& request) {
-  return request.method + " " + request.path + " [" + request.query + "] " + (request.http2 ? "h2" : "h1") + " " +
-         std::to_string(request.body.size()) + " " + request.body.substr(0, 64) + "\n";
+  return request.method + " " + request.path + " [" + request.query + "] " +
+         (request.http2 ? "h2" : "h1") + " " + std::to_string(request.body.size()) + " " +
+         request.body.substr(0, 64) + "\n";
 }
 
 std::string DescribePeer(const PeerInfo& peer) {
   std::string out = "cn=" + peer.certificate_common_name;
-  for (const std::string& group : peer.certificate_organizations) out += " o=" + group;
+  for (const std::string& group : peer.certificate_organizations)
+    out += " o=" + group;
   out += peer.certificate_expired ? " expired" : "";
   return out + " error=" + peer.certificate_error + "\n";
 }
@@ -69,7 +73,8 @@ Task<Response> TestHandler::Handle(Request request) {
     response.body.assign(static_cast<size_t>(number), 'x');
   } else if (request.path == "/pieces") {
     auto piece = std::make_shared<const std::string>(std::string(1000, 'p'));
-    for (int left = number; left > 0; left -= 1000) response.pieces.push_back(piece);
+    for (int left = number; left > 0; left -= 1000)
+      response.pieces.push_back(piece);
   } else if (request.path == "/stream") {
     response.stream = [number](BodyWriter& out) { return CountLines(out, number); };
   } else if (request.path == "/wait") {
@@ -100,9 +105,11 @@ TestServer::TestServer(bool tls, ListenerOptions options) : tls_(tls) {
   const auto day = std::chrono::hours(24);
   authority_ = std::make_unique<pki::Authority>(pki::Authority::Create(*env_, "test-ca").value());
   pki::Authority stranger = pki::Authority::Create(*env_, "another-ca").value();
-  pki::KeyPair server = authority_->IssueServer(*env_, "server", {"localhost", "127.0.0.1"}, day).value();
+  pki::KeyPair server =
+      authority_->IssueServer(*env_, "server", {"localhost", "127.0.0.1"}, day).value();
   pki::KeyPair client = authority_->IssueClient(*env_, "alice", {"dev", "ops"}, day).value();
-  pki::KeyPair expired = authority_->IssueClient(*env_, "alice", {"dev"}, -std::chrono::seconds(60)).value();
+  pki::KeyPair expired =
+      authority_->IssueClient(*env_, "alice", {"dev"}, -std::chrono::seconds(60)).value();
   pki::KeyPair unknown = stranger.IssueClient(*env_, "mallory", {"system:masters"}, day).value();
   WriteFile("ca.crt", authority_->certificate_pem());
   for (const auto& [file, pair] : {std::pair("client", client), std::pair("expired", expired),
@@ -153,7 +160,8 @@ std::string RunCommand(const std::string& command) {
   FILE* pipe = popen(command.c_str(), "r");
   GANTRY_CHECK(pipe != nullptr, "popen");
   char buffer[4096];
-  while (size_t got = fread(buffer, 1, sizeof buffer, pipe)) out.append(buffer, got);
+  while (size_t got = fread(buffer, 1, sizeof buffer, pipe))
+    out.append(buffer, got);
   pclose(pipe);
   return out;
 }

@@ -12,9 +12,9 @@
 
 namespace gantry::apiserver::testing {
 
-// Answers by path: /echo (what was asked, as text), /peer (who asked), /body?N (N bytes), /pieces?N (N bytes in shared
-// pieces), /stream?N (N numbered lines), /wait (a stream that ends when it is cancelled), /upgrade (a stream that
-// echoes), /sleep?MS.
+// Answers by path: /echo (what was asked, as text), /peer (who asked), /body?N (N bytes), /pieces?N
+// (N bytes in shared pieces), /stream?N (N numbered lines), /wait (a stream that ends when it is
+// cancelled), /upgrade (a stream that echoes), /sleep?MS.
 class TestHandler : public Handler {
  public:
   explicit TestHandler(Env& env) : env_(env) {}
@@ -27,8 +27,9 @@ class TestHandler : public Handler {
   Env& env_;
 };
 
-// A listener on 127.0.0.1 with the handler above, its own authority, and a directory with ca.crt, client.crt,
-// client.key, expired.crt, expired.key, stranger.crt and stranger.key. Stopped and removed by the destructor.
+// A listener on 127.0.0.1 with the handler above, its own authority, and a directory with ca.crt,
+// client.crt, client.key, expired.crt, expired.key, stranger.crt and stranger.key. Stopped and
+// removed by the destructor.
 class TestServer {
  public:
   explicit TestServer(bool tls, ListenerOptions options = ListenerOptions());
@@ -59,8 +60,9 @@ class TestServer {
 // What a command prints on standard output.
 std::string RunCommand(const std::string& command);
 
-// Sends `request` over a plain connection and returns all that comes until the server closes or `timeout_ms` pass
-// without a byte. With `half_close`, says at once that no more will be sent.
-std::string SendRaw(uint16_t port, const std::string& request, int timeout_ms = 2000, bool half_close = false);
+// Sends `request` over a plain connection and returns all that comes until the server closes or
+// `timeout_ms` pass without a byte. With `half_close`, says at once that no more will be sent.
+std::string SendRaw(uint16_t port, const std::string& request, int timeout_ms = 2000,
+                    bool half_close = false);
 
 }  // namespace gantry::apiserver::testing

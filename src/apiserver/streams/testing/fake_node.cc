@@ -16,7 +16,8 @@ using client::ExecSession;
 
 class FakeSession : public ExecSession {
  public:
-  FakeSession(Env& env, ExecOptions options, std::atomic<int>& open) : env_(env), options_(std::move(options)), open_(open) {
+  FakeSession(Env& env, ExecOptions options, std::atomic<int>& open)
+      : env_(env), options_(std::move(options)), open_(open) {
     ++open_;
     const std::string& name = options_.command.empty() ? kAttached : options_.command[0];
     const int number = options_.command.size() > 1 ? std::atoi(options_.command[1].c_str()) : 0;
@@ -28,7 +29,8 @@ class FakeSession : public ExecSession {
     }
     if (name == "bytes") {
       for (int left = number; left > 0; left -= 10'000) {
-        Say(Output::Channel::kStdout, std::string(static_cast<size_t>(std::min(left, 10'000)), 'b'));
+        Say(Output::Channel::kStdout,
+            std::string(static_cast<size_t>(std::min(left, 10'000)), 'b'));
       }
       End(0);
     }
@@ -147,24 +149,31 @@ class FakeStream : public Stream {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<Stream>>> FakeNode::Logs(client::LogOptions options, CancelToken cancel) {
-  if (options.container == "missing") co_return BadRequest("container missing is not valid for pod " + options.pod);
-  auto stream = std::make_unique<FakeStream>(env_, "a log of " + options.ns + "/" + options.pod + "\n", false,
-                                             !options.follow, open_streams);
+Task<Result<std::unique_ptr<Stream>>> FakeNode::Logs(client::LogOptions options,
+                                                     CancelToken cancel) {
+  if (options.container == "missing")
+    co_return BadRequest("container missing is not valid for pod " + options.pod);
+  auto stream =
+      std::make_unique<FakeStream>(env_, "a log of " + options.ns + "/" + options.pod + "\n", false,
+                                   !options.follow, open_streams);
   stream->set_cancel(std::move(cancel));
   co_return std::unique_ptr<Stream>(std::move(stream));
 }
 
 Task<Result<std::unique_ptr<ExecSession>>> FakeNode::Exec(ExecOptions options, CancelToken cancel) {
-  if (options.container == "missing") co_return Status(Code::kNotFound, "container not found (\"missing\")");
-  co_return std::unique_ptr<ExecSession>(std::make_unique<FakeSession>(env_, std::move(options), open_sessions));
+  if (options.container == "missing")
+    co_return Status(Code::kNotFound, "container not found (\"missing\")");
+  co_return std::unique_ptr<ExecSession>(
+      std::make_unique<FakeSession>(env_, std::move(options), open_sessions));
 }
 
-Task<Result<std::unique_ptr<Stream>>> FakeNode::PortForward(std::string ns, std::string pod, std::string uid,
-                                                            uint16_t port) {
-  if (port != 7 && port != 9) co_return Unavailable("dial tcp4 127.0.0.1:" + std::to_string(port) + ": connect: connection refused");
-  co_return std::unique_ptr<Stream>(
-      std::make_unique<FakeStream>(env_, port == 9 ? "hello\n" : "", port == 7, port == 9, open_streams));
+Task<Result<std::unique_ptr<Stream>>> FakeNode::PortForward(std::string ns, std::string pod,
+                                                            std::string uid, uint16_t port) {
+  if (port != 7 && port != 9)
+    co_return Unavailable("dial tcp4 127.0.0.1:" + std::to_string(port) +
+                          ": connect: connection refused");
+  co_return std::unique_ptr<Stream>(std::make_unique<FakeStream>(
+      env_, port == 9 ? "hello\n" : "", port == 7, port == 9, open_streams));
 }
 
 Task<Result<std::unique_ptr<Stream>>> FakeNode::Dial(std::string address, uint16_t port) {

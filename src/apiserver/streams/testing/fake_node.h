@@ -9,18 +9,21 @@
 
 namespace gantry::apiserver::testing {
 
-// A node without containers. Exec's commands: `cat` (stdin to stdout until its end), `exit N`, `both` (a line on each
-// of stdout and stderr), `bytes N`, `size` (prints the first terminal size), `sleep` (until closed), `broken`.
-// PortForward: port 7 echoes, port 9 sends "hello\n" and ends, others refuse. Dial: as PortForward. Logs: "a log of
-// NS/POD\n", then, with follow, until cancelled.
+// A node without containers. Exec's commands: `cat` (stdin to stdout until its end), `exit N`,
+// `both` (a line on each of stdout and stderr), `bytes N`, `size` (prints the first terminal size),
+// `sleep` (until closed), `broken`. PortForward: port 7 echoes, port 9 sends "hello\n" and ends,
+// others refuse. Dial: as PortForward. Logs: "a log of NS/POD\n", then, with follow, until
+// cancelled.
 class FakeNode : public client::NodeApi {
  public:
   explicit FakeNode(Env& env) : env_(env) {}
 
-  Task<Result<std::unique_ptr<Stream>>> Logs(client::LogOptions options, CancelToken cancel) override;
-  Task<Result<std::unique_ptr<client::ExecSession>>> Exec(client::ExecOptions options, CancelToken cancel) override;
-  Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod, std::string uid,
-                                                    uint16_t port) override;
+  Task<Result<std::unique_ptr<Stream>>> Logs(client::LogOptions options,
+                                             CancelToken cancel) override;
+  Task<Result<std::unique_ptr<client::ExecSession>>> Exec(client::ExecOptions options,
+                                                          CancelToken cancel) override;
+  Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod,
+                                                    std::string uid, uint16_t port) override;
   Task<Result<std::unique_ptr<Stream>>> Dial(std::string address, uint16_t port) override;
   Task<Result<std::string>> StatsSummary() override;
 

@@ -66,7 +66,8 @@ struct RealEnv::Threads {
 
 RealEnv::RealEnv(int loop_threads, int blocking_threads) {
 #ifdef NDEBUG
-  // Debian builds Abseil with its lock-order checks on: a graph node per mutex and a search per lock.
+  // Debian builds Abseil with its lock-order checks on: a graph node per mutex and a search per
+  // lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
   if (loop_threads <= 0) loop_threads = std::max(2u, std::thread::hardware_concurrency());

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/env/notifier.h"
+#include "base/env/run_on.h"
 #include "base/wire/http1.h"
 #include "base/wire/socket.h"
 #include "base/wire/websocket.h"
@@ -65,19 +66,6 @@ Result<Server> ParseServer(std::string_view url) {
   if (host.empty()) return BadRequest("server \"" + text + "\": no host");
   server.host = host;
   return server;
-}
-
-template <class T>
-Task<> StoreInto(Task<T> task, std::optional<T>* out) {
-  *out = co_await std::move(task);
-}
-
-// Runs `task` on `executor` and resumes on the caller's.
-template <class T>
-Task<T> RunOn(Executor executor, Task<T> task) {
-  std::optional<T> out;
-  co_await asio::co_spawn(executor, StoreInto(std::move(task), &out), asio::use_awaitable);
-  co_return std::move(*out);
 }
 
 // An HTTP/1.1 connection; `exchange` belongs to the strand.

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <string>
+
 namespace CLI {
 class App;
 }
@@ -12,5 +15,11 @@ void AddServerCommand(CLI::App& app, int* exit_code);
 void AddAgentCommand(CLI::App& app, int* exit_code);
 void AddImageCommand(CLI::App& app, int* exit_code);
 void AddCleanupCommand(CLI::App& app, int* exit_code);
+void AddSnapshotCommand(CLI::App& app, int* exit_code);
+
+// Runs a command of the cluster's client (get, apply, why and so on: cli/client) when the line has one; its exit code then.
+std::optional<int> RunClientCommand(int argc, const char* const* argv);
+// One line for each of them, for the program's help.
+std::string ClientCommandsHelp();
 
 }  // namespace gantry::cli

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <cstdlib>
+
 #include "apiserver/api_server.h"
 #include "apiserver/http/listener.h"
 #include "apiserver/rest/resource_handler.h"
@@ -14,6 +16,7 @@
 #include "cli/credentials.h"
 #include "cli/host.h"
 #include "cli/node_host.h"
+#include "store/compactor.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace gantry::cli {
@@ -34,6 +37,18 @@ Result<std::string> FirstServiceAddress(const std::string& cidr) {
   return std::string(text);
 }
 
+// A store that has failed once can promise nothing any more: the process ends, and recovery is the
+// next start.
+class ExitOnFailure : public store::CommitObserver {
+ public:
+  void OnCommit(const std::vector<store::Event>&) override {}
+  void OnCompact(int64_t) override {}
+  void OnFailure(const Status& status) override {
+    log::Error("server", "the store failed; stopping", {{"error", status.message()}});
+    std::_Exit(1);
+  }
+};
+
 void FillDefaults(ServerOptions* options) {
   if (options->advertise_address.empty()) {
     options->advertise_address =
@@ -53,7 +68,9 @@ struct Server::Parts {
   DataDir dir;
   Credentials credentials;
   apiserver::tunnel::TunnelServer nodes{env};
+  ExitOnFailure exit_on_failure;
   std::unique_ptr<store::Store> store;
+  std::unique_ptr<store::Compactor> compactor;
   std::unique_ptr<ApiServer> api;
   std::unique_ptr<apiserver::Listener> listener;
   std::unique_ptr<client::Client> controllers_client;
@@ -76,6 +93,8 @@ Status Server::Parts::OpenStore() {
     return BadRequest("--store " + options.store + " is not supported; sqlite is");
   }
   GANTRY_ASSIGN(store, store::OpenSqliteStore(env, store::SqliteOptions(dir.File("state.db"))));
+  store->AddObserver(&exit_on_failure);
+  compactor = std::make_unique<store::Compactor>(env, *store);
   return Status::Ok();
 }
 
@@ -198,6 +217,7 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
 Task<Status> Server::Start() {
   Parts& p = *parts_;
   GANTRY_CO_TRY(co_await p.api->Start());
+  p.compactor->Start();
   const std::string host =
       p.options.bind_address == "0.0.0.0" ? "127.0.0.1" : p.options.bind_address;
   GANTRY_CO_TRY(p.dir.Write(
@@ -223,6 +243,8 @@ Task<> Server::Stop() {
   co_await p.informers->Stop();
   co_await p.listener->Stop(std::chrono::seconds(1));
   co_await p.api->Stop();
+  co_await p.compactor->Stop();
+  p.store->RemoveObserver(&p.exit_on_failure);
   co_await p.store->Stop();
 }
 

@@ -46,8 +46,10 @@ Result<Kubeconfig> FindKubeconfig(const GlobalFlags& flags) {
   for (const std::string& path : {own, std::string(kServerKubeconfig)}) {
     if (!path.empty() && ::access(path.c_str(), R_OK) == 0) return ReadFile(path);
   }
-  return LocalError("no kubeconfig found: give --kubeconfig FILE, set KUBECONFIG, or run as root beside a server that keeps " +
-                    std::string(kServerKubeconfig));
+  return LocalError(
+      "no kubeconfig found: give --kubeconfig FILE, set KUBECONFIG, or run as root beside a server "
+      "that keeps " +
+      std::string(kServerKubeconfig));
 }
 
 Task<> FetchInto(HttpTransport& transport, HttpRequest request, Result<HttpReply>* reply) {
@@ -62,7 +64,8 @@ struct StreamState {
 };
 
 Task<> StreamInto(StreamState& state, HttpRequest request) {
-  Result<client::HttpResponse> response = co_await state.transport.Send(std::move(request), state.cancel.token());
+  Result<client::HttpResponse> response =
+      co_await state.transport.Send(std::move(request), state.cancel.token());
   if (!response.ok()) {
     state.status = response.status();
     co_return;
@@ -149,8 +152,9 @@ Result<api::JsonValue> Connection::GetJson(const std::string& target, const std:
   return api::JsonValue::Parse(body);
 }
 
-Result<api::JsonValue> Connection::Send(const std::string& method, const std::string& target, const api::JsonValue& body,
-                                        const std::string& content_type, int* http_status) {
+Result<api::JsonValue> Connection::Send(const std::string& method, const std::string& target,
+                                        const api::JsonValue& body, const std::string& content_type,
+                                        int* http_status) {
   HttpRequest request(method, target);
   request.headers.Add("Accept", "application/json");
   request.headers.Add("Content-Type", content_type);
@@ -178,7 +182,8 @@ Status Connection::Watch(const std::string& target, const std::string& accept, T
     size_t from = 0;
     for (size_t end; (end = pending.find('\n', from)) != std::string::npos; from = end + 1) {
       if (end == from) continue;
-      Result<api::JsonValue> event = api::JsonValue::Parse(std::string_view(pending).substr(from, end - from));
+      Result<api::JsonValue> event =
+          api::JsonValue::Parse(std::string_view(pending).substr(from, end - from));
       if (!event.ok()) {
         failure = event.status();
         return false;
@@ -187,7 +192,8 @@ Status Connection::Watch(const std::string& target, const std::string& accept, T
       const api::JsonValue* object = event->Find("object");
       if (object == nullptr) continue;
       if (type == "ERROR") {
-        failure = client::StatusOfReply(static_cast<int>(IntAt(*object, "code", 500)), object->ToString());
+        failure = client::StatusOfReply(static_cast<int>(IntAt(*object, "code", 500)),
+                                        object->ToString());
         return false;
       }
       if (!take(type, *object)) return false;

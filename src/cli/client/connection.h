@@ -23,11 +23,12 @@ struct HttpRequest;
 
 namespace gantry::cli {
 
-// The cluster that a command talks to, in plain calls that wait for their answers. Failures are worded for the user
-// (failure.h). Threading: one user at a time, not on a loop thread.
+// The cluster that a command talks to, in plain calls that wait for their answers. Failures are
+// worded for the user (failure.h). Threading: one user at a time, not on a loop thread.
 class Connection {
  public:
-  // From --kubeconfig, else $KUBECONFIG, else ~/.kube/config, else the file of a server on this machine.
+  // From --kubeconfig, else $KUBECONFIG, else ~/.kube/config, else the file of a server on this
+  // machine.
   static Result<std::unique_ptr<Connection>> Open(const GlobalFlags& flags);
   ~Connection();
 
@@ -38,12 +39,16 @@ class Connection {
 
   // The body of an answer below 400.
   Result<std::string> Call(client::HttpRequest request, int* http_status = nullptr);
-  Result<api::JsonValue> GetJson(const std::string& target, const std::string& accept = "application/json");
+  Result<api::JsonValue> GetJson(const std::string& target,
+                                 const std::string& accept = "application/json");
   // A write; `body` may be empty, the content type is that of a patch where it is one.
-  Result<api::JsonValue> Send(const std::string& method, const std::string& target, const api::JsonValue& body,
-                              const std::string& content_type = "application/json", int* http_status = nullptr);
+  Result<api::JsonValue> Send(const std::string& method, const std::string& target,
+                              const api::JsonValue& body,
+                              const std::string& content_type = "application/json",
+                              int* http_status = nullptr);
 
-  // Calls `take` on each piece of an answer until it returns false, the answer ends or `until` has passed (kCanceled).
+  // Calls `take` on each piece of an answer until it returns false, the answer ends or `until` has
+  // passed (kCanceled).
   using TakeBytes = std::function<bool(std::string_view)>;
   Status Stream(client::HttpRequest request, TakeBytes take, std::optional<SteadyTime> until = {});
   // The events of a watch: "ADDED" and so on, with the object; an ERROR event is its failure.

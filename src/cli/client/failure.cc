@@ -47,7 +47,8 @@ Status ServerError(const Status& status) {
       text = "Error from server: " + status.message();
       break;
     default:
-      text = "Error from server (" + std::string(ReasonOf(status.code())) + "): " + status.message();
+      text =
+          "Error from server (" + std::string(ReasonOf(status.code())) + "): " + status.message();
   }
   return Status(status.code(), text, status.details());
 }

@@ -7,7 +7,8 @@
 
 #include "api/json_value.h"
 
-// Reading objects of which only a few fields matter. A path is "status.phase"; what is not there reads as nothing.
+// Reading objects of which only a few fields matter. A path is "status.phase"; what is not there
+// reads as nothing.
 namespace gantry::cli {
 
 // Null where there is none.

@@ -16,9 +16,10 @@ struct GlobalFlags {
   std::string ns;
 };
 
-// The flags of one command, read as kubectl reads them: flags and arguments in any order, "--name=value", "--name value",
-// "-nvalue", joined one-letter switches, and "--" before what belongs to another program. Threading: one user; what the
-// flags point at outlives it.
+// The flags of one command, read as kubectl reads them: flags and arguments in any order,
+// "--name=value", "--name value",
+// "-nvalue", joined one-letter switches, and "--" before what belongs to another program.
+// Threading: one user; what the flags point at outlives it.
 class FlagSet {
  public:
   // `usage` is the line that help shows: "scale TYPE/NAME --replicas=N".

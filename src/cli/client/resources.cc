@@ -22,7 +22,8 @@ std::string Lower(std::string_view text) {
 
 bool Named(const Resource& resource, const std::string& name) {
   return resource.plural == name || resource.singular == name || Lower(resource.kind) == name ||
-         std::find(resource.short_names.begin(), resource.short_names.end(), name) != resource.short_names.end();
+         std::find(resource.short_names.begin(), resource.short_names.end(), name) !=
+             resource.short_names.end();
 }
 
 std::vector<std::string> Texts(const api::JsonValue& value, std::string_view path) {
@@ -39,7 +40,8 @@ std::string Resource::GroupSingular() const {
   return group.empty() ? name : name + "." + group;
 }
 
-std::string Resource::Path(std::string_view ns, std::string_view name, std::string_view subresource) const {
+std::string Resource::Path(std::string_view ns, std::string_view name,
+                           std::string_view subresource) const {
   std::string path = group.empty() ? "/api/" + version : "/apis/" + group + "/" + version;
   if (namespaced && !ns.empty()) path += "/namespaces/" + std::string(ns);
   path += "/" + plural;
@@ -94,7 +96,8 @@ Result<Resource> ResourceMap::Find(std::string_view name) const {
     const std::string rest = wanted.substr(dot + 1);
     for (const Resource& resource : resources_) {
       if (!Named(resource, type)) continue;
-      if (rest == resource.group || rest == resource.version + "." + resource.group) return resource;
+      if (rest == resource.group || rest == resource.version + "." + resource.group)
+        return resource;
     }
   }
   return LocalError("the server doesn't have a resource type \"" + std::string(name) + "\"");
@@ -120,7 +123,8 @@ std::vector<Resource> ResourceMap::InCategory(std::string_view category) const {
   return out;
 }
 
-Result<std::vector<Target>> ParseTargets(const ResourceMap& map, const std::vector<std::string>& args) {
+Result<std::vector<Target>> ParseTargets(const ResourceMap& map,
+                                         const std::vector<std::string>& args) {
   std::vector<Target> targets;
   if (args.empty()) {
     return LocalError("Required resource not specified. Give a type, as in \"get pods\"");
@@ -130,9 +134,12 @@ Result<std::vector<Target>> ParseTargets(const ResourceMap& map, const std::vect
     for (const std::string& arg : args) {
       const size_t slash = arg.find('/');
       if (slash == std::string::npos) {
-        return LocalError("there is no need to specify a resource type as a separate argument when passing arguments in "
-                          "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource "
-                          "resource/<resource_name>'");
+        return LocalError(
+            "there is no need to specify a resource type as a separate argument when passing "
+            "arguments in "
+            "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl "
+            "get resource "
+            "resource/<resource_name>'");
       }
       if (slash == 0 || slash + 1 == arg.size() || arg.find('/', slash + 1) != std::string::npos) {
         return LocalError("arguments in resource/name form must have a single resource and name");
@@ -156,9 +163,12 @@ Result<std::vector<Target>> ParseTargets(const ResourceMap& map, const std::vect
     if (args.size() == 1) targets.push_back({type, ""});
     for (size_t i = 1; i < args.size(); ++i) {
       if (args[i].find('/') != std::string::npos) {
-        return LocalError("there is no need to specify a resource type as a separate argument when passing arguments in "
-                          "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource "
-                          "resource/<resource_name>'");
+        return LocalError(
+            "there is no need to specify a resource type as a separate argument when passing "
+            "arguments in "
+            "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl "
+            "get resource "
+            "resource/<resource_name>'");
       }
       targets.push_back({type, args[i]});
     }

@@ -29,7 +29,8 @@ struct Resource {
   // "deployment.apps", "pod": what stands before a name in messages.
   std::string GroupSingular() const;
   // "/apis/apps/v1/namespaces/NS/deployments/NAME/SUB"; parts that are empty are left out.
-  std::string Path(std::string_view ns, std::string_view name = {}, std::string_view subresource = {}) const;
+  std::string Path(std::string_view ns, std::string_view name = {},
+                   std::string_view subresource = {}) const;
 };
 
 // All that the server offers. Threading: immutable.
@@ -39,7 +40,8 @@ class ResourceMap {
   // From the two answers of aggregated discovery.
   static ResourceMap FromDiscovery(const api::JsonValue& core, const api::JsonValue& groups);
 
-  // "po", "pod", "pods", "Pod", "deployments.apps", "deployments.v1.apps". Worded as kubectl does when there is none.
+  // "po", "pod", "pods", "Pod", "deployments.apps", "deployments.v1.apps". Worded as kubectl does
+  // when there is none.
   Result<Resource> Find(std::string_view name) const;
   const Resource* FindKind(std::string_view api_version, std::string_view kind) const;
   // Those of a category ("all"), in the order of the server; empty when there is no such category.
@@ -58,8 +60,10 @@ struct Target {
 };
 
 // Reads TYPE[,TYPE] [NAME...] and TYPE/NAME...
-Result<std::vector<Target>> ParseTargets(const ResourceMap& map, const std::vector<std::string>& args);
-// The one object that a command works on: TYPE NAME or TYPE/NAME; `default_type` is for a name alone (empty: none).
+Result<std::vector<Target>> ParseTargets(const ResourceMap& map,
+                                         const std::vector<std::string>& args);
+// The one object that a command works on: TYPE NAME or TYPE/NAME; `default_type` is for a name
+// alone (empty: none).
 Result<Target> ParseTarget(const ResourceMap& map, const std::vector<std::string>& args,
                            const std::string& default_type = "");
 

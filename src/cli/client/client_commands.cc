@@ -1,0 +1,66 @@
+#include "cli/client/client_commands.h"
+
+#include <cstdio>
+
+#include "cli/client/failure.h"
+#include "cli/commands.h"
+
+namespace gantry::cli {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* help;
+  Result<int> (*run)(Invocation);
+};
+
+constexpr Command kCommands[] = {
+    {"get", "Show objects, as a table or in full", RunGet},
+    {"describe", "Show an object with what belongs to it and its events", RunDescribe},
+    {"apply", "Make objects as files say", RunApply},
+    {"delete", "Delete objects", RunDelete},
+    {"logs", "Show what a container wrote", RunLogs},
+    {"exec", "Run a command in a container", RunExec},
+    {"scale", "Set the number of replicas", RunScale},
+    {"rollout", "Follow, list, undo or restart a rollout", RunRollout},
+    {"events", "List events", RunEvents},
+    {"top", "Show the use of resources", RunTop},
+    {"why", "Say why a pod is pending, crashing or not ready, and the nearest fix", RunWhy},
+};
+
+int Finish(const Result<int>& result) {
+  if (result.ok()) return *result;
+  const bool help =
+      result.status().code() == Code::kCanceled && result.status().message().starts_with("Usage:");
+  std::fprintf(help ? stdout : stderr, "%s\n", result.status().message().c_str());
+  return help ? 0 : 1;
+}
+
+}  // namespace
+
+std::string ClientCommandsHelp() {
+  std::string text =
+      "The cluster's client (--kubeconfig FILE, --context NAME and -n NAMESPACE go with each):\n";
+  for (const Command& command : kCommands) {
+    std::string name = std::string("  ") + command.name;
+    name.resize(14, ' ');
+    text += name + command.help + "\n";
+  }
+  return text;
+}
+
+std::optional<int> RunClientCommand(int argc, const char* const* argv) {
+  Invocation call;
+  std::vector<std::string> args(argv + 1, argv + argc);
+  FlagSet leading("COMMAND", &call.globals);
+  const Result<size_t> at = leading.ParseLeading(args);
+  if (!at.ok() || *at == args.size()) return std::nullopt;
+  for (const Command& command : kCommands) {
+    if (args[*at] != command.name) continue;
+    call.args.assign(args.begin() + static_cast<ptrdiff_t>(*at) + 1, args.end());
+    return Finish(command.run(std::move(call)));
+  }
+  return std::nullopt;
+}
+
+}  // namespace gantry::cli

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "cli/client/flag_set.h"
+
+// The client's commands, one file each. A command answers with the program's exit code, or with a
+// failure worded for its user (failure.h).
+namespace gantry::cli {
+
+struct Invocation {
+  GlobalFlags globals;
+  std::vector<std::string> args;  // behind the command's name
+};
+
+Result<int> RunApply(Invocation call);
+Result<int> RunDelete(Invocation call);
+Result<int> RunDescribe(Invocation call);
+Result<int> RunEvents(Invocation call);
+Result<int> RunExec(Invocation call);
+Result<int> RunGet(Invocation call);
+Result<int> RunLogs(Invocation call);
+Result<int> RunRollout(Invocation call);
+Result<int> RunScale(Invocation call);
+Result<int> RunTop(Invocation call);
+Result<int> RunWhy(Invocation call);
+
+}  // namespace gantry::cli

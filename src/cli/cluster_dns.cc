@@ -6,6 +6,10 @@
 namespace gantry::cli {
 
 Task<Status> PublishClusterDns(client::Client& client, std::string address) {
+  // A create of what is there would fail on the address, which is its own.
+  Result<api::Ref<api::core::v1::Service>> there =
+      co_await client::Get<api::core::v1::Service>(client, "kube-system", "kube-dns");
+  if (there.ok()) co_return Status::Ok();
   api::core::v1::Service service;
   auto* meta = service.mutable_metadata();
   meta->set_name("kube-dns");

@@ -19,6 +19,7 @@
 #include "base/env/spawn.h"
 #include "common/cluster.h"
 #include "common/raw_connection.h"
+#include "common/raw_http2.h"
 
 namespace gantry::bench {
 namespace {
@@ -222,38 +223,11 @@ Status ApiBench::List() {
   return Status::Ok();
 }
 
-// What the watchers share.
-struct Watched {
-  std::atomic<int> open = 0, events = 0, broken = 0;
-  std::atomic<int> wanted = 0;
-  Notifier progress;
-};
-
-Task<> RunWatcher(client::HttpTransport& transport, std::string target, CancelToken cancel,
-                  Watched& watched) {
-  client::HttpRequest request("GET", std::move(target));
-  request.headers.Add("Accept", "application/json");
-  Result<client::HttpResponse> response = co_await transport.Send(std::move(request), cancel);
-  if (!response.ok() || response->status != 200) {
-    ++watched.broken;
-    watched.progress.Notify();
-    co_return;
-  }
-  if (++watched.open == kWatchers) watched.progress.Notify();
-  while (true) {
-    Result<std::string> chunk = co_await response->body->Read();
-    if (!chunk.ok() || chunk->empty()) co_return;
-    // Events are one line each.
-    const auto lines = static_cast<int>(std::count(chunk->begin(), chunk->end(), '\n'));
-    if (lines > 0 && (watched.events += lines) >= watched.wanted) watched.progress.Notify();
-  }
-}
-
 Task<> AwaitAll(Env& env, Watched& watched, std::atomic<int>& counter, int wanted, Status* result) {
   const SteadyTime end = env.Steady() + std::chrono::seconds(120);
   while (counter < wanted) {
     if (watched.broken > 0) {
-      *result = InternalError("watchers were refused");
+      *result = InternalError("watchers were refused or ended");
       co_return;
     }
     if (co_await watched.progress.Wait(env, CancelToken(), end) == Wake::kTimeout) {
@@ -271,18 +245,15 @@ Status ApiBench::Watch() {
   const std::string target =
       PodsOf(ns) + "?watch=true&resourceVersion=" + StringAt(list, {"metadata", "resourceVersion"});
   GANTRY_ASSIGN(std::shared_ptr<const wire::TlsContext> tls, TlsOf(cluster_.kubeconfig));
-  const client::HttpTransportOptions options = TransportOptionsOf(cluster_.kubeconfig, tls);
   const double before = ProcessMegabytes(cluster_.server->pid());
   Watched watched;
+  watched.wanted = kWatchers;
   Gate gate;
   CancelSource cancel;
-  std::vector<std::unique_ptr<client::HttpTransport>> transports;
+  const RawTarget server{kApiPort, tls};
   for (int i = 0; i < kWatchConnections; ++i) {
-    transports.push_back(std::make_unique<client::HttpTransport>(env_, options));
-    for (int j = 0; j < kWatchersPerConnection; ++j) {
-      Spawn(env_.MakeStrand(), gate, "watch",
-            RunWatcher(*transports.back(), target, cancel.token(), watched));
-    }
+    Spawn(env_.MakeStrand(), gate, "watch",
+          RunWatches(env_, server, target, kWatchersPerConnection, watched, cancel.token()));
   }
   Status result;
   env_.RunToEnd(AwaitAll(env_, watched, watched.open, kWatchers, &result));
@@ -313,8 +284,6 @@ Status ApiBench::Watch() {
         (OwnCpuSeconds() - own) * 1000);
   }
   cancel.Cancel();
-  for (auto& transport : transports)
-    env_.RunToEnd(transport->Stop());
   env_.RunToEnd(gate.Close(env_));
   if (result.ok()) bench_.report.Add("watch_10k_ms", Median(rounds), "ms");
   return result.WithContext("watch");

@@ -21,6 +21,18 @@ std::string InvalidText(const Status& status) {
   return text;
 }
 
+// `message` is Go's: Get "https://10.0.0.1:6443/api": dial tcp 10.0.0.1:6443: connect: connection
+// refused
+std::string ConnectionText(const std::string& message) {
+  const size_t host = message.find("://");
+  if (message.ends_with("connection refused") && host != std::string::npos) {
+    return "The connection to the server " +
+           message.substr(host + 3, message.find('/', host + 3) - host - 3) +
+           " was refused - did you specify the right host or port?";
+  }
+  return "Unable to connect to the server: " + message;
+}
+
 }  // namespace
 
 Status LocalError(const std::string& message) {
@@ -32,7 +44,7 @@ Status ServerError(const Status& status) {
   std::string text;
   switch (status.code()) {
     case Code::kUnavailable:
-      text = "Unable to connect to the server: " + status.message();
+      text = ConnectionText(status.message());
       break;
     case Code::kCanceled:
       text = "error: timed out waiting for the condition";

@@ -27,7 +27,8 @@ std::string Read(const std::string& line) {
   set.Bool("wait", 0, &wait, "");
   const Status status = set.Parse(SplitText(line, ' '));
   if (!status.ok()) return status.message();
-  std::string text = "ns=" + globals.ns + " o=" + output + " f=" + JoinText(files, "+") + " tail=" + std::to_string(tail);
+  std::string text = "ns=" + globals.ns + " o=" + output + " f=" + JoinText(files, "+") +
+                     " tail=" + std::to_string(tail);
   text += std::string(in ? " i" : "") + (tty ? " t" : "") + (wait ? " wait" : "");
   return text + " args=" + JoinText(set.args(), ",") + " rest=" + JoinText(set.rest(), ",");
 }
@@ -42,7 +43,9 @@ TEST(FlagSet, ReadsLinesAsKubectlDoes) {
       {"web -it -- sh -c -n", "ns= o= f= tail=-1 i t wait args=web rest=sh,-c,-n"},
       {"-f -", "ns= o= f=- tail=-1 wait args= rest="},
       {"--tail=20", "ns= o= f= tail=20 wait args= rest="},
-      {"--tail=x", "error: invalid argument \"x\" for \"--tail\" flag: strconv.ParseInt: parsing \"x\": invalid syntax"},
+      {"--tail=x",
+       "error: invalid argument \"x\" for \"--tail\" flag: strconv.ParseInt: parsing \"x\": "
+       "invalid syntax"},
       {"--nope", "error: unknown flag: --nope"},
       {"-z", "error: unknown shorthand flag: 'z' in -z"},
       {"-o", "error: flag needs an argument: 'o' in -o"},

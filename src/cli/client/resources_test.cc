@@ -9,10 +9,12 @@ namespace gantry::cli {
 namespace {
 
 ResourceMap Map() {
-  const auto core = api::JsonValue::Parse(R"({"items":[{"metadata":{},"versions":[{"version":"v1","resources":[
+  const auto core =
+      api::JsonValue::Parse(R"({"items":[{"metadata":{},"versions":[{"version":"v1","resources":[
     {"resource":"pods","responseKind":{"kind":"Pod"},"scope":"Namespaced","singularResource":"pod","shortNames":["po"],"categories":["all"],"verbs":["list"]},
     {"resource":"nodes","responseKind":{"kind":"Node"},"scope":"Cluster","singularResource":"node","shortNames":["no"],"verbs":["list"]}]}]}]})");
-  const auto groups = api::JsonValue::Parse(R"({"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","resources":[
+  const auto groups = api::JsonValue::Parse(
+      R"({"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","resources":[
     {"resource":"deployments","responseKind":{"kind":"Deployment"},"scope":"Namespaced","singularResource":"deployment","shortNames":["deploy"],"categories":["all"],"verbs":["list"]}]}]}]})");
   return ResourceMap::FromDiscovery(*core, *groups);
 }
@@ -50,7 +52,8 @@ TEST(Resources, ReadsTypesAndNames) {
 
 TEST(Resources, MakesPaths) {
   const ResourceMap map = Map();
-  EXPECT_EQ(map.Find("deploy")->Path("default", "web", "scale"), "/apis/apps/v1/namespaces/default/deployments/web/scale");
+  EXPECT_EQ(map.Find("deploy")->Path("default", "web", "scale"),
+            "/apis/apps/v1/namespaces/default/deployments/web/scale");
   EXPECT_EQ(map.Find("po")->Path(""), "/api/v1/pods");
   EXPECT_EQ(map.Find("no")->Path("default", "vm"), "/api/v1/nodes/vm");
 }

@@ -144,9 +144,11 @@ Finding OfCrashLoop(const PodFacts& facts, const std::string& container, const J
     finding.fixes.push_back("read its log: gantry logs " + PodName(facts.pod) + " -c " + container +
                             " -p");
   }
+  const int64_t restarts = IntAt(status, "restartCount");
   finding.details.insert(finding.details.begin(),
-                         "it was restarted " + std::to_string(IntAt(status, "restartCount")) +
-                             " times; the next start waits (CrashLoopBackOff): " + message);
+                         "it was restarted " +
+                             (restarts == 1 ? "once" : std::to_string(restarts) + " times") +
+                             "; the next start waits (CrashLoopBackOff): " + message);
   if (const JsonValue* liveness = LastEvent(facts.events, {"Unhealthy"}, "Liveness")) {
     AddEvent(facts, liveness, &finding.details);
     finding.fixes.push_back(

@@ -14,8 +14,10 @@ using testing::HasSubstr;
 JsonValue Json(const std::string& text) { return *JsonValue::Parse(text); }
 
 JsonValue Pod(const std::string& spec, const std::string& status, const std::string& meta = "") {
-  return Json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"default","uid":"u1")" + (meta.empty() ? "" : "," + meta) +
-              R"(},"spec":{)" + spec + R"(},"status":{)" + status + "}}");
+  return Json(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"default","uid":"u1")" +
+      (meta.empty() ? "" : "," + meta) + R"(},"spec":{)" + spec + R"(},"status":{)" + status +
+      "}}");
 }
 
 JsonValue Event(const std::string& reason, const std::string& message) {
@@ -27,8 +29,9 @@ JsonValue Event(const std::string& reason, const std::string& message) {
 }
 
 JsonValue Node(const std::string& name, const std::string& spec, const std::string& labels = "") {
-  return Json(R"({"metadata":{"name":")" + name + R"(","labels":{)" + labels + R"(}},"spec":{)" + spec +
-              R"(},"status":{"allocatable":{"cpu":"2","memory":"4Gi","pods":"10"},"conditions":[{"type":"Ready","status":"True"}]}})");
+  return Json(
+      R"({"metadata":{"name":")" + name + R"(","labels":{)" + labels + R"(}},"spec":{)" + spec +
+      R"(},"status":{"allocatable":{"cpu":"2","memory":"4Gi","pods":"10"},"conditions":[{"type":"Ready","status":"True"}]}})");
 }
 
 std::string Explain(PodFacts facts) {
@@ -36,18 +39,21 @@ std::string Explain(PodFacts facts) {
   return FormatFindings(PodHeadline(facts), FindPodProblems(facts));
 }
 
-const char* const kAsksFor3Cpu = R"("containers":[{"name":"main","image":"i","resources":{"requests":{"cpu":"3"}}}])";
+const char* const kAsksFor3Cpu =
+    R"("containers":[{"name":"main","image":"i","resources":{"requests":{"cpu":"3"}}}])";
 
 TEST(Why, NamesTheNearestNodeForAPodThatIsTooLarge) {
   PodFacts facts;
   facts.pod = Pod(kAsksFor3Cpu, R"("phase":"Pending")");
   facts.nodes = {Node("vm", "")};
-  facts.pods = {Json(R"({"metadata":{"name":"other","namespace":"default","uid":"u2"},"spec":{"nodeName":"vm","containers":[
+  facts.pods = {Json(
+      R"({"metadata":{"name":"other","namespace":"default","uid":"u2"},"spec":{"nodeName":"vm","containers":[
     {"name":"c","resources":{"requests":{"cpu":"800m"}}}]},"status":{"phase":"Running"}})")};
   const std::string text = Explain(facts);
   EXPECT_THAT(text, HasSubstr("pod default/web is Pending\n"));
   EXPECT_THAT(text, HasSubstr("0/1 nodes are available: 1 Insufficient cpu."));
-  EXPECT_THAT(text, HasSubstr("it needs 3 cpu; the largest free is 1200m on node vm: lower requests.cpu to 1200m, or add a larger node"));
+  EXPECT_THAT(text, HasSubstr("it needs 3 cpu; the largest free is 1200m on node vm: lower "
+                              "requests.cpu to 1200m, or add a larger node"));
 }
 
 TEST(Why, ExplainsEveryFilter) {
@@ -55,13 +61,16 @@ TEST(Why, ExplainsEveryFilter) {
     const char *spec, *node_spec, *labels, *want;
   };
   const char* const plain = R"("containers":[{"name":"main","image":"i"}])";
-  const char* const selects = R"("nodeSelector":{"disk":"ssd"},"containers":[{"name":"main","image":"i"}])";
+  const char* const selects =
+      R"("nodeSelector":{"disk":"ssd"},"containers":[{"name":"main","image":"i"}])";
   const Row rows[] = {
       {plain, R"("unschedulable":true)", "", "Fix: kubectl uncordon vm"},
       {plain, R"("taints":[{"key":"gpu","value":"yes","effect":"NoSchedule"}])", "",
        "tolerations: [{key: gpu, operator: Equal, value: \"yes\", effect: NoSchedule}]"},
-      {plain, R"("taints":[{"key":"gpu","effect":"NoSchedule"}])", "", "kubectl taint nodes vm gpu:NoSchedule-"},
-      {plain, R"("taints":[{"key":"node.kubernetes.io/not-ready","effect":"NoSchedule"}])", "", "node vm is not ready"},
+      {plain, R"("taints":[{"key":"gpu","effect":"NoSchedule"}])", "",
+       "kubectl taint nodes vm gpu:NoSchedule-"},
+      {plain, R"("taints":[{"key":"node.kubernetes.io/not-ready","effect":"NoSchedule"}])", "",
+       "node vm is not ready"},
       {selects, "", "", "Fix: kubectl label node vm disk=ssd, or"},
       {selects, "", R"("disk":"hdd")", "node vm has label disk=hdd, not ssd"},
       {R"("schedulingGates":[{"name":"g"}],"containers":[])", "", "", "gate g"},
@@ -78,10 +87,13 @@ TEST(Why, ExplainsEveryFilter) {
 
 TEST(Why, FindsTheHolderOfAHostPort) {
   PodFacts facts;
-  const std::string containers = R"("containers":[{"name":"main","image":"i","ports":[{"containerPort":80,"hostPort":80,"protocol":"TCP"}]}])";
+  const std::string containers =
+      R"("containers":[{"name":"main","image":"i","ports":[{"containerPort":80,"hostPort":80,"protocol":"TCP"}]}])";
   facts.pod = Pod(containers, R"("phase":"Pending")");
   facts.nodes = {Node("vm", "")};
-  facts.pods = {Json(R"({"metadata":{"name":"other","namespace":"default","uid":"u2"},"spec":{"nodeName":"vm",)" + containers + "}}")};
+  facts.pods = {Json(
+      R"({"metadata":{"name":"other","namespace":"default","uid":"u2"},"spec":{"nodeName":"vm",)" +
+      containers + "}}")};
   EXPECT_THAT(Explain(facts), HasSubstr("node vm: port 80/TCP is taken by pod default/other"));
 }
 
@@ -95,27 +107,35 @@ TEST(Why, ExplainsContainers) {
       {R"("restartCount":4,"state":{"waiting":{"reason":"CrashLoopBackOff","message":"back-off 40s restarting"}},"lastState":{"terminated":{"exitCode":1}})",
        "", "", "  | boom"},
       {R"("restartCount":4,"state":{"waiting":{"reason":"CrashLoopBackOff","message":"back-off 40s restarting"}},"lastState":{"terminated":{"exitCode":1}})",
-       "", "", "restarted 4 times; the next start waits (CrashLoopBackOff): back-off 40s restarting"},
-      {R"("state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":137,"reason":"OOMKilled"}})", "", "",
-       "its limit is resources.limits.memory=64Mi"},
-      {R"("image":"x:1","state":{"waiting":{"reason":"ImagePullBackOff","message":"Back-off pulling image"}})", "Failed",
-       "Failed to pull image \"x:1\": manifest unknown", "there is no such tag"},
-      {R"("image":"x:1","state":{"waiting":{"reason":"ErrImageNeverPull","message":"not present"}})", "", "", "gantry image import"},
-      {R"("state":{"waiting":{"reason":"CreateContainerConfigError","message":"configmap \"settings\" not found"}})", "", "",
-       "create configmap settings in namespace default"},
+       "", "",
+       "restarted 4 times; the next start waits (CrashLoopBackOff): back-off 40s restarting"},
+      {R"("state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":137,"reason":"OOMKilled"}})",
+       "", "", "its limit is resources.limits.memory=64Mi"},
+      {R"("image":"x:1","state":{"waiting":{"reason":"ImagePullBackOff","message":"Back-off pulling image"}})",
+       "Failed", "Failed to pull image \"x:1\": manifest unknown", "there is no such tag"},
+      {R"("image":"x:1","state":{"waiting":{"reason":"ErrImageNeverPull","message":"not present"}})",
+       "", "", "gantry image import"},
+      {R"("state":{"waiting":{"reason":"CreateContainerConfigError","message":"configmap \"settings\" not found"}})",
+       "", "", "create configmap settings in namespace default"},
       {R"("state":{"waiting":{"reason":"ContainerCreating"}})", "FailedMount",
-       "MountVolume.SetUp failed for volume \"v\" : secret \"keys\" not found", "create secret keys in namespace default"},
-      {R"("started":true,"ready":false,"state":{"running":{}})", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404",
+       "MountVolume.SetUp failed for volume \"v\" : secret \"keys\" not found",
+       "create secret keys in namespace default"},
+      {R"("started":true,"ready":false,"state":{"running":{}})", "Unhealthy",
+       "Readiness probe failed: HTTP probe failed with statuscode: 404",
        "the program does not know that path"},
-      {R"("started":true,"ready":false,"state":{"running":{}})", "Unhealthy", "Readiness probe failed: dial tcp: connection refused",
-       "nothing listens on that port yet"},
-      {R"("started":false,"ready":false,"state":{"running":{}})", "", "", "its startup probe does not succeed"},
-      {R"("started":true,"ready":true,"state":{"running":{}})", "", "", "Nothing is wrong with it."},
+      {R"("started":true,"ready":false,"state":{"running":{}})", "Unhealthy",
+       "Readiness probe failed: dial tcp: connection refused", "nothing listens on that port yet"},
+      {R"("started":false,"ready":false,"state":{"running":{}})", "", "",
+       "its startup probe does not succeed"},
+      {R"("started":true,"ready":true,"state":{"running":{}})", "", "",
+       "Nothing is wrong with it."},
   };
   for (const Row& row : rows) {
     PodFacts facts;
-    facts.pod = Pod(R"("nodeName":"vm","restartPolicy":"Always","containers":[{"name":"main","image":"x:1","resources":{"limits":{"memory":"64Mi"}}}])",
-                    std::string(R"("phase":"Running","containerStatuses":[{"name":"main",)") + row.status + "}]");
+    facts.pod = Pod(
+        R"("nodeName":"vm","restartPolicy":"Always","containers":[{"name":"main","image":"x:1","resources":{"limits":{"memory":"64Mi"}}}])",
+        std::string(R"("phase":"Running","containerStatuses":[{"name":"main",)") + row.status +
+            "}]");
     facts.nodes = {Node("vm", "")};
     if (*row.reason != '\0') facts.events = {Event(row.reason, row.message)};
     facts.last_logs["main"] = "boom\n";
@@ -125,8 +145,9 @@ TEST(Why, ExplainsContainers) {
 
 TEST(Why, ExplainsDeletionAndNodes) {
   PodFacts facts;
-  facts.pod = Pod(R"("nodeName":"gone","containers":[])", R"("phase":"Running")",
-                  R"("deletionTimestamp":"2026-01-01T00:00:30Z","deletionGracePeriodSeconds":30,"finalizers":["a/b"])");
+  facts.pod = Pod(
+      R"("nodeName":"gone","containers":[])", R"("phase":"Running")",
+      R"("deletionTimestamp":"2026-01-01T00:00:30Z","deletionGracePeriodSeconds":30,"finalizers":["a/b"])");
   facts.nodes = {Node("vm", "")};
   const std::string text = Explain(facts);
   EXPECT_THAT(text, HasSubstr("is Terminating"));
@@ -135,8 +156,10 @@ TEST(Why, ExplainsDeletionAndNodes) {
 }
 
 TEST(Why, ExplainsWhatMakesNoPods) {
-  const JsonValue set = Json(R"({"kind":"ReplicaSet","metadata":{"name":"web"},"spec":{"replicas":1},"status":{}})");
-  const std::vector<JsonValue> events = {Event("FailedCreate", "Error creating: pods \"web-1\" is forbidden: exceeded quota: q")};
+  const JsonValue set =
+      Json(R"({"kind":"ReplicaSet","metadata":{"name":"web"},"spec":{"replicas":1},"status":{}})");
+  const std::vector<JsonValue> events = {
+      Event("FailedCreate", "Error creating: pods \"web-1\" is forbidden: exceeded quota: q")};
   const std::string text = FormatFindings("web", FindWorkloadProblems(set, events));
   EXPECT_THAT(text, HasSubstr("its pods are refused: Error creating"));
   EXPECT_THAT(text, HasSubstr("raise the ResourceQuota"));

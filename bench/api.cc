@@ -1,9 +1,17 @@
 // The API under load: a server without an agent, this program's clients on the same machine.
-//   create_per_s    pods of 2 KB, each acknowledged when it is on disk; 64 connections, HTTP/1.1
-//   over TLS get_per_s       single pods, the same way list_mb_per_s   JSON of a list of 10,000
-//   pods, the same way watch_10k_ms    one change until the last of 10,000 watchers has it; 100
-//   connections, HTTP/2 over TLS idle_watcher_kb memory of the server per watcher while nothing
-//   happens
+//
+//   create_per_s    pods of 2 KB, each acknowledged when it is on disk; 64 connections, HTTP/1.1,
+//   TLS
+//
+//   get_per_s       single pods, the same way
+//
+//   list_mb_per_s   JSON of a list of 10,000 pods, the same way
+//
+//   watch_10k_ms    one change until the last of 10,000 watchers has it; 100 connections, HTTP/2,
+//   TLS
+//
+//   idle_watcher_kb memory of the server per watcher while nothing happens
+//
 // The pods name a scheduler that does not exist, so that only the API works on them. With --only
 // NAME (create, get, list, watch) the others are left out.
 #include <sys/resource.h>

@@ -1,8 +1,10 @@
 // A hundred replicas at once, and a new version behind a service while it is asked all the time.
-//   deploy_100_s             apply of a Deployment of 100 replicas until a watcher has seen all
-//   Running pss_per_pod_mb           memory per pod of all but the containers: monitors and the
-//   server's growth rollout_failed_requests  requests to the cluster address that failed during a
-//   rolling update of 10 replicas
+//
+//   deploy_100_s             apply of 100 replicas until a watcher has seen all Running
+//
+//   pss_per_pod_mb           memory per pod of all but the containers: monitors, server's growth
+//
+//   rollout_failed_requests  to the cluster address, during a rolling update of 10 replicas
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>

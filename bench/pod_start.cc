@@ -1,8 +1,12 @@
 // One pod after another, from the create request until a watcher sees it Running, with the image
 // present; and what the machine's container runtime takes for a bare container, in the same run.
+//
 //   pod_start_p50_ms, pod_start_p99_ms
-//   pod_cpu_ms      processor time per pod of all but the container: server, monitor, runtime
-//   commands crun_floor_ms   median of `crun run` of /bin/true: create, start, exit, delete
+//
+//   pod_cpu_ms      processor time per pod of all but the container: server, monitor, crun
+//
+//   crun_floor_ms   median of `crun run` of /bin/true: create, start, exit, delete
+//
 // Pods stay until their batch is complete, since a node takes 110; removing them is not measured.
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,7 +61,8 @@ Status MeasureFloor(Bench& bench, RealEnv& env, const std::string& archive,
                     std::vector<double>* ms) {
   GANTRY_ASSIGN(const std::string bundle, MakeBundle(bench, archive));
   node::ProcessOptions options;
-  options.argv = {"crun", "--root", bench.dir + "/crun", "run", "--bundle", bundle, "floor"};
+  options.argv = {"crun", "--root", "/run/gantry/" + bench.instance, "run", "--bundle",
+                  bundle, "floor"};
   options.fds = {{2, 2}};
   GANTRY_ASSIGN(const node::Cgroups cgroups, node::Cgroups::Detect());
   node::UniqueFd mounts;
@@ -101,6 +106,7 @@ Status MeasureBatch(Cluster& cluster, PodWatch& watch, int first, int count, Fig
       return running != SteadyTime();
     }));
     figures->ms.push_back(Milliseconds(running - begin));
+    if (figures->ms.back() > 200) Say("  %s took %.0f ms", name.c_str(), figures->ms.back());
     names.push_back(name);
   }
   usleep(200'000);  // what is still done for the last one

@@ -1,7 +1,10 @@
 // From nothing to a cluster, and what the cluster costs while nothing happens.
 //   startup_ready_s   exec of `gantry server` on an empty data directory to /readyz ok and the Node
-//   Ready; median idle_pss_mb       memory of all that gantry runs, ten seconds after that (two
-//   with --short) idle_cpu_percent  of one core over 30 s (5 s with --short)
+//                     Ready; median of several
+//
+//   idle_pss_mb       memory of all that gantry runs, ten seconds after that (two with --short)
+//
+//   idle_cpu_percent  of one core over 30 s (5 s with --short)
 #include <unistd.h>
 
 #include <vector>

@@ -224,7 +224,9 @@ Task<Status> Server::Start() {
       "kubeconfig", KubeconfigText("https://" + host + ":" + std::to_string(p.options.https_port),
                                    p.credentials.authority.certificate_pem(), p.credentials.admin,
                                    "kubernetes-admin")));
-  GANTRY_CO_TRY(p.listener->Start());
+  GANTRY_CO_TRY(p.listener->Start().WithContext(
+      "cannot serve the API; choose another port with --https-port, or address with "
+      "--bind-address"));
   GANTRY_CO_TRY(co_await PublishJoinToken(*p.controllers_client, p.credentials.join_token));
   GANTRY_CO_TRY(co_await PublishClusterDns(*p.controllers_client, p.options.cluster_dns));
   p.control_plane->Start();

@@ -163,7 +163,8 @@ Status SqliteLog::Prepare() {
   GANTRY_ASSIGN(int64_t pages, database_.QueryInt("PRAGMA page_count"));
   if (pages * 4096 < kQuickCheckBytes) {
     GANTRY_ASSIGN(std::string verdict, database_.QueryText("PRAGMA quick_check(1)"));
-    if (verdict != "ok") return DataLoss(verdict);
+    // SQLite heads its finding with the database's name, on a line of its own.
+    if (verdict != "ok") return DataLoss(verdict.substr(verdict.rfind('\n') + 1));
   }
   GANTRY_TRY(database_.Execute("PRAGMA synchronous=FULL"));
   GANTRY_ASSIGN(begin_, database_.Prepare("BEGIN IMMEDIATE"));

@@ -1,5 +1,6 @@
 #include "api/quantity.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
@@ -9,7 +10,9 @@ namespace {
 
 using Int = __int128;
 
-constexpr Int kIntMax = static_cast<Int>((static_cast<unsigned __int128>(1) << 127) - 1);
+constexpr Int Power10(int exponent) { return exponent == 0 ? 1 : 10 * Power10(exponent - 1); }
+// The bound, 10^29 units: a power of ten, so that what is held there prints and reads as itself.
+constexpr Int kLargest = Power10(38);
 constexpr int64_t kMax64 = std::numeric_limits<int64_t>::max();
 constexpr Int kNanosPerUnit = 1'000'000'000;
 constexpr Int kNanosPerMilli = 1'000'000;
@@ -47,13 +50,13 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 // The product, held at the largest number. Both sides are not negative.
 Int Multiply(Int a, Int b) {
   Int product = 0;
-  return __builtin_mul_overflow(a, b, &product) ? kIntMax : product;
+  return __builtin_mul_overflow(a, b, &product) ? kLargest : std::min(product, kLargest);
 }
 
 Int Add(Int a, Int b) {
   Int sum = 0;
-  if (__builtin_add_overflow(a, b, &sum)) return a < 0 ? -kIntMax : kIntMax;
-  return sum;
+  if (__builtin_add_overflow(a, b, &sum)) return a < 0 ? -kLargest : kLargest;
+  return std::clamp(sum, -kLargest, kLargest);
 }
 
 // a / b for b > 0, away from zero.
@@ -92,7 +95,7 @@ struct Magnitude {
   bool lost = false;  // a digit that was cut off was not zero
 
   void Push(char c, bool fraction) {
-    if (digits > kIntMax / 16) {
+    if (digits >= kLargest / 10) {
       lost |= c != '0';
       if (!fraction) ++exponent;
       return;
@@ -101,19 +104,27 @@ struct Magnitude {
     if (fraction) --exponent;
   }
 
+  // Cuts off what goes beyond so many digits.
+  void FitInto(Int most) {
+    for (; digits > most; ++exponent) {
+      lost |= digits % 10 != 0;
+      digits /= 10;
+    }
+  }
+
   // In nano units, rounded up.
   Int Nanos(int64_t more_exponent) const {
     if (digits == 0) return 0;
     int64_t scale = exponent + more_exponent + 9;
     Int value = digits;
-    for (; scale > 0 && value != kIntMax; --scale)
+    for (; scale > 0 && value != kLargest; --scale)
       value = Multiply(value, 10);
     bool rest = lost;
     for (; scale < 0 && value != 0; ++scale) {
       rest |= value % 10 != 0;
       value /= 10;
     }
-    return rest && value != kIntMax ? value + 1 : value;
+    return std::min(rest ? value + 1 : value, kLargest);
   }
 };
 
@@ -165,7 +176,8 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
     // The multiplication comes first, so that a fraction of it that is finer than nano is rounded
     // once.
     Magnitude scaled = magnitude;
-    scaled.digits = Multiply(scaled.digits, static_cast<Int>(1) << known->exponent);
+    scaled.FitInto(kLargest >> known->exponent);
+    scaled.digits <<= known->exponent;
     quantity.nano_ = std::min(scaled.Nanos(0), static_cast<Int>(kMax64) * kNanosPerUnit);
     if (quantity.nano_ > 0 && quantity.nano_ < kNanosPerUnit) quantity.format_ = Format::kDecimalSI;
   } else if (known != nullptr) {

@@ -9,9 +9,9 @@
 
 namespace gantry::api {
 
-// An amount of a resource: "100m", "1.5Gi", "2e3". Exact decimal arithmetic down to nano units, no
-// floating point; what is finer is rounded up (away from zero), what is larger than 2^63-1 is held
-// at that bound, as Kubernetes does. Threading: a value.
+// An amount of a resource: "100m", "1.5Gi", "2e3". Decimal arithmetic down to nano units, no
+// floating point; what is finer is rounded up (away from zero). Amounts with a binary suffix are
+// held at 2^63-1, as Kubernetes does, all others at 10^29. Threading: a value.
 class Quantity {
  public:
   enum class Format : uint8_t { kDecimalExponent, kBinarySI, kDecimalSI };
@@ -58,7 +58,7 @@ class Quantity {
   }
 
  private:
-  using Int = __int128;  // 2^63 units of 10^-9 fit with room for sums
+  using Int = __int128;
 
   Int nano_ = 0;
   Format format_ = Format::kDecimalSI;

@@ -63,6 +63,8 @@ TEST(Quantity, PrintsCanonically) {
       {"128974848000m", "128974848"},
       {"123Mi", "123Mi"},
       {"-1536Mi", "-1536Mi"},
+      {"5E223", "100e27"},
+      {"1.0000000000000000000000000000000000000Ei", "1Ei"},
   };
   for (const Row& row : rows) {
     Result<Quantity> quantity = Quantity::Parse(row.in);

@@ -20,7 +20,11 @@ constexpr size_t kMaxDepth = 1000;
 constexpr char kTooDeep[] = "exceeded max depth of 1000";
 // What aliases may add to a document.
 constexpr size_t kMaxAliasedBytes = 8 << 20;
+// What anchors, also nested ones, may keep.
+constexpr size_t kMaxAnchoredBytes = 64 << 20;
 constexpr size_t kBytesPerNode = 64;
+constexpr char kExcessiveAliasing[] =
+    "error converting YAML to JSON: yaml: document contains excessive aliasing";
 
 struct Freer {
   void operator()(fy_diag* diag) const { fy_diag_destroy(diag); }
@@ -114,6 +118,21 @@ Extent ExtentOf(const JsonValue& value) {
   return extent;
 }
 
+// What YAML does not take anywhere; libfyaml may not return when it meets it. Empty when all is
+// well.
+std::string_view CheckCharacters(std::string_view text) {
+  while (!text.empty()) {
+    Utf8Rune decoded = DecodeUtf8(text);
+    if (decoded.length == 0) return "invalid leading UTF-8 octet";
+    char32_t rune = decoded.rune;
+    bool allowed = rune == '\t' || rune == '\n' || rune == '\r' || (rune >= 0x20 && rune <= 0x7e) ||
+                   rune == 0x85 || (rune >= 0xa0 && rune != 0xfffe && rune != 0xffff);
+    if (!allowed) return "control characters are not allowed";
+    text.remove_prefix(static_cast<size_t>(decoded.length));
+  }
+  return {};
+}
+
 // Makes JSON values of a stream of YAML events.
 class Reader {
  public:
@@ -148,6 +167,7 @@ class Reader {
       root_ = nullptr;
       anchors_.clear();
       aliased_ = 0;
+      anchored_ = 0;
     }
     if (error_.empty() && fy_parser_get_stream_error(parser_.get())) error_ = ParserError();
     if (!error_.empty()) return BadRequest(error_);
@@ -200,8 +220,13 @@ class Reader {
         scalar.value == nullptr ? FYSS_PLAIN : fy_token_scalar_style(scalar.value);
     bool plain = style == FYSS_PLAIN;
     std::string unquoted;
-    std::string_view text = TextOf(scalar.value);
-    if (style == FYSS_SINGLE_QUOTED && RereadSingleQuoted(scalar.value, &unquoted)) text = unquoted;
+    std::string_view text;
+    if (style == FYSS_SINGLE_QUOTED) {
+      unquoted = SingleQuoted(scalar.value);
+      text = unquoted;
+    } else {
+      text = TextOf(scalar.value);
+    }
     std::string_view tag = TextOf(scalar.tag);
     int line = LineOf(scalar.value);
     if (!frames_.empty() && frames_.back().mapping && !frames_.back().has_key) {
@@ -234,20 +259,16 @@ class Reader {
     Add(std::string(TextOf(scalar.anchor)), std::move(value));
   }
 
-  // libfyaml 0.7 garbles single-quoted text with two escaped quotes in a row.
-  bool RereadSingleQuoted(fy_token* token, std::string* out) const {
+  // libfyaml 0.7 garbles and leaks single-quoted text with two escaped quotes in a row: it is read
+  // from the input. The marks stand inside the quotes.
+  std::string SingleQuoted(fy_token* token) const {
     const fy_mark* start = fy_token_start_mark(token);
     const fy_mark* end = fy_token_end_mark(token);
     if (start == nullptr || end == nullptr || end->input_pos > input_.size() ||
         start->input_pos > end->input_pos) {
-      return false;
+      return std::string(TextOf(token));
     }
-    std::string_view raw = input_.substr(start->input_pos, end->input_pos - start->input_pos);
-    if (raw.size() >= 2 && raw.front() == '\'' && raw.back() == '\'')
-      raw = raw.substr(1, raw.size() - 2);
-    if (raw.find("''''") == std::string_view::npos) return false;
-    *out = UnquoteSingle(raw);
-    return true;
+    return UnquoteSingle(input_.substr(start->input_pos, end->input_pos - start->input_pos));
   }
 
   void Key(std::string_view text, bool plain, int line) {
@@ -288,7 +309,7 @@ class Reader {
     }
     aliased_ += extent.bytes;
     if (aliased_ > kMaxAliasedBytes) {
-      error_ = "error converting YAML to JSON: yaml: document contains excessive aliasing";
+      error_ = kExcessiveAliasing;
       return;
     }
     if (!frames_.empty() && frames_.back().mapping && !frames_.back().has_key) {
@@ -334,7 +355,13 @@ class Reader {
 
   void Add(const std::string& anchor, JsonValue value) {
     if (!anchor.empty()) {
-      anchors_[anchor] = {value, ExtentOf(value)};
+      Extent extent = ExtentOf(value);
+      anchored_ += extent.bytes;
+      if (anchored_ > kMaxAnchoredBytes) {
+        error_ = kExcessiveAliasing;
+        return;
+      }
+      anchors_[anchor] = {value, extent};
     }
     if (frames_.empty()) {
       root_ = std::move(value);
@@ -388,6 +415,7 @@ class Reader {
   std::vector<Frame> frames_;
   std::map<std::string, std::pair<JsonValue, Extent>> anchors_;
   size_t aliased_ = 0;
+  size_t anchored_ = 0;
   JsonValue root_;
   std::string error_;
 };
@@ -395,6 +423,10 @@ class Reader {
 }  // namespace
 
 Result<std::vector<std::string>> YamlToJson(std::string_view yaml) {
+  if (yaml.starts_with("\xef\xbb\xbf")) yaml.remove_prefix(3);
+  if (std::string_view problem = CheckCharacters(yaml); !problem.empty()) {
+    return BadRequest(AtLine(0, problem));
+  }
   return Reader(yaml).Documents();
 }
 

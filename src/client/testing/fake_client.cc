@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "api/core/v1/binding.pb.h"
+#include "api/core/v1/namespace.pb.h"
 #include "api/core/v1/pod.pb.h"
 #include "api/json.h"
 #include "api/json_value.h"
@@ -396,7 +397,8 @@ Task<Result<api::ObjectPtr>> FakeClient::Create(const api::KindInfo& kind, std::
 Result<api::ObjectPtr> FakeClient::Replace(const api::KindInfo& kind,
                                            const std::string& subresource,
                                            std::unique_ptr<Message> message, bool dry_run) {
-  if (!subresource.empty() && subresource != "status")
+  const bool finalize = subresource == "finalize", approval = subresource == "approval";
+  if (!subresource.empty() && subresource != "status" && !finalize && !approval)
     return Unsupported("subresource " + subresource);
   api::meta::v1::ObjectMeta& meta = MetaOf(*message);
   api::ObjectPtr before = Find(kind, meta.namespace_(), meta.name());
@@ -413,7 +415,7 @@ Result<api::ObjectPtr> FakeClient::Replace(const api::KindInfo& kind,
                     "and try again");
   }
   std::unique_ptr<Message> next = std::move(message);
-  if (subresource == "status") {
+  if (subresource == "status" || approval) {
     std::unique_ptr<Message> whole = Copy(before->message());
     TakeField(*whole, *next, "status");
     next = std::move(whole);
@@ -437,7 +439,9 @@ Result<api::ObjectPtr> FakeClient::Replace(const api::KindInfo& kind,
                                    kept.finalizers_size() == 0 &&
                                    kept.deletion_grace_period_seconds() == 0;
   api::ObjectPtr after = Store(kind, std::move(next));
-  return last_finalizer_gone ? Erase(after) : after;
+  const bool finalized = finalize && old.has_deletion_timestamp() &&
+                         after->As<api::core::v1::Namespace>().spec().finalizers().empty();
+  return last_finalizer_gone || finalized ? Erase(after) : after;
 }
 
 Task<Result<api::ObjectPtr>> FakeClient::Update(const api::KindInfo& kind, std::string subresource,

@@ -56,6 +56,7 @@ int ReconcilerHarness::Settle(int limit) {
     std::optional<QueueKey> key = queue_.TryTake();
     if (!key) break;
     ++plans;
+    settled_.insert(*key);
     Result<Plan> plan = Reconcile(*key);
     Status status = plan.status();
     std::optional<Duration> requeue_after;
@@ -73,6 +74,15 @@ int ReconcilerHarness::Settle(int limit) {
     queue_.Done(*key);
   }
   return plans;
+}
+
+std::vector<Reconciler::Key> ReconcilerHarness::Restless() {
+  std::vector<Reconciler::Key> restless;
+  for (const Reconciler::Key& key : settled_) {
+    Result<Plan> plan = Reconcile(key);
+    if (!plan.ok() || !plan->actions.empty() || !plan->events.empty()) restless.push_back(key);
+  }
+  return restless;
 }
 
 void ReconcilerHarness::Advance(Duration duration) {

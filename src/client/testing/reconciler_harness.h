@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +45,9 @@ class ReconcilerHarness {
   // Reconciles and applies all that is queued until the queue is empty, or `limit` plans were made.
   // A failure counts as a plan; its key comes back with back-off. Returns how many plans were made.
   int Settle(int limit = 1000);
+  // The keys settled so far that would be given something to do if they were looked at once more:
+  // each of them is a loop that never ends, and this is empty for a sound reconciler.
+  std::vector<Reconciler::Key> Restless();
   // Moves the clock on, settling on the way whatever becomes due.
   void Advance(Duration duration);
 
@@ -63,6 +67,7 @@ class ReconcilerHarness {
   WorkQueue queue_;
   std::vector<std::string> events_;
   Status last_failure_;
+  std::set<Reconciler::Key> settled_;
 };
 
 }  // namespace gantry::client

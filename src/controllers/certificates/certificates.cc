@@ -25,6 +25,21 @@ bool HasCondition(const CertificateRequest& request, std::string_view type) {
                      [&](const auto& condition) { return condition.type() == type; });
 }
 
+// The usages are `purpose`, "digital signature" and perhaps "key encipherment", nothing else.
+bool HasExactUsages(const CertificateRequest& request, std::string_view purpose) {
+  bool signs = false, serves = false;
+  for (const std::string& usage : request.spec().usages()) {
+    if (usage == "digital signature") {
+      signs = true;
+    } else if (usage == purpose) {
+      serves = true;
+    } else if (usage != "key encipherment") {
+      return false;
+    }
+  }
+  return signs && serves;
+}
+
 bool IsDecided(const CertificateRequest& request) {
   return HasCondition(request, "Approved") || HasCondition(request, "Denied");
 }
@@ -74,8 +89,9 @@ class NodeApprovalController : public RequestController {
     if (request.spec().signer_name() != kNodeClientSigner || IsDecided(request)) return plan;
     Result<RequestSubject> subject = read_(request.spec().request());
     if (!subject.ok() || !IsNodeClient(request, *subject)) return plan;
-    const bool self = request.spec().username() == subject->common_name;
     const auto& groups = request.spec().groups();
+    const bool self = request.spec().username() == subject->common_name &&
+                      std::find(groups.begin(), groups.end(), kNodesGroup) != groups.end();
     const bool joining = std::any_of(groups.begin(), groups.end(), [](const std::string& group) {
       return group == kBootstrappers || group.starts_with(std::string(kBootstrappers) + ":");
     });
@@ -93,10 +109,7 @@ class NodeApprovalController : public RequestController {
 
  private:
   static bool IsNodeClient(const CertificateRequest& request, const RequestSubject& subject) {
-    const auto& usages = request.spec().usages();
-    const bool client = std::find(usages.begin(), usages.end(), "client auth") != usages.end();
-    const bool server = std::find(usages.begin(), usages.end(), "server auth") != usages.end();
-    return client && !server && !subject.has_alternative_names &&
+    return HasExactUsages(request, "client auth") && !subject.has_alternative_names &&
            subject.organizations == std::vector<std::string>{kNodesGroup} &&
            subject.common_name.starts_with(kNodePrefix);
   }
@@ -148,10 +161,14 @@ class RequestCleaner : public RequestController {
  protected:
   Result<Plan> Handle(const CertificateRequest& request, WallTime now) override {
     Plan plan;
-    const bool decided = IsDecided(request) || HasCondition(request, "Failed");
-    const Duration keep =
-        decided ? Duration(std::chrono::hours(1)) : Duration(std::chrono::hours(24));
-    const WallTime end = api::ToWallTime(request.metadata().creation_timestamp()) + keep;
+    // An approved request that nobody has signed yet waits as long as an undecided one.
+    WallTime end =
+        api::ToWallTime(request.metadata().creation_timestamp()) + std::chrono::hours(24);
+    for (const auto& condition : request.status().conditions()) {
+      if (condition.type() == "Approved" && request.status().certificate().empty()) continue;
+      end = std::min<WallTime>(
+          end, api::ToWallTime(condition.last_update_time()) + std::chrono::hours(1));
+    }
     if (end <= now) {
       plan.Delete(request);
     } else {

@@ -28,7 +28,7 @@ std::unique_ptr<client::Reconciler> MakeNodeApprovalController(ReadRequest read)
 // kubernetes.io/kube-apiserver-client-kubelet and kubernetes.io/kubelet-serving.
 std::unique_ptr<client::Reconciler> MakeSigningController(SignCertificate sign);
 
-// Forgets requests: denied and approved ones after an hour, pending ones after a day.
+// Forgets requests: denied, failed and signed ones an hour after that, others after a day.
 std::unique_ptr<client::Reconciler> MakeRequestCleaner();
 
 }  // namespace gantry::controllers

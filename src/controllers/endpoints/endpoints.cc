@@ -19,6 +19,7 @@ using api::core::v1::Service;
 using client::Plan;
 
 constexpr int kMaxAddresses = 1000;
+constexpr char kManagedBy[] = "endpoints.kubernetes.io/managed-by";
 constexpr char kOverCapacity[] = "endpoints.kubernetes.io/over-capacity";
 
 class EndpointsController : public client::Reconciler {
@@ -30,10 +31,14 @@ class EndpointsController : public client::Reconciler {
     pods_ = &informers.For<Pod>();
     endpoints_ = &informers.For<Endpoints>();
     WatchServicePods(*services_, *pods_, enqueue);
-    endpoints_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      const api::Object& object = after ? *after : *before;
-      enqueue({object.ns(), object.name()});
-    });
+    // Endpoints may be there before their service, and are nobody's business until then.
+    endpoints_->AddHandler(
+        [this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+          const api::Object& object = after ? *after : *before;
+          if (IsOurs(object.meta()) || services_->Get(object.ns(), object.name())) {
+            enqueue({object.ns(), object.name()});
+          }
+        });
   }
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {
@@ -41,11 +46,7 @@ class EndpointsController : public client::Reconciler {
     api::Ref<Service> service = client::GetFrom<Service>(*services_, key.ns, key.name);
     api::Ref<Endpoints> existing = client::GetFrom<Endpoints>(*endpoints_, key.ns, key.name);
     if (!service) {
-      // Endpoints of services without a selector belong to those who made them, so only our own go.
-      if (existing &&
-          existing->metadata().labels().contains("endpoints.kubernetes.io/managed-by")) {
-        plan.Delete(*existing);
-      }
+      if (existing) plan.Delete(*existing);
       return plan;
     }
     if (service->spec().selector().empty() || service->spec().type() == "ExternalName") return plan;
@@ -56,7 +57,7 @@ class EndpointsController : public client::Reconciler {
     next.mutable_metadata()->set_namespace_(key.ns);
     auto& labels = *next.mutable_metadata()->mutable_labels();
     labels = service->metadata().labels();
-    labels["endpoints.kubernetes.io/managed-by"] = "endpoint-controller";
+    labels[kManagedBy] = "endpoint-controller";
     if (service->spec().cluster_ip() == "None") labels["service.kubernetes.io/headless"] = "";
     next.clear_subsets();
     next.mutable_metadata()->mutable_annotations()->erase(kOverCapacity);
@@ -71,6 +72,10 @@ class EndpointsController : public client::Reconciler {
   }
 
  private:
+  static bool IsOurs(const api::meta::v1::ObjectMeta& meta) {
+    return meta.labels().contains(kManagedBy);
+  }
+
   static bool Same(const Endpoints& a, const Endpoints& b) {
     if (a.subsets_size() != b.subsets_size()) return false;
     for (int i = 0; i < a.subsets_size(); ++i) {
@@ -121,12 +126,19 @@ class EndpointsController : public client::Reconciler {
         added->set_protocol(port.protocol().empty() ? "TCP" : port.protocol());
         if (port.has_app_protocol()) added->set_app_protocol(port.app_protocol());
       }
+      // Where none of the service's ports leads into the pod, there is nothing to connect to.
+      if (service.spec().ports_size() > 0 && ports.ports_size() == 0) continue;
       EndpointSubset& subset = by_ports.try_emplace(ports.SerializeAsString(), ports).first->second;
       const bool ready = api::IsReady(*pod) || service.spec().publish_not_ready_addresses();
       *(ready ? subset.add_addresses() : subset.add_not_ready_addresses()) = std::move(address);
     }
-    for (auto& [key, subset] : by_ports)
+    for (auto& [key, subset] : by_ports) {
+      for (auto* addresses : {subset.mutable_addresses(), subset.mutable_not_ready_addresses()}) {
+        std::sort(addresses->begin(), addresses->end(),
+                  [](const auto& a, const auto& b) { return a.ip() < b.ip(); });
+      }
       *out->add_subsets() = std::move(subset);
+    }
   }
 
   client::Informer* services_ = nullptr;

@@ -119,7 +119,7 @@ class EndpointSliceController : public client::Reconciler {
     const bool terminating = api::IsBeingDeleted(pod->metadata());
     auto* conditions = endpoint.mutable_conditions();
     conditions->set_ready(service.spec().publish_not_ready_addresses() || (ready && !terminating));
-    conditions->set_serving(ready || service.spec().publish_not_ready_addresses());
+    conditions->set_serving(ready);
     conditions->set_terminating(terminating);
     if (std::string hostname = EndpointHostname(*pod, service); !hostname.empty()) {
       endpoint.set_hostname(std::move(hostname));

@@ -13,7 +13,8 @@ using api::core::v1::Service;
 
 // True when endpoints look the same before and after.
 bool SameForEndpoints(const Pod& a, const Pod& b) {
-  if (api::IsReady(a) != api::IsReady(b) || a.status().phase() != b.status().phase() ||
+  if (a.metadata().uid() != b.metadata().uid() || api::IsReady(a) != api::IsReady(b) ||
+      a.status().phase() != b.status().phase() ||
       a.metadata().has_deletion_timestamp() != b.metadata().has_deletion_timestamp() ||
       a.spec().node_name() != b.spec().node_name() || a.spec().hostname() != b.spec().hostname() ||
       a.spec().subdomain() != b.spec().subdomain() ||
@@ -76,8 +77,9 @@ std::optional<int32_t> TargetPort(const api::core::v1::ServicePort& port, const 
   const auto& target = port.target_port();
   if (target.type() == 0) return target.int_val() != 0 ? target.int_val() : port.port();
   const std::string protocol = port.protocol().empty() ? "TCP" : port.protocol();
-  auto find = [&](const auto& containers) -> std::optional<int32_t> {
+  auto find = [&](const auto& containers, bool init) -> std::optional<int32_t> {
     for (const auto& container : containers) {
+      if (init && container.restart_policy() != "Always") continue;
       for (const auto& candidate : container.ports()) {
         const std::string& has = candidate.protocol();
         if (candidate.name() == target.str_val() && (has.empty() ? "TCP" : has) == protocol) {
@@ -87,11 +89,8 @@ std::optional<int32_t> TargetPort(const api::core::v1::ServicePort& port, const 
     }
     return std::nullopt;
   };
-  if (auto found = find(pod.spec().containers())) return found;
-  for (const auto& container : pod.spec().init_containers()) {
-    if (container.restart_policy() == "Always") return find(pod.spec().init_containers());
-  }
-  return std::nullopt;
+  if (auto found = find(pod.spec().containers(), false)) return found;
+  return find(pod.spec().init_containers(), true);
 }
 
 std::string EndpointHostname(const Pod& pod, const Service& service) {

@@ -49,6 +49,8 @@ client::Action DeleteObject(const api::Object& object, std::string policy) {
   action.ns = object.ns();
   action.name = object.name();
   action.delete_options.uid = object.uid();
+  // Its owners may have changed since we looked.
+  action.delete_options.resource_version = object.revision();
   action.delete_options.propagation_policy = std::move(policy);
   return action;
 }
@@ -136,6 +138,8 @@ class GarbageCollector : public client::Reconciler {
   OwnerState StateOf(const api::Object& object, const OwnerReference& owner) const {
     const Collectables::Entry* entry = kinds_->FindKind(owner.api_version(), owner.kind());
     if (entry == nullptr) return OwnerState::kPresent;  // of a kind that is not ours to judge
+    // A mistake of the user's that must not cost the object.
+    if (entry->kind->namespaced && !object.kind().namespaced) return OwnerState::kPresent;
     if (api::ObjectPtr found = FindOwner(object, owner)) {
       const bool waiting =
           api::IsBeingDeleted(found->meta()) && HasFinalizer(found->meta(), kForeground);

@@ -109,7 +109,7 @@ class NamespaceController : public client::Reconciler {
       if (!entry.kind->namespaced || (entry.kind->plural == "pods") != pods) continue;
       for (const api::ObjectPtr& object : entry.informer->List(ns)) {
         any = true;
-        ++(*remaining)[entry.kind->GroupResource() + "."];
+        ++(*remaining)[std::string(entry.kind->plural) + "." + std::string(entry.kind->group)];
         for (const std::string& finalizer : object->meta().finalizers())
           ++(*held)[finalizer];
         if (api::IsBeingDeleted(object->meta())) continue;

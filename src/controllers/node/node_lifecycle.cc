@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <atomic>
 
 #include "api/coordination/v1/lease.pb.h"
 #include "api/core/v1/node.pb.h"
@@ -120,19 +121,23 @@ class NodeLifecycleController : public client::Reconciler {
     api::Ref<Node> node = client::GetFrom<Node>(*nodes_, "", key.name);
     if (!node) return plan;
     plan.requeue_after = options_.monitor_period;
+    WallTime::rep never = 0;
+    started_.compare_exchange_strong(never, now.time_since_epoch().count());
     if (now - LastSeen(*node, key.name) > options_.grace_period) {
       if (MarkUnknown(node, now, &plan)) return plan;
     }
     Node copy = *node;
     if (SyncTaints(now, &copy)) plan.Update(std::move(copy));
     const NodeCondition* ready = Find(*node, "Ready");
-    if (ready && ready->status() != "True") MarkPodsNotReady(node, now, &plan);
+    if (ready && ready->status() == "Unknown") MarkPodsNotReady(node, now, &plan);
     return plan;
   }
 
  private:
   WallTime LastSeen(const Node& node, const std::string& name) const {
-    WallTime seen = api::ToWallTime(node.metadata().creation_timestamp());
+    // Nodes could not renew their leases while the control plane was away.
+    WallTime seen = std::max(api::ToWallTime(node.metadata().creation_timestamp()),
+                             WallTime(WallTime::duration(started_.load())));
     if (api::ObjectPtr lease = leases_->Get(kLeaseNamespace, name)) {
       seen = std::max(seen, api::ToWallTime(lease->As<Lease>().spec().renew_time()));
     }
@@ -166,8 +171,11 @@ class NodeLifecycleController : public client::Reconciler {
     }
     if (!changed) return false;
     plan->UpdateStatus(std::move(copy));
-    plan->events.push_back({node.object(), "Normal", "NodeNotReady",
-                            "Node " + node->metadata().name() + " status is now: NodeNotReady"});
+    const NodeCondition* ready = Find(*node, "Ready");
+    if (ready && ready->status() == "True") {
+      plan->events.push_back({node.object(), "Normal", "NodeNotReady",
+                              "Node " + node->metadata().name() + " status is now: NodeNotReady"});
+    }
     return true;
   }
 
@@ -187,6 +195,7 @@ class NodeLifecycleController : public client::Reconciler {
   }
 
   const NodeLifecycleOptions options_;
+  std::atomic<WallTime::rep> started_{0};  // when this controller first looked at a node
   client::Informer* nodes_ = nullptr;
   client::Informer* leases_ = nullptr;
   client::Informer* pods_ = nullptr;

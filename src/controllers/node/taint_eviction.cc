@@ -1,6 +1,10 @@
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "api/core/v1/node.pb.h"
 #include "api/core/v1/pod.pb.h"
 #include "api/duration.h"
@@ -19,6 +23,21 @@ using client::Plan;
 
 constexpr char kPodsByNode[] = "node-name";
 
+bool SameTaints(const Node& a, const Node& b) {
+  return std::equal(a.spec().taints().begin(), a.spec().taints().end(), b.spec().taints().begin(),
+                    b.spec().taints().end(), [](const Taint& left, const Taint& right) {
+                      return left.SerializeAsString() == right.SerializeAsString();
+                    });
+}
+
+// When the pod came to its node.
+WallTime BoundSince(const Pod& pod) {
+  const auto* scheduled = api::FindCondition(pod.status(), "PodScheduled");
+  return api::ToWallTime(scheduled && scheduled->status() == "True"
+                             ? scheduled->last_transition_time()
+                             : pod.metadata().creation_timestamp());
+}
+
 bool HasNoExecute(const Node& node) {
   return std::any_of(node.spec().taints().begin(), node.spec().taints().end(),
                      [](const Taint& taint) { return taint.effect() == "NoExecute"; });
@@ -36,12 +55,17 @@ class TaintEvictionController : public client::Reconciler {
       return node.empty() ? std::vector<std::string>() : std::vector<std::string>{node};
     });
     nodes_->AddHandler([this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      if (!after || !HasNoExecute(after->As<Node>())) return;
+      const bool had = before && HasNoExecute(before->As<Node>());
+      if (!after || (!had && !HasNoExecute(after->As<Node>()))) return;
+      if (before && SameTaints(before->As<Node>(), after->As<Node>())) return;
       for (const api::ObjectPtr& pod : pods_->ByIndex(kPodsByNode, after->name()))
         enqueue({pod->ns(), pod->name()});
     });
     pods_->AddHandler([this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      if (!after) return;
+      if (!after) {
+        Forget({before->ns(), before->name()});
+        return;
+      }
       api::ObjectPtr node = nodes_->Get("", after->As<Pod>().spec().node_name());
       if (node && HasNoExecute(node->As<Node>())) enqueue({after->ns(), after->name()});
     });
@@ -50,16 +74,24 @@ class TaintEvictionController : public client::Reconciler {
   Result<Plan> Reconcile(const Key& key, WallTime now) override {
     Plan plan;
     api::Ref<Pod> pod = client::GetFrom<Pod>(*pods_, key.ns, key.name);
-    if (!pod || !api::IsActive(*pod)) return plan;
-    api::Ref<Node> node = client::GetFrom<Node>(*nodes_, "", pod->spec().node_name());
-    if (!node) return plan;
+    api::Ref<Node> node;
+    if (pod && api::IsActive(*pod))
+      node = client::GetFrom<Node>(*nodes_, "", pod->spec().node_name());
+    if (!node || !HasNoExecute(*node)) {
+      Forget(key);
+      return plan;
+    }
+    const WallTime first_seen = FirstSeen(key, pod->metadata().uid(), now);
     // The pod may stay until the earliest of its taints' tolerations ends.
     std::optional<WallTime> until;
     for (const Taint& taint : node->spec().taints()) {
       if (taint.effect() != "NoExecute") continue;
       const auto* toleration = api::FindToleration(pod->spec().tolerations(), taint);
       if (toleration && !toleration->has_toleration_seconds()) continue;
-      const WallTime since = taint.has_time_added() ? api::ToWallTime(taint.time_added()) : now;
+      // A pod that tolerates a taint for a while has that while, however old the taint is.
+      const WallTime since = taint.has_time_added()
+                                 ? std::max(api::ToWallTime(taint.time_added()), BoundSince(*pod))
+                                 : first_seen;
       const int64_t seconds =
           toleration ? std::max<int64_t>(0, toleration->toleration_seconds()) : 0;
       const WallTime end = since + std::chrono::seconds(seconds);
@@ -89,6 +121,23 @@ class TaintEvictionController : public client::Reconciler {
   }
 
  private:
+  WallTime FirstSeen(const Key& key, const std::string& uid, WallTime now) {
+    absl::MutexLock lock(&mutex_);
+    auto& [known_uid, since] = first_seen_[key];
+    if (known_uid != uid) {
+      known_uid = uid;
+      since = now;
+    }
+    return since;
+  }
+  void Forget(const Key& key) {
+    absl::MutexLock lock(&mutex_);
+    first_seen_.erase(key);
+  }
+
+  absl::Mutex mutex_;
+  // Pods on tainted nodes: uid, and since when. Taints set by hand do not say when they were added.
+  std::map<Key, std::pair<std::string, WallTime>> first_seen_ ABSL_GUARDED_BY(mutex_);
   client::Informer* nodes_ = nullptr;
   client::Informer* pods_ = nullptr;
 };

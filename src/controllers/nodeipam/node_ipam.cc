@@ -4,7 +4,7 @@
 
 #include <charconv>
 #include <optional>
-#include <set>
+#include <vector>
 
 #include "api/core/v1/node.pb.h"
 
@@ -62,24 +62,26 @@ class NodeIpamController : public client::Reconciler {
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {
     Plan plan;
-    std::set<std::string> taken;
+    const uint64_t count = uint64_t{1} << (node_prefix_length_ - cluster_.prefix_length);
+    std::vector<bool> taken;
     std::vector<api::Ref<Node>> waiting;
     for (const api::Ref<Node>& node : client::Typed<Node>(nodes_->List())) {
       if (node->spec().pod_cidr().empty()) {
         waiting.push_back(node);
-      } else {
-        taken.insert(node->spec().pod_cidr());
       }
     }
-    const uint64_t count = uint64_t{1} << (node_prefix_length_ - cluster_.prefix_length);
+    if (waiting.empty()) return plan;
+    taken.resize(count);
+    for (const api::Ref<Node>& node : client::Typed<Node>(nodes_->List())) {
+      if (auto range = ParseRange(node->spec().pod_cidr())) Take(*range, &taken);
+    }
     uint64_t next = 0;
     for (const api::Ref<Node>& node : waiting) {
       std::string subnet;
       for (; next < count && subnet.empty(); ++next) {
-        const uint32_t base =
-            cluster_.base + static_cast<uint32_t>(next << (32 - node_prefix_length_));
-        std::string candidate = Format(base, node_prefix_length_);
-        if (!taken.contains(candidate)) subnet = std::move(candidate);
+        if (taken[next]) continue;
+        subnet = Format(cluster_.base + static_cast<uint32_t>(next << (32 - node_prefix_length_)),
+                        node_prefix_length_);
       }
       if (subnet.empty()) {
         plan.events.push_back(
@@ -97,6 +99,18 @@ class NodeIpamController : public client::Reconciler {
   }
 
  private:
+  // Marks the subnets that overlap with `range`, whatever its size.
+  void Take(const Range& range, std::vector<bool>* taken) const {
+    const int shift = 32 - node_prefix_length_;
+    const uint64_t first = range.base;
+    const uint64_t last = first + (uint64_t{1} << (32 - range.prefix_length)) - 1;
+    if (last < cluster_.base) return;
+    const uint64_t begin = first < cluster_.base ? 0 : (first - cluster_.base) >> shift;
+    const uint64_t end = (last - cluster_.base) >> shift;
+    for (uint64_t i = begin; i <= end && i < taken->size(); ++i)
+      (*taken)[i] = true;
+  }
+
   const Range cluster_;
   const int node_prefix_length_;
   client::Informer* nodes_ = nullptr;
@@ -107,7 +121,7 @@ class NodeIpamController : public client::Reconciler {
 Result<std::unique_ptr<client::Reconciler>> MakeNodeIpamController(const std::string& cluster_cidr,
                                                                    int node_prefix_length) {
   const std::optional<Range> range = ParseRange(cluster_cidr);
-  if (!range || range->prefix_length > node_prefix_length) {
+  if (!range || range->prefix_length > node_prefix_length || node_prefix_length > 32) {
     return BadRequest("cluster CIDR \"" + cluster_cidr +
                       "\" is not an IPv4 range with room for a /" +
                       std::to_string(node_prefix_length) + " for each node");

@@ -1,6 +1,7 @@
 #include "controllers/podgc/pod_gc.h"
 
 #include <algorithm>
+#include <map>
 
 #include "api/core/v1/node.pb.h"
 #include "api/core/v1/pod.pb.h"
@@ -23,6 +24,28 @@ void ForceDelete(const Pod& pod, Plan* plan) {
   client::DeleteOptions options;
   options.grace_period_seconds = 0;
   plan->Delete(pod, std::move(options));
+}
+
+// What nobody runs any more has failed; `condition` (its message) tells of a disruption.
+void FailAndDelete(const Pod& pod, const std::string& condition, WallTime now, Plan* plan) {
+  if (!api::IsTerminal(pod)) {
+    Pod failed = pod;
+    failed.mutable_status()->set_phase("Failed");
+    if (!condition.empty()) {
+      auto* conditions = failed.mutable_status()->mutable_conditions();
+      for (int i = conditions->size() - 1; i >= 0; --i) {
+        if (conditions->Get(i).type() == "DisruptionTarget") conditions->DeleteSubrange(i, 1);
+      }
+      auto* target = conditions->Add();
+      target->set_type("DisruptionTarget");
+      target->set_status("True");
+      target->set_reason("DeletionByPodGC");
+      target->set_message(condition);
+      api::SetTime(now, target->mutable_last_transition_time());
+    }
+    plan->UpdateStatus(std::move(failed));
+  }
+  ForceDelete(pod, plan);
 }
 
 // One key for all: what it looks for are pods that no event announces.
@@ -52,7 +75,7 @@ class PodGarbageCollector : public client::Reconciler {
     if (!key.ns.empty()) {
       api::Ref<Pod> pod = client::GetFrom<Pod>(*pods_, key.ns, key.name);
       if (pod && api::IsBeingDeleted(pod->metadata()) && pod->spec().node_name().empty())
-        ForceDelete(*pod, &plan);
+        FailAndDelete(*pod, "", now, &plan);
       return plan;
     }
     plan.requeue_after = kPeriod;
@@ -67,9 +90,7 @@ class PodGarbageCollector : public client::Reconciler {
       const WallTime first = since == missing_since_.end() ? now : since->second;
       missing.emplace(node, first);
       if (now - first < kQuarantine) continue;
-      plan.events.push_back(
-          {pod.object(), "Normal", "NodeGone", "node " + node + " no longer exists"});
-      ForceDelete(*pod, &plan);
+      FailAndDelete(*pod, "PodGC: node no longer exists", now, &plan);
     }
     missing_since_ = std::move(missing);
     DeleteOldest(std::move(terminated), &plan);

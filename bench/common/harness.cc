@@ -158,6 +158,7 @@ int Main(int argc, char** argv, const char* about, Status (*measure)(Bench&)) {
   }
   measuring = -1;
   signal(SIGINT, SIG_IGN);
+  if (WIFSIGNALED(state)) usleep(500'000);  // its servers get their signal when it is gone
   const bool clean = CleanUp(bench);
   if (WIFSIGNALED(state)) return Fail("ended by signal " + std::to_string(WTERMSIG(state)));
   if (!clean) return Fail("not everything could be cleaned up");

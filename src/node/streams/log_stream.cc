@@ -121,7 +121,13 @@ class LogStream : public Stream {
       past_since_ = true;
     }
     std::string out;
-    if (options_.timestamps && !in_partial_) out = std::string(line->time) + " ";
+    if (options_.timestamps && !in_partial_) {
+      // conmon writes UTC as an offset.
+      std::string_view time = line->time;
+      const bool utc = time.ends_with("+00:00");
+      if (utc) time.remove_suffix(6);
+      out = std::string(time) + (utc ? "Z " : " ");
+    }
     out += line->text;
     if (!line->partial) out += "\n";
     in_partial_ = line->partial;

@@ -1,5 +1,7 @@
 #include "apiserver/local_client.h"
 
+#include <algorithm>
+
 #include "apiserver/registry/messages.h"
 #include "apiserver/request_info.h"
 #include "apiserver/subresources/views.h"
@@ -7,16 +9,21 @@
 namespace gantry::apiserver {
 namespace {
 
+// How often a quiet watch says how far it has come. Who waits for a view to be as new as a write, as
+// the end of a namespace does, waits for this.
+constexpr Duration kBookmarkEvery = std::chrono::seconds(5);
+
 // A watch of the cache as clients see it.
 class LocalWatcher : public client::Watcher {
  public:
-  LocalWatcher(const api::KindInfo& kind, std::unique_ptr<store::CacheWatch> watch)
-      : kind_(kind), watch_(std::move(watch)) {}
+  LocalWatcher(Env& env, const api::KindInfo& kind, std::unique_ptr<store::CacheWatch> watch)
+      : env_(env), kind_(kind), watch_(std::move(watch)) {}
 
   Task<Result<std::vector<client::WatchEvent>>> Next(CancelToken cancel) override {
     std::vector<client::WatchEvent> events;
     while (events.empty()) {
-      Result<std::vector<store::WatchItem>> items = co_await watch_->Next(cancel, std::nullopt);
+      Result<std::vector<store::WatchItem>> items =
+          co_await watch_->Next(cancel, env_.Steady() + kBookmarkEvery);
       if (!items.ok()) co_return items.status();
       for (store::WatchItem& item : *items) {
         if (item.type == store::WatchItem::Type::kInitialEnd) continue;
@@ -26,7 +33,14 @@ class LocalWatcher : public client::Watcher {
         event.revision = item.revision;
         events.push_back(std::move(event));
       }
+      if (const int64_t revision = watch_->revision(); events.empty() && revision > told_) {
+        client::WatchEvent event;
+        event.type = client::WatchEvent::Type::kBookmark;
+        event.revision = revision;
+        events.push_back(std::move(event));
+      }
     }
+    told_ = std::max(told_, events.back().revision);
     co_return events;
   }
 
@@ -39,8 +53,10 @@ class LocalWatcher : public client::Watcher {
                                      : To::kDeleted;
   }
 
+  Env& env_;
   const api::KindInfo& kind_;
   std::unique_ptr<store::CacheWatch> watch_;
+  int64_t told_ = 0;
 };
 
 }  // namespace
@@ -122,7 +138,7 @@ Task<Result<std::unique_ptr<client::Watcher>>> LocalClient::Watch(const api::Kin
       verbs_.registry().CacheOf(kind).Watch(std::move(*selection), revision, false);
   if (!watch.ok()) co_return watch.status();
   std::unique_ptr<client::Watcher> watcher =
-      std::make_unique<LocalWatcher>(kind, std::move(*watch));
+      std::make_unique<LocalWatcher>(verbs_.registry().env(), kind, std::move(*watch));
   co_return watcher;
 }
 

@@ -442,7 +442,8 @@ ImagePtr ImageStore::FindAny(const std::string& name) const {
 
 std::vector<ImagePtr> ImageStore::List() const {
   std::vector<ImagePtr> images;
-  for (const auto& [id, image] : *Load())
+  const std::shared_ptr<const Index> index = Load();
+  for (const auto& [id, image] : *index)
     images.push_back(image);
   return images;
 }

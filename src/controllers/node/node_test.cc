@@ -1,0 +1,306 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/coordination/v1/lease.pb.h"
+#include "api/core/v1/node.pb.h"
+#include "api/core/v1/pod.pb.h"
+#include "api/duration.h"
+#include "api/pods.h"
+#include "api/testing/from_yaml.h"
+#include "client/testing/reconciler_harness.h"
+#include "controllers/node/node_lifecycle.h"
+#include "controllers/nodeipam/node_ipam.h"
+#include "controllers/podgc/pod_gc.h"
+
+namespace gantry::controllers {
+namespace {
+
+using api::core::v1::Node;
+using api::core::v1::Pod;
+using api::testing::FromYaml;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+constexpr char kReadyPod[] =
+    "{metadata: {name: p, namespace: default}, spec: {nodeName: n1}, status: {phase: Running, "
+    "conditions: [{type: Ready, status: 'True'}]}}";
+
+Node MakeNode(const std::string& conditions, bool unschedulable = false) {
+  return FromYaml<Node>(std::string("{metadata: {name: n1}, spec: {unschedulable: ") +
+                        (unschedulable ? "true" : "false") + "}, status: {conditions: [" +
+                        conditions + "]}}");
+}
+
+std::vector<std::string> Taints(const Node& node) {
+  std::vector<std::string> taints;
+  for (const auto& taint : node.spec().taints())
+    taints.push_back(taint.key().substr(taint.key().find('/') + 1) + ":" + taint.effect());
+  return taints;
+}
+
+TEST(NodeLifecycle, TaintsFollowConditions) {
+  struct {
+    const char* conditions;
+    bool unschedulable;
+    std::vector<std::string> want;
+  } rows[] = {
+      {"{type: Ready, status: 'True'}", false, {}},
+      {"{type: Ready, status: 'True'}", true, {"unschedulable:NoSchedule"}},
+      {"{type: Ready, status: 'False'}", false, {"not-ready:NoSchedule", "not-ready:NoExecute"}},
+      {"{type: Ready, status: Unknown}",
+       false,
+       {"unreachable:NoSchedule", "unreachable:NoExecute"}},
+      {"{type: Ready, status: 'True'}, {type: MemoryPressure, status: 'True'}",
+       false,
+       {"memory-pressure:NoSchedule"}},
+      {"{type: Ready, status: 'True'}, {type: DiskPressure, status: 'True'}, {type: PIDPressure, "
+       "status: 'True'}, {type: NetworkUnavailable, status: 'True'}",
+       false,
+       {"disk-pressure:NoSchedule", "pid-pressure:NoSchedule", "network-unavailable:NoSchedule"}},
+  };
+  for (const auto& row : rows) {
+    client::ReconcilerHarness harness(MakeNodeLifecycleController());
+    Node node = MakeNode(row.conditions, row.unschedulable);
+    auto* own = node.mutable_spec()->add_taints();
+    own->set_key("example.com/mine");
+    own->set_effect("NoSchedule");
+    auto* stale = node.mutable_spec()->add_taints();
+    stale->set_key("node.kubernetes.io/stale-not-managed");
+    stale->set_effect("NoExecute");
+    harness.Put(std::move(node));
+    harness.Settle();
+    std::vector<std::string> want = row.want;
+    want.insert(want.end(), {"mine:NoSchedule", "stale-not-managed:NoExecute"});
+    EXPECT_THAT(Taints(*harness.client().Peek<Node>("", "n1")),
+                ::testing::UnorderedElementsAreArray(want))
+        << row.conditions;
+    EXPECT_THAT(harness.Restless(), IsEmpty());
+  }
+}
+
+TEST(NodeLifecycle, ATaintKeepsTheTimeItWasAdded) {
+  client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  harness.Put(MakeNode("{type: Ready, status: 'False'}"));
+  harness.Settle();
+  const auto first = harness.client().Peek<Node>("", "n1")->spec().taints(0).time_added();
+  harness.Advance(seconds(20));
+  Node node = *harness.client().Peek<Node>("", "n1");
+  auto* pressure = node.mutable_status()->add_conditions();
+  pressure->set_type("MemoryPressure");
+  pressure->set_status("True");
+  harness.Put(std::move(node));
+  harness.Settle();
+  auto now = harness.client().Peek<Node>("", "n1");
+  EXPECT_EQ(now->spec().taints(0).time_added().seconds(), first.seconds());
+  EXPECT_EQ(now->spec().taints_size(), 3);
+}
+
+TEST(NodeLifecycle, ASilentNodeBecomesUnknownAndItsPodsNotReady) {
+  client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  harness.Put(MakeNode("{type: Ready, status: 'True', reason: KubeletReady}"));
+  harness.Put(FromYaml<Pod>(kReadyPod));
+  harness.Settle();
+  harness.Advance(seconds(49));
+  EXPECT_THAT(Taints(*harness.client().Peek<Node>("", "n1")), IsEmpty());
+  harness.Advance(seconds(7));
+  auto node = harness.client().Peek<Node>("", "n1");
+  ASSERT_EQ(node->status().conditions_size(), 4);
+  EXPECT_EQ(node->status().conditions(0).status(), "Unknown");
+  EXPECT_EQ(node->status().conditions(0).reason(), "NodeStatusUnknown");
+  EXPECT_EQ(node->status().conditions(0).message(), "Kubelet stopped posting node status.");
+  EXPECT_EQ(node->status().conditions(1).reason(), "NodeStatusNeverUpdated");
+  EXPECT_THAT(Taints(*node),
+              UnorderedElementsAre("unreachable:NoSchedule", "unreachable:NoExecute"));
+  EXPECT_FALSE(api::IsReady(*harness.client().Peek<Pod>("default", "p")));
+  EXPECT_THAT(harness.events(),
+              ElementsAre("Normal NodeNotReady Node n1 status is now: NodeNotReady",
+                          "Warning NodeNotReady Node is not ready"));
+  EXPECT_THAT(harness.Restless(), IsEmpty());
+}
+
+TEST(NodeLifecycle, LeasesKeepANodeAlive) {
+  client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  harness.Put(MakeNode("{type: Ready, status: 'True'}"));
+  for (int i = 0; i < 10; ++i) {
+    auto lease = FromYaml<api::coordination::v1::Lease>(
+        "{metadata: {name: n1, namespace: kube-node-lease}}");
+    api::SetTime(harness.env().Now(), lease.mutable_spec()->mutable_renew_time());
+    harness.Put(std::move(lease));
+    harness.Advance(seconds(10));
+  }
+  EXPECT_THAT(harness.client().writes(), IsEmpty());
+}
+
+TEST(NodeLifecycle, AControlPlaneThatWasAwayGivesNodesTheirTime) {
+  client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  Node node = MakeNode("{type: Ready, status: 'True', lastHeartbeatTime: 1999-01-01T00:00:00Z}");
+  node.mutable_metadata()->mutable_creation_timestamp()->set_seconds(1);
+  harness.Put(std::move(node));
+  harness.Settle();
+  EXPECT_THAT(harness.client().writes(), IsEmpty());
+  harness.Advance(seconds(56));
+  EXPECT_EQ(harness.client().Peek<Node>("", "n1")->status().conditions(0).status(), "Unknown");
+}
+
+TEST(TaintEviction, StaysAsLongAsItsTolerationsSay) {
+  struct {
+    const char* tolerations;
+    bool stamped;
+    int evicted_between, and_;  // seconds; -1 never
+  } rows[] = {
+      {"", true, 0, 1},
+      {"{key: k, operator: Exists}", true, -1, -1},
+      {"{key: k, operator: Exists, effect: NoSchedule}", true, 0, 1},
+      {"{key: k, operator: Exists, tolerationSeconds: 30}", true, 29, 31},
+      {"{key: k, operator: Exists, tolerationSeconds: 30}", false, 29, 31},
+      {"{key: k, operator: Exists, tolerationSeconds: -5}", true, 0, 1},
+      {"{key: other, operator: Exists}", true, 0, 1},
+      {"{operator: Exists, tolerationSeconds: 10}, {operator: Exists}", true, 9, 11},
+  };
+  for (const auto& row : rows) {
+    client::ReconcilerHarness harness(MakeTaintEvictionController());
+    Pod pod = FromYaml<Pod>(kReadyPod);
+    pod.mutable_metadata()->add_finalizers("example.com/look");  // it can be looked at afterwards
+    const Pod tolerant = FromYaml<Pod>(std::string("{spec: {tolerations: [") + row.tolerations + "]}}");
+    for (const auto& toleration : tolerant.spec().tolerations())
+      *pod.mutable_spec()->add_tolerations() = toleration;
+    harness.Put(std::move(pod));
+    Node node =
+        FromYaml<Node>("{metadata: {name: n1}, spec: {taints: [{key: k, effect: NoExecute}]}}");
+    if (row.stamped)
+      api::SetTime(harness.env().Now(),
+                   node.mutable_spec()->mutable_taints(0)->mutable_time_added());
+    harness.Put(std::move(node));
+    harness.Settle();
+    auto gone = [&] {
+      auto now = harness.client().Peek<Pod>("default", "p");
+      return !now || now->metadata().has_deletion_timestamp();
+    };
+    if (row.evicted_between < 0) {
+      harness.Advance(seconds(60));
+      EXPECT_FALSE(gone()) << row.tolerations;
+      continue;
+    }
+    if (row.evicted_between > 0) {
+      harness.Advance(seconds(row.evicted_between));
+      EXPECT_FALSE(gone()) << row.tolerations;
+    }
+    harness.Advance(seconds(row.and_ - row.evicted_between + 1));
+    EXPECT_TRUE(gone()) << row.tolerations;
+    EXPECT_THAT(harness.events(),
+                ElementsAre("Normal TaintManagerEviction Marking for deletion Pod default/p"));
+    auto evicted = harness.client().Peek<Pod>("default", "p");
+    const auto* target = api::FindCondition(evicted->status(), "DisruptionTarget");
+    ASSERT_TRUE(target);
+    EXPECT_EQ(target->reason(), "DeletionByTaintManager");
+    EXPECT_EQ(target->message(), "Taint manager: deleting due to NoExecute taint");
+  }
+}
+
+TEST(TaintEviction, AnOldTaintGivesANewPodItsTime) {
+  client::ReconcilerHarness harness(MakeTaintEvictionController());
+  harness.Put(
+      FromYaml<Node>("{metadata: {name: n1}, spec: {taints: [{key: k, effect: NoExecute, "
+                     "timeAdded: 1999-01-01T00:00:00Z}]}}"));
+  Pod pod = FromYaml<Pod>(kReadyPod);
+  auto* toleration = pod.mutable_spec()->add_tolerations();
+  toleration->set_operator_("Exists");
+  toleration->set_toleration_seconds(60);
+  harness.Put(std::move(pod));
+  harness.Advance(seconds(50));
+  EXPECT_FALSE(harness.client().Peek<Pod>("default", "p")->metadata().has_deletion_timestamp());
+  harness.Advance(seconds(15));
+  EXPECT_TRUE(harness.client().Peek<Pod>("default", "p")->metadata().has_deletion_timestamp());
+}
+
+TEST(TaintEviction, ATaintThatIsTakenAwayInTimeEvictsNobody) {
+  client::ReconcilerHarness harness(MakeTaintEvictionController());
+  Pod pod = FromYaml<Pod>(kReadyPod);
+  auto* toleration = pod.mutable_spec()->add_tolerations();
+  toleration->set_operator_("Exists");
+  toleration->set_toleration_seconds(30);
+  harness.Put(std::move(pod));
+  harness.Put(
+      FromYaml<Node>("{metadata: {name: n1}, spec: {taints: [{key: k, effect: NoExecute}]}}"));
+  harness.Advance(seconds(20));
+  harness.Put(FromYaml<Node>("{metadata: {name: n1}}"));
+  harness.Advance(seconds(20));
+  EXPECT_THAT(harness.client().writes(), IsEmpty());
+}
+
+TEST(PodGc, RemovesPodsOfNodesThatAreGoneAfterAWhile) {
+  client::ReconcilerHarness harness(MakePodGarbageCollector());
+  harness.Put(FromYaml<Node>("{metadata: {name: n1}}"));
+  harness.Put(FromYaml<Pod>(kReadyPod));
+  harness.Put(FromYaml<Pod>("{metadata: {name: waiting, namespace: default}}"));
+  harness.Advance(seconds(100));
+  EXPECT_TRUE(harness.client().Peek<Pod>("default", "p"));
+  harness.Remove<Node>("", "n1");
+  harness.Advance(seconds(35));
+  EXPECT_TRUE(harness.client().Peek<Pod>("default", "p")) << "the node may come back";
+  harness.Advance(seconds(30));
+  EXPECT_FALSE(harness.client().Peek<Pod>("default", "p"));
+  EXPECT_TRUE(harness.client().Peek<Pod>("default", "waiting"));
+}
+
+TEST(PodGc, RemovesPodsDeletedBeforeTheyWereBound) {
+  client::ReconcilerHarness harness(MakePodGarbageCollector());
+  harness.Put(
+      FromYaml<Pod>("{metadata: {name: p, namespace: default, deletionTimestamp: "
+                    "2020-01-01T00:00:00Z, deletionGracePeriodSeconds: 30}}"));
+  harness.Settle();
+  EXPECT_FALSE(harness.client().Peek<Pod>("default", "p"));
+}
+
+TEST(PodGc, KeepsTheNewestTerminatedPods) {
+  client::ReconcilerHarness harness(MakePodGarbageCollector(2));
+  for (int i = 1; i <= 4; ++i) {
+    Pod pod = FromYaml<Pod>("{metadata: {namespace: default}, status: {phase: Succeeded}}");
+    pod.mutable_metadata()->set_name("p" + std::to_string(i));
+    pod.mutable_metadata()->mutable_creation_timestamp()->set_seconds(i);
+    harness.Put(std::move(pod));
+  }
+  harness.Advance(seconds(25));
+  auto left = harness.client().All<Pod>();
+  ASSERT_EQ(left.size(), 2u);
+  EXPECT_EQ(left[0]->metadata().name(), "p3");
+  EXPECT_THAT(harness.Restless(), IsEmpty());
+}
+
+TEST(NodeIpam, GivesTheLowestFreeSubnetAndNoneThatOverlaps) {
+  client::ReconcilerHarness harness(*MakeNodeIpamController("10.244.0.0/16"));
+  harness.Put(FromYaml<Node>(
+      "{metadata: {name: wide}, spec: {podCIDR: 10.244.0.0/23, podCIDRs: [10.244.0.0/23]}}"));
+  harness.Put(FromYaml<Node>("{metadata: {name: far}, spec: {podCIDR: 192.168.0.0/24}}"));
+  harness.Put(FromYaml<Node>("{metadata: {name: a}}"));
+  harness.Put(FromYaml<Node>("{metadata: {name: b}}"));
+  harness.Settle();
+  auto node = harness.client().Peek<Node>("", "a");
+  EXPECT_EQ(node->spec().pod_cidr(), "10.244.2.0/24");
+  EXPECT_THAT(node->spec().pod_cidrs(), ElementsAre("10.244.2.0/24"));
+  EXPECT_EQ(harness.client().Peek<Node>("", "b")->spec().pod_cidr(), "10.244.3.0/24");
+  EXPECT_THAT(harness.Restless(), IsEmpty());
+}
+
+TEST(NodeIpam, SaysWhenThereIsNoneAndUsesWhatIsFreed) {
+  client::ReconcilerHarness harness(*MakeNodeIpamController("10.0.0.0/25", 25));
+  harness.Put(FromYaml<Node>("{metadata: {name: a}}"));
+  harness.Settle();
+  harness.Put(FromYaml<Node>("{metadata: {name: b}}"));
+  harness.Settle();
+  EXPECT_THAT(harness.events(),
+              ElementsAre("Normal CIDRNotAvailable Node b status is now: CIDRNotAvailable"));
+  harness.Remove<Node>("", "a");
+  harness.Advance(seconds(31));
+  EXPECT_EQ(harness.client().Peek<Node>("", "b")->spec().pod_cidr(), "10.0.0.0/25");
+}
+
+TEST(NodeIpam, RefusesRangesThatAreNone) {
+  for (const char* range : {"", "10.0.0.0", "10.0.0/8", "10.0.0.0/33", "10.0.0.0/25", "fd00::/48"})
+    EXPECT_FALSE(MakeNodeIpamController(range).ok()) << range;
+}
+
+}  // namespace
+}  // namespace gantry::controllers

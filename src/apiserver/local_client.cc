@@ -9,8 +9,8 @@
 namespace gantry::apiserver {
 namespace {
 
-// How often a quiet watch says how far it has come. Who waits for a view to be as new as a write, as
-// the end of a namespace does, waits for this.
+// How often a quiet watch says how far it has come. Who waits for a view to be as new as a write,
+// as the end of a namespace does, waits for this.
 constexpr Duration kBookmarkEvery = std::chrono::seconds(5);
 
 // A watch of the cache as clients see it.

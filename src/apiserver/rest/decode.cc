@@ -29,8 +29,8 @@ Status CannotBeHandled(const api::KindInfo& kind, const TypeMeta& found, std::st
 Status CheckType(const api::KindInfo& kind, TypeMeta* found) {
   if (found->kind.empty()) found->kind = std::string(kind.kind);
   if (found->api_version.empty()) found->api_version = kind.ApiVersion();
-  // The options of a delete are accepted in any group's name, and an eviction in that of the group's
-  // beta version, as in Kubernetes.
+  // The options of a delete are accepted in any group's name, and an eviction in that of the
+  // group's beta version, as in Kubernetes.
   if (found->kind == kind.kind &&
       (found->api_version == kind.ApiVersion() || kind.kind == "DeleteOptions" ||
        (kind.kind == "Eviction" && found->api_version == "policy/v1beta1")))

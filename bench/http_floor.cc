@@ -1,7 +1,9 @@
-// What the wire alone can do: a listener with a trivial handler in a child process, clients in this one.
+// What the wire alone can do: a listener with a trivial handler in a child process, clients in this
+// one.
 //   get_per_s      small GETs, 64 keep-alive connections, TLS, HTTP/1.1
 //   stream_mb_per_s  one large body over TLS, HTTP/1.1
-//   watch_10k_ms   one small chunk to each of 10,000 streams on 100 HTTP/2 connections, until the last has it
+//   watch_10k_ms   one small chunk to each of 10,000 streams on 100 HTTP/2 connections, until the
+//   last has it
 //   *_cpu_*        processor time of both processes for the same, which says more on a busy machine
 //   idle_stream_kb memory of the server per stream of these
 // One argument (gets, stream, watches) measures that alone.
@@ -65,7 +67,8 @@ long PrivateKilobytes() {
 long CpuMicroseconds() {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1'000'000 + used.ru_utime.tv_usec + used.ru_stime.tv_usec;
+  return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1'000'000 + used.ru_utime.tv_usec +
+         used.ru_stime.tv_usec;
 }
 
 class BenchHandler : public apiserver::Handler {
@@ -81,10 +84,13 @@ class BenchHandler : public apiserver::Handler {
       auto piece = std::make_shared<const std::string>(std::string(256 * 1024, 'l'));
       response.stream = [piece](BodyWriter& out) { return SendLarge(piece, out); };
     } else if (request.path == "/watch") {
-      response.stream = [this, cancel = request.cancel](BodyWriter& out) { return Watch(*this, cancel, out); };
+      response.stream = [this, cancel = request.cancel](BodyWriter& out) {
+        return Watch(*this, cancel, out);
+      };
     } else if (request.path == "/broadcast") {
       const std::lock_guard lock(mutex_);
-      for (Notifier* watcher : watchers_) watcher->Notify();
+      for (Notifier* watcher : watchers_)
+        watcher->Notify();
     } else if (request.path == "/memory") {
       response.body = std::to_string(PrivateKilobytes());
     } else if (request.path == "/cpu") {
@@ -149,14 +155,16 @@ Task<Result<std::unique_ptr<Stream>>> Connect(Bench& bench) {
   dial.port = bench.port;
   dial.tls = bench.tls;
   dial.http1_only = true;
-  GANTRY_CO_ASSIGN(std::shared_ptr<wire::Socket> socket, co_await wire::Dial(bench.env, std::move(dial)));
+  GANTRY_CO_ASSIGN(std::shared_ptr<wire::Socket> socket,
+                   co_await wire::Dial(bench.env, std::move(dial)));
   co_return wire::MakeStream(std::move(socket), "");
 }
 
 Task<> GetLoop(Bench& bench, SteadyTime end, std::atomic<long>& done) {
   Result<std::unique_ptr<Stream>> stream = co_await Connect(bench);
   if (!stream.ok()) co_return;
-  constexpr std::string_view kRequest = "GET /small HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n";
+  constexpr std::string_view kRequest =
+      "GET /small HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n";
   std::array<char, 4096> buffer;
   while (bench.env.Steady() < end) {
     if (Status sent = co_await (*stream)->Write(kRequest); !sent.ok()) co_return;
@@ -209,11 +217,14 @@ void MeasureGets(Bench& bench) {
   Gate gate;
   const SteadyTime begin = bench.env.Steady();
   const SteadyTime end = begin + std::chrono::seconds(kGetSeconds);
-  for (int i = 0; i < kGetConnections; ++i) Spawn(bench.env.MakeStrand(), gate, "get", GetLoop(bench, end, done));
+  for (int i = 0; i < kGetConnections; ++i)
+    Spawn(bench.env.MakeStrand(), gate, "get", GetLoop(bench, end, done));
   bench.env.RunToEnd(gate.Close(bench.env));
   Report("get_per_s", static_cast<double>(done) / Seconds(bench.env.Steady() - begin), "1/s");
-  Report("get_cpu_us", static_cast<double>(control.AllCpu() - cpu) / static_cast<double>(done), "us");
-  Report("get_server_cpu_us", static_cast<double>(control.Ask("/cpu") - server_cpu) / static_cast<double>(done), "us");
+  Report("get_cpu_us", static_cast<double>(control.AllCpu() - cpu) / static_cast<double>(done),
+         "us");
+  Report("get_server_cpu_us",
+         static_cast<double>(control.Ask("/cpu") - server_cpu) / static_cast<double>(done), "us");
 }
 
 Task<> ReadLarge(Bench& bench, size_t* total) {
@@ -236,13 +247,16 @@ void MeasureStream(Bench& bench) {
   const SteadyTime begin = bench.env.Steady();
   Spawn(bench.env.MakeStrand(), gate, "large", ReadLarge(bench, &total));
   bench.env.RunToEnd(gate.Close(bench.env));
-  Report("stream_mb_per_s", static_cast<double>(total) / 1e6 / Seconds(bench.env.Steady() - begin), "MB/s");
-  Report("stream_cpu_ms_per_gb", static_cast<double>(control.AllCpu() - cpu) * 1e6 / static_cast<double>(total), "ms");
+  Report("stream_mb_per_s", static_cast<double>(total) / 1e6 / Seconds(bench.env.Steady() - begin),
+         "MB/s");
+  Report("stream_cpu_ms_per_gb",
+         static_cast<double>(control.AllCpu() - cpu) * 1e6 / static_cast<double>(total), "ms");
 }
 
-Task<> WatchLoop(client::HttpTransport& transport, CancelToken cancel, std::atomic<int>& chunks, Notifier& all,
-                 std::atomic<int>& wanted) {
-  Result<client::HttpResponse> response = co_await transport.Send(client::HttpRequest("GET", "/watch"), cancel);
+Task<> WatchLoop(client::HttpTransport& transport, CancelToken cancel, std::atomic<int>& chunks,
+                 Notifier& all, std::atomic<int>& wanted) {
+  Result<client::HttpResponse> response =
+      co_await transport.Send(client::HttpRequest("GET", "/watch"), cancel);
   while (response.ok()) {
     Result<std::string> chunk = co_await response->body->Read();
     if (!chunk.ok() || chunk->empty()) co_return;
@@ -252,7 +266,9 @@ Task<> WatchLoop(client::HttpTransport& transport, CancelToken cancel, std::atom
 
 Task<> WaitForChunks(Env& env, std::atomic<int>& chunks, Notifier& all, int wanted) {
   while (chunks < wanted) {
-    if (co_await all.Wait(env, CancelToken(), env.Steady() + std::chrono::seconds(30)) == Wake::kTimeout) co_return;
+    if (co_await all.Wait(env, CancelToken(), env.Steady() + std::chrono::seconds(30)) ==
+        Wake::kTimeout)
+      co_return;
   }
 }
 
@@ -269,7 +285,8 @@ void MeasureWatches(Bench& bench) {
   for (int i = 0; i < kWatchConnections; ++i) {
     transports.push_back(std::make_unique<client::HttpTransport>(bench.env, options));
     for (int j = 0; j < kStreamsPerConnection; ++j) {
-      Spawn(bench.env.MakeStrand(), gate, "watch", WatchLoop(*transports.back(), source.token(), chunks, all, wanted));
+      Spawn(bench.env.MakeStrand(), gate, "watch",
+            WatchLoop(*transports.back(), source.token(), chunks, all, wanted));
     }
   }
   bench.env.RunToEnd(WaitForChunks(bench.env, chunks, all, kStreams));
@@ -287,10 +304,12 @@ void MeasureWatches(Bench& bench) {
   }
   std::sort(rounds.begin(), rounds.end());
   Report("watch_10k_ms", rounds[rounds.size() / 2], "ms");
-  Report("watch_10k_server_cpu_ms", static_cast<double>(control.Ask("/cpu") - server_cpu) / 1000 / kRounds, "ms");
+  Report("watch_10k_server_cpu_ms",
+         static_cast<double>(control.Ask("/cpu") - server_cpu) / 1000 / kRounds, "ms");
   Report("watch_10k_cpu_ms", static_cast<double>(control.AllCpu() - cpu) / 1000 / kRounds, "ms");
   source.Cancel();
-  for (auto& transport : transports) bench.env.RunToEnd(transport->Stop());
+  for (auto& transport : transports)
+    bench.env.RunToEnd(transport->Stop());
   bench.env.RunToEnd(gate.Close(bench.env));
 }
 

@@ -1,5 +1,5 @@
-// What the network costs: attaching a pod, a change among 10,000 services in the kernel, questions to DNS. Needs root; works in a
-// network namespace of its own.
+// What the network costs: attaching a pod, a change among 10,000 services in the kernel, questions
+// to DNS. Needs root; works in a network namespace of its own.
 //
 // Prints one line of JSON per figure.
 
@@ -60,7 +60,8 @@ void BenchAttach(TestHost& host) {
   options.cluster_cidrs = {*Cidr::Parse("10.42.0.0/16")};
   gantry::net::BridgeNetwork network(host.env(), options);
   std::vector<std::string> cidrs = {"10.42.0.0/24"};
-  if (!host.Await(network.Start()).ok() || !host.Await(network.SetPodCidrs(cidrs)).ok()) std::exit(1);
+  if (!host.Await(network.Start()).ok() || !host.Await(network.SetPodCidrs(cidrs)).ok())
+    std::exit(1);
   std::vector<std::unique_ptr<TestNetns>> pods;
   std::vector<double> attach, detach;
   for (int i = 0; i < 200; ++i) {
@@ -87,7 +88,8 @@ Frontend MakeFrontend(uint32_t i, uint32_t endpoints) {
   frontend.key = {IpAddress::V4(0x0a2b0000 + i), IPPROTO_TCP, 80};
   frontend.kind = Frontend::Kind::kInternal;
   for (uint32_t e = 0; e < endpoints; ++e) {
-    frontend.backends.push_back(Backend{IpAddress::V4(0x0a2a0000 + (i * 3 + e) % 30000), 8080, false});
+    frontend.backends.push_back(
+        Backend{IpAddress::V4(0x0a2a0000 + (i * 3 + e) % 30000), 8080, false});
   }
   std::sort(frontend.backends.begin(), frontend.backends.end());
   return frontend;
@@ -97,7 +99,8 @@ void BenchServices(TestHost& host) {
   gantry::net::ServiceRules rules(gantry::net::InstanceNames::ForDataDir(host.data_dir()),
                                   {*Cidr::Parse("10.42.0.0/16")}, {*Cidr::Parse("10.43.0.0/16")});
   std::vector<Frontend> frontends;
-  for (uint32_t i = 0; i < 10'000; ++i) frontends.push_back(MakeFrontend(i, 3));
+  for (uint32_t i = 0; i < 10'000; ++i)
+    frontends.push_back(MakeFrontend(i, 3));
   auto begin = Clock::now();
   gantry::Status status = rules.Replace(frontends);
   if (!status.ok()) {
@@ -155,7 +158,8 @@ uint64_t Question(const std::string& query, int window, std::chrono::millisecond
   const auto end = Clock::now() + duration;
   while (Clock::now() < end) {
     while (flying < window) {
-      int sent = sendmmsg(fd, out.data(), static_cast<unsigned>(std::min<int>(kBatch, window - flying)), 0);
+      int sent = sendmmsg(fd, out.data(),
+                          static_cast<unsigned>(std::min<int>(kBatch, window - flying)), 0);
       if (sent <= 0) break;
       flying += sent;
     }
@@ -211,14 +215,16 @@ void BenchDns(TestHost& host) {
   env.RunToEnd(start(informers, server));
   for (auto [name, text] : {std::pair("dns_per_s", "web.default.svc.cluster.local"),
                             std::pair("dns_missing_per_s", "nothing.default.svc.cluster.local")}) {
-    const std::string query = gantry::net::dns::WriteQuery(7, gantry::net::dns::ToWire(text), 1, false, 1232);
+    const std::string query =
+        gantry::net::dns::WriteQuery(7, gantry::net::dns::ToWire(text), 1, false, 1232);
     double before = 0, after = 0;
     env.RunToEnd(ThreadSeconds(&before));
     const auto duration = std::chrono::milliseconds(2000);
     uint64_t answered = Question(query, 64, duration);
     env.RunToEnd(ThreadSeconds(&after));
     Print(name, static_cast<double>(answered) / 2.0, "1/s");
-    Print((std::string(name) + "_of_a_core").c_str(), static_cast<double>(answered) / (after - before), "1/s");
+    Print((std::string(name) + "_of_a_core").c_str(),
+          static_cast<double>(answered) / (after - before), "1/s");
   }
   env.RunToEnd(server.Stop());
   env.RunToEnd(informers.Stop());

@@ -74,10 +74,11 @@ bool CleanUp(const Bench& bench) {
   return clean;
 }
 
-// Machines have /run in memory; some containers do not. There, the part of it that gantry uses is put in memory for this
-// program and what it starts, since files on a disk cost several times as much.
+// Machines have /run in memory; some containers do not. There, the part of it that gantry uses is
+// put in memory for this program and what it starts, since files on a disk cost several times as
+// much.
 Status EnterMounts() {
-  struct statfs run {};
+  struct statfs run{};
   if (statfs("/run", &run) != 0) return FromErrno(errno, "statfs /run");
   if (run.f_type == TMPFS_MAGIC) return Status::Ok();
   if (unshare(CLONE_NEWNS) != 0) return FromErrno(errno, "make a mount namespace");

@@ -17,7 +17,8 @@ void AddImageCommand(CLI::App& app, int* exit_code);
 void AddCleanupCommand(CLI::App& app, int* exit_code);
 void AddSnapshotCommand(CLI::App& app, int* exit_code);
 
-// Runs a command of the cluster's client (get, apply, why and so on: cli/client) when the line has one; its exit code then.
+// Runs a command of the cluster's client (get, apply, why and so on: cli/client) when the line has
+// one; its exit code then.
 std::optional<int> RunClientCommand(int argc, const char* const* argv);
 // One line for each of them, for the program's help.
 std::string ClientCommandsHelp();

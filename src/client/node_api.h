@@ -34,7 +34,8 @@ struct ExecOptions {
   bool tty = false;
 };
 
-// A running exec or attach. Threading: one strand; reads and writes may overlap.
+// A running exec or attach. Threading: the strand on which NodeApi::Exec was awaited (its
+// descriptors live there); reads and writes may overlap.
 class ExecSession {
  public:
   virtual ~ExecSession() = default;
@@ -56,7 +57,7 @@ class ExecSession {
 
 // What the API server asks of a node: the kubelet's own endpoints. Implemented by the node agent;
 // for an agent in another process by the tunnel. Errors are worded as the kubelet words them.
-// Threading: any thread.
+// Threading: any strand; what a call hands out belongs to the strand that awaited it.
 class NodeApi {
  public:
   virtual ~NodeApi() = default;

@@ -221,7 +221,12 @@ Task<> Agent::Impl::Stop() {
   if (objects_) co_await objects_->Stop();
   co_await gate_.Close(env_);
   co_await events_.Stop();
-  workers_.clear();
+  // What was posted before the last worker ended may still be there.
+  auto forget_workers = [self = shared_from_this()] {
+    self->workers_.clear();
+    return true;
+  };
+  co_await RunOn(strand_, std::move(forget_workers));
 }
 
 NodeInputs Agent::Impl::Inputs() {

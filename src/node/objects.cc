@@ -2,6 +2,7 @@
 
 #include "base/env/notifier.h"
 #include "base/log.h"
+#include "node/os/run_on.h"
 
 namespace gantry::node {
 
@@ -26,6 +27,7 @@ WatchedObjects::~WatchedObjects() = default;
 
 Task<Result<api::ObjectPtr>> WatchedObjects::Get(const api::KindInfo& kind, std::string ns,
                                                  std::string name, std::string user) {
+  if (stopped_) co_return Canceled("the node agent is stopping");
   std::shared_ptr<Entry>& slot = entries_[std::string(kind.plural) + "/" + ns + "/" + name];
   if (!slot) {
     slot = std::make_shared<Entry>();
@@ -115,8 +117,13 @@ Task<> WatchedObjects::Follow(std::shared_ptr<Entry> entry) {
 }
 
 Task<> WatchedObjects::Stop() {
-  for (auto& [key, entry] : entries_)
-    entry->stop.Cancel();
+  auto cancel_all = [this] {
+    stopped_ = true;
+    for (auto& [key, entry] : entries_)
+      entry->stop.Cancel();
+    return true;
+  };
+  co_await RunOn(strand_, std::move(cancel_all));
   co_await gate_.Close(env_);
 }
 

@@ -30,6 +30,7 @@ class WatchedObjects {
   // `user` has gone: what nobody else follows is forgotten.
   void Release(const std::string& user);
 
+  // From anywhere.
   Task<> Stop();
 
  private:
@@ -41,6 +42,7 @@ class WatchedObjects {
   Executor strand_;
   std::function<void(const std::string&)> changed_;
   std::map<std::string, std::shared_ptr<Entry>> entries_;
+  bool stopped_ = false;
   Gate gate_;
 };
 

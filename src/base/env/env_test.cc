@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <atomic>
+#include <thread>
 #include <vector>
 
 #include "base/env/blocking.h"
@@ -26,6 +31,29 @@ TEST(RealEnv, SleepEndsByTimeOrByCancellation) {
   env.RunToEnd(body(env, source.token(), by_time, by_cancel));
   EXPECT_EQ(by_time, Wake::kTimeout);
   EXPECT_EQ(by_cancel, Wake::kCanceled);
+}
+
+// Two calls on the task's executor would meet here if they could run at once.
+TEST(RealEnv, RunToEndRunsItsTaskOnAStrand) {
+  std::atomic<int> inside = 0;
+  std::atomic<bool> met = false;
+  RealEnv env(2);
+  auto body = [](std::atomic<int>& inside, std::atomic<bool>& met) -> Task<> {
+    const Executor executor = co_await boost::asio::this_coro::executor;
+    auto call = [&inside, &met] {
+      ++inside;
+      for (int i = 0; i < 20 && !met; ++i) {
+        if (inside.load() > 1) met = true;
+        std::this_thread::sleep_for(milliseconds(1));
+      }
+      --inside;
+    };
+    boost::asio::post(executor, call);
+    boost::asio::post(executor, call);
+    co_await boost::asio::post(executor, boost::asio::use_awaitable);
+  };
+  env.RunToEnd(body(inside, met));
+  EXPECT_FALSE(met.load());
 }
 
 TEST(Notifier, RemembersANotificationThatNobodyAwaited) {

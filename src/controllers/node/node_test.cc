@@ -163,7 +163,8 @@ TEST(TaintEviction, StaysAsLongAsItsTolerationsSay) {
     client::ReconcilerHarness harness(MakeTaintEvictionController());
     Pod pod = FromYaml<Pod>(kReadyPod);
     pod.mutable_metadata()->add_finalizers("example.com/look");  // it can be looked at afterwards
-    const Pod tolerant = FromYaml<Pod>(std::string("{spec: {tolerations: [") + row.tolerations + "]}}");
+    const Pod tolerant =
+        FromYaml<Pod>(std::string("{spec: {tolerations: [") + row.tolerations + "]}}");
     for (const auto& toleration : tolerant.spec().tolerations())
       *pod.mutable_spec()->add_tolerations() = toleration;
     harness.Put(std::move(pod));

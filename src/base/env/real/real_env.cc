@@ -126,7 +126,7 @@ std::unique_ptr<TimerHandle> RealEnv::CallAt(SteadyTime when, absl::AnyInvocable
 }
 
 void RealEnv::RunToEnd(Task<> task) {
-  asio::co_spawn(threads_->io, std::move(task), asio::use_future).get();
+  asio::co_spawn(MakeStrand(), std::move(task), asio::use_future).get();
 }
 
 }  // namespace gantry

@@ -36,8 +36,8 @@ class RealEnv : public Env {
   // Drops what has not run and joins all threads. Not from a loop thread.
   void Stop();
 
-  // Runs `task` to its end while the calling thread waits. For main() and tests; not from a loop
-  // thread.
+  // Runs `task` to its end, on a strand of its own, while the calling thread waits. For main() and
+  // tests; not from a loop thread.
   void RunToEnd(Task<> task);
 
  private:

@@ -241,4 +241,4 @@ def load_tests(loader, tests, pattern):
 
 
 if __name__ == "__main__":
-    main(170)
+    main(540)

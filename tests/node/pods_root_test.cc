@@ -310,16 +310,19 @@ TEST_F(PodTest, ProbesDecide) {
 }
 
 TEST_F(PodTest, NetworkProbesReachTheHostsNetwork) {
-  Pod pod = ShellPod("web", "httpd -f -p 127.0.0.1:18099 -h /www");
+  // A port of the host: one of this process' own, since an earlier run may still hold it for a
+  // while.
+  const int port = 20000 + getpid() % 10000;
+  Pod pod = ShellPod("web", "httpd -f -p 127.0.0.1:" + std::to_string(port) + " -h /www");
   pod.mutable_spec()->set_host_network(true);
   pod.mutable_spec()->set_termination_grace_period_seconds(1);
   auto* container = pod.mutable_spec()->mutable_containers(0);
   auto* get = container->mutable_readiness_probe()->mutable_handler()->mutable_http_get();
-  get->mutable_port()->set_int_val(18099);
+  get->mutable_port()->set_int_val(port);
   get->set_path("/absent");
   container->mutable_readiness_probe()->set_period_seconds(1);
   auto* live = container->mutable_liveness_probe()->mutable_handler()->mutable_tcp_socket();
-  live->mutable_port()->set_int_val(18099);
+  live->mutable_port()->set_int_val(port);
   node.Run(pod);
   EXPECT_TRUE(
       node.HasEvent("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404"));
@@ -445,7 +448,8 @@ TEST_F(PodTest, TerminalsHaveASize) {
   ASSERT_TRUE(node.UntilReady("tty"));
   auto [code, output] = node.Exec("tty", {"sh", "-c", "tty; exit 5"}, "", true);
   EXPECT_EQ(code, 5);
-  EXPECT_TRUE(output.starts_with("/dev/pts/")) << output;
+  // Now and then crun puts an empty error line of its own before it.
+  EXPECT_NE(output.find("/dev/pts/"), std::string::npos) << output;
   EXPECT_EQ(node.Exec("absent", {"true"}).second, "pod \"absent\" not found on this node");
 }
 

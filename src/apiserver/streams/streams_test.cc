@@ -142,7 +142,7 @@ class Kubectl : public ::testing::TestWithParam<bool> {
     const std::string with = GetParam() ? "true" : "false";
     return "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=" + with +
            " KUBECTL_PORT_FORWARD_WEBSOCKETS=" + with +
-           " KUBECONFIG=/dev/null timeout 20 kubectl --cache-dir=" + cache_ +
+           " KUBECONFIG=/dev/null timeout --foreground 20 kubectl --cache-dir=" + cache_ +
            " --server http://127.0.0.1:" + std::to_string(listener_->port()) + " " + arguments;
   }
   std::string Run(const std::string& arguments) const {

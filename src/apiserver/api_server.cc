@@ -203,10 +203,14 @@ void AddAdmission(ApiServer::Parts& parts) {
   chain.Add(ServiceAccountAdmission(parts.registry));
   chain.Add(DefaultTolerationSeconds());
   chain.Add(PriorityAdmission(parts.registry));
+  chain.Add(RuntimeClassAdmission(parts.registry));
   chain.Add(NodeRestriction(parts.registry));
   chain.Add(PodSecurity(parts.registry));
   chain.Add(CertificateAdmission(parts.authorizer));
   chain.Add(RbacEscalation(parts.registry, parts.rbac, parts.authorizer));
+  chain.Add(StorageAdmission(parts.registry));
+  // Last: what is refused for another reason is not charged.
+  chain.Add(ResourceQuotaAdmission(parts.registry));
 }
 
 void AddPaths(ApiServer::Parts& parts) {

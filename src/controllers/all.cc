@@ -1,5 +1,6 @@
 #include "controllers/all.h"
 
+#include "controllers/aggregation/cluster_roles.h"
 #include "controllers/deployment/deployment.h"
 #include "controllers/endpoints/endpointslice.h"
 #include "controllers/garbage/garbage_collector.h"
@@ -7,6 +8,7 @@
 #include "controllers/nodeipam/node_ipam.h"
 #include "controllers/podgc/pod_gc.h"
 #include "controllers/replicaset/replicaset.h"
+#include "controllers/resourcequota/resource_quota.h"
 #include "controllers/serviceaccount/service_accounts.h"
 
 namespace gantry::controllers {
@@ -21,6 +23,8 @@ Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
   runner->Add(MakeEndpointSliceController());
   runner->Add(MakeEndpointsController());
   runner->Add(MakeNamespaceController());
+  runner->Add(MakeResourceQuotaController(), 2);
+  runner->Add(MakeClusterRoleAggregationController(), 1);
   runner->Add(MakeGarbageCollector(), 20);
   runner->Add(MakePodGarbageCollector(), 1);
   runner->Add(MakeNodeLifecycleController(options.node_lifecycle));

@@ -156,8 +156,35 @@ void CheckWholeJobSpec(const JobSpec& spec, Errors* errors) {
   }
 }
 
+// The selector that the server makes picks this job's pods and no others.
+void CheckGeneratedSelector(const Job& job, Errors* errors) {
+  if (job.spec().manual_selector() || !job.spec().has_selector() || job.metadata().uid().empty())
+    return;
+  StringMap wanted;
+  Path labels("spec.template.metadata.labels");
+  const StringMap& given = job.spec().template_().metadata().labels();
+  auto must_be = [&](std::string_view key, const std::string& value) {
+    wanted[std::string(key)] = value;
+    auto found = given.find(std::string(key));
+    if (found == given.end()) {
+      errors->Required(labels.Key(key), "must be '" + value + "'");
+    } else if (found->second != value) {
+      errors->Invalid(labels.Key(key), given, "must be '" + value + "'");
+    }
+  };
+  must_be("controller-uid", job.metadata().uid());
+  must_be("job-name", job.metadata().name());
+  must_be("batch.kubernetes.io/controller-uid", job.metadata().uid());
+  must_be("batch.kubernetes.io/job-name", job.metadata().name());
+  Result<Selector> selector = Selector::From(job.spec().selector());
+  if (selector.ok() && !selector->Matches(wanted)) {
+    errors->Invalid(Path("spec.selector"), job.spec().selector(), "`selector` not auto-generated");
+  }
+}
+
 void CreateJob(const Job& job, Errors* errors) {
   CheckMeta(job.metadata(), true, NameIsDns1123Subdomain, errors);
+  CheckGeneratedSelector(job, errors);
   CheckWholeJobSpec(job.spec(), errors);
 }
 

@@ -39,6 +39,8 @@ std::string Path::ToString() const {
   std::string text = parent_ != nullptr ? parent_->ToString() : "";
   switch (kind_) {
     case Kind::kName:
+      // Kubernetes shows the object itself as "[]".
+      if (name_.empty()) return text + "[]";
       if (!text.empty()) text += '.';
       text += name_;
       break;

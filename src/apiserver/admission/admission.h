@@ -51,6 +51,10 @@ class AdmissionPlugin {
   virtual Status Mutate(AdmissionRequest&) { return {}; }
   // Sees the object as it would be stored.
   virtual Status Validate(const AdmissionRequest&) { return {}; }
+  // Writes that must be part of the object's commit, or a refusal. Asked after Validate, again for
+  // each try of the commit, and only where Charges says so.
+  virtual bool Charges(const AdmissionRequest&) const { return false; }
+  virtual Status Charge(const AdmissionRequest&, std::vector<store::Write>*) { return {}; }
 };
 
 // A plug-in that calls out (webhooks): asked after the built-in ones of the same phase.
@@ -69,6 +73,8 @@ class AdmissionChain {
 
   Status Mutate(AdmissionRequest& request) const;
   Status Validate(const AdmissionRequest& request) const;
+  bool Charges(const AdmissionRequest& request) const;
+  Status Charge(const AdmissionRequest& request, std::vector<store::Write>* writes) const;
   RemoteAdmission* remote() const { return remote_; }
 
  private:

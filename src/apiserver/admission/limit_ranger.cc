@@ -70,8 +70,10 @@ void CheckBounds(const LimitRangeItem& item, const ResourceList& requests,
     const std::string start =
         "maximum " + name + " usage per " + item.type() + " is " + most.ToString();
     std::optional<Quantity> request = Find(requests, name), limit = Find(limits, name);
-    if (!limit && item.type() != "PersistentVolumeClaim") {
-      errors->push_back(start + ".  No limit is specified");
+    const bool of_claim = item.type() == "PersistentVolumeClaim";
+    if (of_claim ? !request : !limit) {
+      errors->push_back(start +
+                        (of_claim ? ".  No request is specified" : ".  No limit is specified"));
     } else if (limit && *limit > most) {
       errors->push_back(start + ", but limit is " + limit->ToString());
     } else if (request && *request > most) {
@@ -80,9 +82,44 @@ void CheckBounds(const LimitRangeItem& item, const ResourceList& requests,
   }
 }
 
+void CheckRatio(const LimitRangeItem& item, const ResourceList& requests,
+                const ResourceList& limits, std::vector<std::string>* errors) {
+  for (const std::string& name : SortedKeys(item.max_limit_request_ratio())) {
+    const Quantity most = Quantity::ParseOrZero(item.max_limit_request_ratio().at(name).string());
+    const std::string start =
+        name + " max limit to request ratio per " + item.type() + " is " + most.ToString();
+    std::optional<Quantity> request = Find(requests, name), limit = Find(limits, name);
+    if (!request || request->IsZero()) {
+      errors->push_back(start + ", but no request is specified or request is 0");
+      continue;
+    }
+    if (!limit || limit->IsZero()) {
+      errors->push_back(start + ", but no limit is specified or limit is 0");
+      continue;
+    }
+    const double ratio = limit->AsDouble() / request->AsDouble();
+    if (ratio <= most.AsDouble()) continue;
+    errors->push_back(start + ", but provided ratio is " + std::to_string(ratio));
+  }
+}
+
+void CheckAll(const LimitRangeItem& item, const ResourceList& requests, const ResourceList& limits,
+              std::vector<std::string>* errors) {
+  CheckBounds(item, requests, limits, errors);
+  CheckRatio(item, requests, limits, errors);
+}
+
 void AddTo(const ResourceList& list, std::map<std::string, Quantity>* totals) {
   for (const auto& [name, value] : list)
     (*totals)[name] += Quantity::ParseOrZero(value.string());
+}
+
+// Init containers run one after another, before the others.
+void TakeLarger(const ResourceList& list, std::map<std::string, Quantity>* totals) {
+  for (const auto& [name, value] : list) {
+    Quantity& total = (*totals)[name];
+    total = std::max(total, Quantity::ParseOrZero(value.string()));
+  }
 }
 
 ResourceList ListOf(const std::map<std::string, Quantity>& totals) {
@@ -160,12 +197,10 @@ class Plugin : public AdmissionPlugin {
     ForEachItem(ns, [&](const LimitRangeItem& item) {
       if (item.type() == "Container") {
         for (const auto& container : pod.spec().containers()) {
-          CheckBounds(item, container.resources().requests(), container.resources().limits(),
-                      errors);
+          CheckAll(item, container.resources().requests(), container.resources().limits(), errors);
         }
         for (const auto& container : pod.spec().init_containers()) {
-          CheckBounds(item, container.resources().requests(), container.resources().limits(),
-                      errors);
+          CheckAll(item, container.resources().requests(), container.resources().limits(), errors);
         }
       } else if (item.type() == "Pod") {
         std::map<std::string, Quantity> requests, limits;
@@ -173,7 +208,11 @@ class Plugin : public AdmissionPlugin {
           AddTo(container.resources().requests(), &requests);
           AddTo(container.resources().limits(), &limits);
         }
-        CheckBounds(item, ListOf(requests), ListOf(limits), errors);
+        for (const auto& container : pod.spec().init_containers()) {
+          TakeLarger(container.resources().requests(), &requests);
+          TakeLarger(container.resources().limits(), &limits);
+        }
+        CheckAll(item, ListOf(requests), ListOf(limits), errors);
       }
     });
   }

@@ -24,6 +24,12 @@ std::unique_ptr<AdmissionPlugin> PodSecurity(Registry& registry);
 std::unique_ptr<AdmissionPlugin> NodeRestriction(Registry& registry);
 // Pods and claims keep to the limit ranges of their namespace, which also give defaults.
 std::unique_ptr<AdmissionPlugin> LimitRanger(Registry& registry);
+// Objects keep to the quotas of their namespace, which are charged in the same commit.
+std::unique_ptr<AdmissionPlugin> ResourceQuotaAdmission(Registry& registry);
+// Claims without a storage class get the default one; a claim grows only where its class allows it.
+std::unique_ptr<AdmissionPlugin> StorageAdmission(Registry& registry);
+// Pods get the overhead and the placement of their runtime class.
+std::unique_ptr<AdmissionPlugin> RuntimeClassAdmission(Registry& registry);
 // Who approves or signs certificates must be allowed to for the signer; nobody asks for
 // system:masters.
 std::unique_ptr<AdmissionPlugin> CertificateAdmission(Authorizer& authorizer);

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "api/go_text.h"
 #include "api/json_text.h"
 
 namespace gantry::apiserver::apply {
@@ -16,7 +17,9 @@ using Nodes = FieldSet::Nodes;
 using Shape = PlanMember::Shape;
 using Array = JsonValue::Array;
 
-std::string GoText(const JsonValue& value) {
+// A value as Go's %v and %#v print the wrapper around it.
+std::string Shown(const JsonValue& value) { return "&{" + api::GoText(value) + "}"; }
+std::string ShownWithType(const JsonValue& value) {
   return "&value.valueUnstructured{Value:" + value.ToString() + "}";
 }
 
@@ -31,20 +34,22 @@ Status CheckScalar(const api::FieldSchema& field, const JsonValue& value, const 
   switch (field.type) {
     case ValueType::kString:
     case ValueType::kBytes:
-      if (!value.is_string()) return TypeError(path, "expected string, got " + GoText(value));
+      if (!value.is_string())
+        return TypeError(path, "expected string, got " + ShownWithType(value));
       return {};
     case ValueType::kBool:
-      if (!value.is_bool()) return TypeError(path, "expected boolean, got " + GoText(value));
+      if (!value.is_bool()) return TypeError(path, "expected boolean, got " + Shown(value));
       return {};
     case ValueType::kInt32:
     case ValueType::kInt64:
     case ValueType::kDouble:
       if (!value.is_number())
-        return TypeError(path, "expected numeric (int or float), got " + GoText(value));
+        return TypeError(
+            path, "expected numeric (int or float), got " + std::string(api::GoTypeOf(value)));
       return {};
     case ValueType::kMessage:
       if (field.message->form() == JsonForm::kObject && !value.is_object())
-        return TypeError(path, "expected map, got " + GoText(value));
+        return TypeError(path, "expected map, got " + Shown(value));
       return {};
   }
   return {};
@@ -118,9 +123,8 @@ Status CollectMember(const PlanMember& member, const JsonValue& value, const std
   }
   bool wants_list = field.list;
   bool wants_map = field.map;
-  if (wants_list && !value.is_array())
-    return TypeError(path, "expected list, got " + GoText(value));
-  if (wants_map && !value.is_object()) return TypeError(path, "expected map, got " + GoText(value));
+  if (wants_list && !value.is_array()) return TypeError(path, "expected list, got " + Shown(value));
+  if (wants_map && !value.is_object()) return TypeError(path, "expected map, got " + Shown(value));
   switch (member.shape) {
     case Shape::kLeaf:
       node->member = true;
@@ -250,7 +254,7 @@ void RemoveFromList(const PlanMember& member, const Nodes& nodes, JsonValue* lis
 
 Result<FieldSet> FieldSetOf(const Plan& plan, const JsonValue& document) {
   FieldSet out;
-  if (!document.is_object()) return TypeError("", "expected map, got " + GoText(document));
+  if (!document.is_object()) return TypeError("", "expected map, got " + Shown(document));
   GANTRY_TRY(CollectObject(plan, document, "", true, out.mutable_nodes()));
   return out;
 }

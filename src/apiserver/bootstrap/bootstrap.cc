@@ -2,6 +2,8 @@
 
 #include <absl/strings/escaping.h>
 
+#include <map>
+
 #include "api/core/v1/config_map.pb.h"
 #include "api/core/v1/endpoints.pb.h"
 #include "api/core/v1/namespace.pb.h"
@@ -224,17 +226,29 @@ std::string AggregationLabel(std::string_view role) {
   return "rbac.authorization.k8s.io/aggregate-to-" + std::string(role);
 }
 
-// The rules of every table role that is aggregated to `role`, directly or over another aggregated
-// one.
-void CollectRules(std::string_view role, Rules* rules) {
+Rules RulesOf(const DefaultRole& row);
+
+// The rules of every table role that is aggregated to `role`, as the controller that keeps them so
+// puts them together: in the order of the roles' names, none twice.
+Rules AggregatedRules(std::string_view role) {
+  std::map<std::string_view, const DefaultRole*> parts;
   for (const DefaultRole& row : DefaultRoles()) {
-    if (row.aggregate_to != role) continue;
-    if (!row.aggregated_from.empty()) {
-      CollectRules(row.aggregated_from, rules);
-    } else {
-      rules->MergeFrom(ParseRules(row.rules));
+    if (row.aggregate_to == role) parts[row.name] = &row;
+  }
+  Rules rules;
+  for (const auto& [name, row] : parts) {
+    for (const PolicyRule& rule : RulesOf(*row)) {
+      bool held = false;
+      for (const PolicyRule& other : rules)
+        held = held || SameMessage(other, rule);
+      if (!held) *rules.Add() = rule;
     }
   }
+  return rules;
+}
+
+Rules RulesOf(const DefaultRole& row) {
+  return row.aggregated_from.empty() ? ParseRules(row.rules) : AggregatedRules(row.aggregated_from);
 }
 
 void AddRoles(Batch* batch) {
@@ -251,12 +265,10 @@ void AddRoles(Batch* batch) {
     if (!row.aggregate_to.empty()) {
       (*role.mutable_metadata()->mutable_labels())[AggregationLabel(row.aggregate_to)] = "true";
     }
-    if (row.aggregated_from.empty()) {
-      *role.mutable_rules() = ParseRules(row.rules);
-    } else {
+    *role.mutable_rules() = RulesOf(row);
+    if (!row.aggregated_from.empty()) {
       auto* selector = role.mutable_aggregation_rule()->add_cluster_role_selectors();
       (*selector->mutable_match_labels())[AggregationLabel(row.aggregated_from)] = "true";
-      CollectRules(row.aggregated_from, role.mutable_rules());
     }
     batch->Reconcile(std::move(role), AddMissingRules<api::rbac::v1::ClusterRole>);
   }
@@ -303,6 +315,23 @@ void AddBindings(Batch* batch) {
   }
 }
 
+void AddControllerRoles(Batch* batch) {
+  for (const ControllerRole& row : ControllerRoles()) {
+    const std::string name = "system:controller:" + std::string(row.name);
+    auto role = Named<api::rbac::v1::ClusterRole>("", name);
+    MarkDefault(&role);
+    *role.mutable_rules() = ParseRules(row.rules);
+    if (row.events)
+      role.mutable_rules()->MergeFrom(ParseRules("create,patch,update; -,events.k8s.io; events"));
+    batch->Reconcile(std::move(role), AddMissingRules<api::rbac::v1::ClusterRole>);
+    const std::string subject = "account:kube-system/" + std::string(row.name);
+    const DefaultBinding bound{"", name, name, subject};
+    auto binding = Named<api::rbac::v1::ClusterRoleBinding>("", name);
+    FillBinding(bound, &binding);
+    batch->Reconcile(std::move(binding), AddMissingSubjects<api::rbac::v1::ClusterRoleBinding>);
+  }
+}
+
 void AddClusterInfo(Batch* batch, const BootstrapOptions& options) {
   if (options.ca_pem.empty()) return;
   auto info = Named<api::core::v1::ConfigMap>("kube-public", "cluster-info");
@@ -335,6 +364,7 @@ Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocat
     AddPriorityClasses(&batch);
     AddRoles(&batch);
     AddBindings(&batch);
+    AddControllerRoles(&batch);
     AddClusterInfo(&batch, options);
     std::vector<store::Write> writes = batch.Take();
     if (writes.empty()) co_return Status();

@@ -27,7 +27,16 @@ struct DefaultBinding {
   bool cluster_role = true;
 };
 
+// The cluster role "system:controller:NAME" of each of Kubernetes' controllers, bound to the
+// service account kube-system/NAME.
+struct ControllerRole {
+  std::string_view name;
+  std::string_view rules;
+  bool events = true;  // it also writes events
+};
+
 std::span<const DefaultRole> DefaultRoles();
+std::span<const ControllerRole> ControllerRoles();
 std::span<const DefaultBinding> DefaultBindings();
 
 // The rules of a table entry as messages.

@@ -6,6 +6,7 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include "api/go_text.h"
 #include "api/schema.h"
 #include "apiserver/patch/patch.h"
 
@@ -13,6 +14,8 @@ namespace gantry::apiserver {
 namespace {
 
 using api::FieldSchema;
+using api::GoText;
+using api::GoTypeOf;
 using api::JsonValue;
 using api::MessageSchema;
 using Array = JsonValue::Array;
@@ -31,27 +34,6 @@ constexpr std::string_view kListOfLists = "lists of lists are not supported";
 // A patch that cannot be, though its form is right: kube-apiserver gives no reason for it.
 Status Broken(std::string message) { return Status(Code::kUnknown, std::move(message)); }
 
-// The value as Go's %v prints it.
-std::string GoText(const JsonValue& value) {
-  if (value.is_null()) return "<nil>";
-  if (value.is_string()) return value.as_string();
-  if (value.is_array()) {
-    std::string out = "[";
-    for (const JsonValue& item : value.as_array())
-      out += (out.size() > 1 ? " " : "") + GoText(item);
-    return out + "]";
-  }
-  if (!value.is_object()) return value.ToString();
-  std::vector<const JsonValue::Member*> members;
-  for (const auto& member : value.as_object())
-    members.push_back(&member);
-  std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->first < b->first; });
-  std::string out = "map[";
-  for (const auto* member : members)
-    out += (out.size() > 4 ? " " : "") + member->first + ":" + GoText(member->second);
-  return out + "]";
-}
-
 Status NoMergeKey(const JsonValue& item, std::string_view key) {
   return Broken("map: " + GoText(item) +
                 " does not contain declared merge key: " + std::string(key));
@@ -59,17 +41,9 @@ Status NoMergeKey(const JsonValue& item, std::string_view key) {
 Status UnknownDirective(const JsonValue& directive, const JsonValue& item) {
   return Broken("unknown patch type: " + GoText(directive) + " in map: " + GoText(item));
 }
-std::string_view GoKind(const JsonValue& value) {
-  if (value.is_object()) return "map[string]interface {}";
-  if (value.is_array()) return "[]interface {}";
-  if (value.is_string()) return "string";
-  if (value.is_bool()) return "bool";
-  if (value.is_int()) return "int64";
-  return value.is_double() ? "float64" : "<nil>";
-}
 Status WrongKind(std::string_view wanted, const JsonValue& value) {
   return Broken("expected a " + std::string(wanted) + ", but received a " +
-                std::string(GoKind(value)));
+                std::string(GoTypeOf(value)));
 }
 
 bool IsDirectiveName(std::string_view name) {

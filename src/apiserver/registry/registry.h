@@ -43,6 +43,7 @@ struct ListRequest {
   std::string continue_token;
   std::string resource_version;
   std::string resource_version_match;
+  std::optional<bool> send_initial_events;  // never allowed
 };
 
 struct ListResult {

@@ -77,19 +77,34 @@ void MarkDeleted(ObjectMeta* meta, WallTime now) {
   meta->set_deletion_grace_period_seconds(0);
 }
 
+// Kubernetes names the kind here where other conflicts name the resource.
+Status Unmet(const ResourceRow& row, const std::string& name, std::string_view why) {
+  StatusDetails details;
+  details.name = name;
+  details.group = row.kind->group;
+  details.kind = row.kind->kind;
+  std::string resource(row.kind->kind);
+  if (!row.kind->group.empty()) resource += "." + std::string(row.kind->group);
+  return Status(
+      Code::kConflict,
+      "Operation cannot be fulfilled on " + resource + " \"" + name + "\": " + std::string(why),
+      std::move(details));
+}
+
 Status CheckPreconditions(const ResourceRow& row, const DeleteRequest& request,
                           const api::Object& live) {
   if (request.uid.has_value() && *request.uid != live.uid()) {
-    return Conflict(*row.kind, request.name,
-                    "Precondition failed: UID in precondition: " + *request.uid +
-                        ", UID in object meta: " + live.uid());
+    return Unmet(row, request.name,
+                 "the UID in the precondition (" + *request.uid +
+                     ") does not match the UID in record (" + live.uid() +
+                     "). The object might have been deleted and then recreated");
   }
   std::string revision = std::to_string(live.revision());
   if (request.resource_version.has_value() && *request.resource_version != revision) {
-    return Conflict(
-        *row.kind, request.name,
-        "Precondition failed: ResourceVersion in precondition: " + *request.resource_version +
-            ", ResourceVersion in object meta: " + revision);
+    return Unmet(row, request.name,
+                 "the ResourceVersion in the precondition (" + *request.resource_version +
+                     ") does not match the ResourceVersion in record (" + revision +
+                     "). The object might have been modified");
   }
   return {};
 }

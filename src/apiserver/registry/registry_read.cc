@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "api/quote.h"
 #include "apiserver/registry/continue_token.h"
 #include "apiserver/registry/registry.h"
 
@@ -35,6 +36,69 @@ Status TooLarge(int64_t asked, int64_t current) {
                 "Too large resource version: " + std::to_string(asked) +
                     ", current: " + std::to_string(current),
                 std::move(details));
+}
+
+using Type = api::FieldError::Type;
+
+constexpr char kMatch[] = "resourceVersionMatch";
+
+Status InvalidListOptions(const api::FieldErrors& errors) {
+  if (errors.empty()) return {};
+  return api::InvalidObject("meta.k8s.io", "ListOptions", "", errors);
+}
+
+Status CheckListOptions(const ListRequest& request) {
+  api::FieldErrors errors;
+  const std::string& match = request.resource_version_match;
+  if (!match.empty()) {
+    if (request.resource_version.empty()) {
+      errors.push_back(
+          {Type::kForbidden, kMatch,
+           "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"});
+    }
+    if (!request.continue_token.empty()) {
+      errors.push_back({Type::kForbidden, kMatch,
+                        "Forbidden: resourceVersionMatch is forbidden when continue is provided"});
+    }
+    if (match != "Exact" && match != "NotOlderThan") {
+      errors.push_back({Type::kNotSupported, kMatch,
+                        "Unsupported value: " + api::GoQuote(match) +
+                            ": supported values: \"Exact\", \"NotOlderThan\", \"\""});
+    }
+    if (match == "Exact" && request.resource_version == "0") {
+      errors.push_back({Type::kForbidden, kMatch,
+                        "Forbidden: resourceVersionMatch \"exact\" is forbidden for "
+                        "resourceVersion \"0\""});
+    }
+  }
+  if (request.send_initial_events.has_value()) {
+    errors.push_back({Type::kForbidden, "sendInitialEvents",
+                      "Forbidden: sendInitialEvents is forbidden for list"});
+  }
+  return InvalidListOptions(errors);
+}
+
+Status CheckWatchOptions(const WatchRequest& request) {
+  api::FieldErrors errors;
+  const std::string& match = request.resource_version_match;
+  if (request.send_initial_events.has_value() && match != "NotOlderThan") {
+    errors.push_back({Type::kForbidden, kMatch,
+                      "Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
+                      "NotOlderThan"});
+  }
+  if (!match.empty()) {
+    if (!request.send_initial_events.has_value()) {
+      errors.push_back({Type::kForbidden, kMatch,
+                        "Forbidden: resourceVersionMatch is forbidden for watch unless "
+                        "sendInitialEvents is provided"});
+    }
+    if (match != "NotOlderThan") {
+      errors.push_back(
+          {Type::kNotSupported, kMatch,
+           "Unsupported value: " + api::GoQuote(match) + ": supported values: \"NotOlderThan\""});
+    }
+  }
+  return InvalidListOptions(errors);
 }
 
 std::string ListPrefix(const ResourceRow& row, std::string_view ns) {
@@ -85,18 +149,8 @@ Task<Result<ListResult>> Registry::List(const ResourceRow& row, ListRequest requ
   Result<store::Selection> selection =
       SelectionOf(row, request.ns, request.label_selector, request.field_selector);
   if (!selection.ok()) co_return selection.status();
-  if (!request.resource_version_match.empty()) {
-    if (request.resource_version.empty()) {
-      co_return Status(Code::kInvalid,
-                       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless "
-                       "resourceVersion is provided");
-    }
-    if (!request.continue_token.empty()) {
-      co_return Status(Code::kInvalid,
-                       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when "
-                       "continue is provided");
-    }
-  }
+  Status fit = CheckListOptions(request);
+  if (!fit.ok()) co_return fit;
 
   store::WatchCache& cache = CacheOf(*row.kind);
   const std::string prefix = ListPrefix(row, "");
@@ -196,12 +250,8 @@ Task<Result<std::unique_ptr<store::CacheWatch>>> Registry::Watch(const ResourceR
   if (!selection.ok()) co_return selection.status();
   Result<int64_t> revision = ParseRevision(request.resource_version);
   if (!revision.ok()) co_return revision.status();
-  if (request.send_initial_events.has_value() && request.resource_version_match != "NotOlderThan") {
-    co_return Status(Code::kInvalid,
-                     "resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
-                     "resourceVersionMatch to "
-                     "NotOlderThan");
-  }
+  Status fit = CheckWatchOptions(request);
+  if (!fit.ok()) co_return fit;
   bool initial = request.send_initial_events.value_or(*revision == 0);
   if (initial) {
     Status reached = co_await Reach(request.resource_version);

@@ -2,6 +2,7 @@
 
 #include "api/defaults.h"
 #include "api/duration.h"
+#include "api/quote.h"
 #include "api/validation.h"
 #include "apiserver/admission/admission.h"
 #include "apiserver/apply/managed_fields.h"
@@ -19,6 +20,7 @@ constexpr std::string_view kModified =
 constexpr int kPatchTries = 5;
 constexpr int kUnconditionalTries = 20;
 constexpr int kGeneratedNameTries = 8;
+constexpr int kChargeTries = 100;
 // etcd's own limit on a request, which Kubernetes users know as the limit on an object.
 constexpr size_t kMaxObjectBytes = 1536 * 1024;
 
@@ -27,6 +29,15 @@ Status TooLargeObject() { return Status(Code::kUnknown, "etcdserver: request is 
 std::string GenerateName(Env& env, std::string_view base) {
   constexpr size_t kMaxBase = 58;
   return std::string(base.substr(0, kMaxBase)) + RandomNameSuffix(env);
+}
+
+Status UidMismatch(const api::KindInfo& kind, std::string_view name, const std::string& key,
+                   const std::string& wanted, const std::string& found) {
+  return Conflict(kind, name,
+                  "StorageError: invalid object, Code: 4, Key: " + key +
+                      ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in "
+                      "precondition: " +
+                      wanted + ", UID in object meta: " + found);
 }
 
 void CopyTime(const ObjectMeta& from, ObjectMeta* to) {
@@ -114,17 +125,20 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
   meta->set_uid(RandomUuid(env_));
   PrepareContext context{env_, now, call.user};
   const bool generated = meta->name().empty() && !meta->generate_name().empty();
+  admission.object = object.get();
+  const bool charges = admission_.Charges(admission);
+  int outbid = 0;  // tries lost to others who charged the same quota
 
   for (int tries = 1;; ++tries) {
     // A name or a claim that another writer took meanwhile is chosen again, from the object as it
     // is now.
     std::unique_ptr<Message> again =
-        generated || strategy.allocate != nullptr ? Clone(*object) : nullptr;
+        generated || charges || strategy.allocate != nullptr ? Clone(*object) : nullptr;
     if (generated) meta->set_name(GenerateName(env_, meta->generate_name()));
     if (strategy.prepare_create != nullptr) strategy.prepare_create(context, object.get());
     api::FieldErrors errors = api::ValidateCreate(kind, *object);
     if (!errors.empty()) co_return api::InvalidObject(*row.kind, meta->name(), errors);
-    if (tries == 1) {
+    if (tries == 1 && outbid == 0) {
       AddWarnings(call, api::WarningsOnWrite(kind, *object));
       admission.object = object.get();
       admitted = admission_.Validate(admission);
@@ -137,6 +151,12 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
       Status allocated = strategy.allocate(allocators_, object.get(), nullptr, &writes, &errors);
       if (!errors.empty()) co_return api::InvalidObject(*row.kind, meta->name(), errors);
       if (!allocated.ok()) co_return allocated;
+    }
+    const size_t first_charge = writes.size();
+    if (charges) {
+      admission.object = object.get();
+      admitted = admission_.Charge(admission, &writes);
+      if (!admitted.ok()) co_return admitted;
     }
     std::string key = api::StorageKey(kind, meta->namespace_(), meta->name());
     if (call.dry_run) {
@@ -155,6 +175,12 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
     if (!result.ok()) co_return result.status();
     if (result->committed()) co_return api::ObjectPtr(std::move(made));
     const bool taken = result->failed_write == 0;
+    if (result->failed_write >= first_charge) {
+      if (++outbid == kChargeTries) co_return Conflict(*row.kind, name, kModified);
+      admitted = co_await Reach({});
+      if (!admitted.ok()) co_return admitted;
+      --tries;
+    }
     if (taken && !generated) co_return AlreadyExists(*row.kind, name);
     if (tries == kGeneratedNameTries) {
       if (!taken)
@@ -262,6 +288,8 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row,
     const std::string wanted = meta->resource_version();
 
     if (live == nullptr) {
+      if (request.kind == ChangeKind::kUpdate && !meta->uid().empty())
+        co_return UidMismatch(*row.kind, request.name, key, meta->uid(), "");
       if (!request.may_create || (!wanted.empty() && wanted != "0"))
         co_return NotFound(*row.kind, request.name);
       meta->clear_resource_version();
@@ -283,10 +311,9 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row,
       co_return result;
     }
 
-    if (!meta->uid().empty() && meta->uid() != live->uid()) {
-      co_return Conflict(*row.kind, request.name,
-                         "Precondition failed: UID in precondition: " + meta->uid() +
-                             ", UID in object meta: " + live->uid());
+    // What a patch makes of the uid is found by validation.
+    if (request.kind == ChangeKind::kUpdate && !meta->uid().empty() && meta->uid() != live->uid()) {
+      co_return UidMismatch(*row.kind, request.name, key, meta->uid(), live->uid());
     }
     if (wanted.empty() && request.kind == ChangeKind::kUpdate &&
         row.strategy->needs_revision_on_update) {
@@ -294,6 +321,10 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row,
       errors.push_back({api::FieldError::Type::kInvalid, "metadata.resourceVersion",
                         "Invalid value: 0: must be specified for an update"});
       co_return api::InvalidObject(*row.kind, request.name, errors);
+    }
+    if (wanted.find_first_not_of("0123456789") != std::string::npos) {
+      co_return Status(Code::kUnknown,
+                       "strconv.ParseUint: parsing " + api::GoQuote(wanted) + ": invalid syntax");
     }
     if (!wanted.empty() && wanted != "0" && wanted != std::to_string(live->revision())) {
       co_return Conflict(*row.kind, request.name, kModified);
@@ -335,6 +366,14 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row,
           row.strategy->allocate(allocators_, object.get(), &live->message(), &writes, &errors);
       if (!errors.empty()) co_return api::InvalidObject(*row.kind, request.name, errors);
       if (!allocated.ok()) co_return allocated;
+    }
+    if (!attempt.remove) {
+      AdmissionRequest admission(Operation::kUpdate, call, row, request.subresource, request.ns,
+                                 request.name);
+      admission.object = object.get();
+      admission.old = &live->message();
+      status = admission_.Charge(admission, &writes);
+      if (!status.ok()) co_return status;
     }
     if (call.dry_run) {
       result.object = api::Object::FromServer(kind, std::move(object));

@@ -17,11 +17,13 @@ namespace gantry::apiserver {
 enum class FieldValidation : uint8_t { kIgnore, kWarn, kStrict };
 
 // A body as one message of `kind`. Unknown and duplicate fields are dropped, warned of, or refused.
-// kBadRequest worded as kube-apiserver words what it cannot decode. Hostile input safe.
+// kBadRequest worded as kube-apiserver words what it cannot decode; `reason` gets what is wrong
+// without the words around it, where there is a document at all. Hostile input safe.
 Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInfo& kind,
                                                               Media media, std::string_view body,
                                                               FieldValidation validation,
-                                                              std::vector<std::string>* warnings);
+                                                              std::vector<std::string>* warnings,
+                                                              std::string* reason = nullptr);
 // One JSON or YAML document as JSON.
 Result<std::string> JsonOfBody(Media media, std::string_view body);
 

@@ -8,17 +8,38 @@
 namespace gantry::apiserver {
 namespace {
 
-// The start of a body, for messages.
+// The start of a body, for messages: what looks like JSON as it is, all else in hexadecimal.
 std::string Summary(std::string_view body) {
   constexpr size_t kMax = 30;
-  std::string text(body.substr(0, kMax));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  if (body.empty()) return "<empty>";
+  std::string_view start = body.substr(0, kMax);
+  std::string text;
+  if (body.front() == '{') {
+    text = start;
+  } else {
+    for (unsigned char c : start) {
+      text.push_back("0123456789abcdef"[c >> 4]);
+      text.push_back("0123456789abcdef"[c & 15]);
+    }
   }
   return body.size() > kMax ? text + " ..." : text;
 }
 
-Status CannotBeHandled(const api::KindInfo& kind, const TypeMeta& found, std::string_view why) {
+Status Unrecognized(const api::KindInfo& kind, std::string_view why, std::string_view body) {
+  return BadRequest("the object provided is unrecognized (must be of type " +
+                    std::string(kind.kind) + "): couldn't get version/kind; json parse error: " +
+                    std::string(why) + " (" + Summary(body) + ")");
+}
+
+// No JSON at all, as opposed to JSON that does not fit the type.
+bool IsSyntaxError(std::string_view message) {
+  return message.starts_with("invalid character ") || message == "unexpected end of JSON input" ||
+         message.starts_with("exceeded max depth");
+}
+
+Status CannotBeHandled(const api::KindInfo& kind, const TypeMeta& found, std::string_view why,
+                       std::string* reason) {
+  if (reason != nullptr) *reason = why;
   std::string version = found.api_version;
   if (size_t slash = version.find('/'); slash != std::string::npos)
     version = version.substr(slash + 1);
@@ -26,7 +47,7 @@ Status CannotBeHandled(const api::KindInfo& kind, const TypeMeta& found, std::st
                     std::string(kind.kind) + ": " + std::string(why));
 }
 
-Status CheckType(const api::KindInfo& kind, TypeMeta* found) {
+Status CheckType(const api::KindInfo& kind, TypeMeta* found, std::string* reason) {
   if (found->kind.empty()) found->kind = std::string(kind.kind);
   if (found->api_version.empty()) found->api_version = kind.ApiVersion();
   // The options of a delete are accepted in any group's name, and an eviction in that of the
@@ -40,7 +61,8 @@ Status CheckType(const api::KindInfo& kind, TypeMeta* found) {
     return CannotBeHandled(kind, *found,
                            "no kind \"" + found->kind + "\" is registered for version \"" +
                                found->api_version +
-                               "\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"");
+                               "\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+                           reason);
   }
   if (found->api_version != kind.ApiVersion()) {
     return BadRequest("the API version in the data (" + found->api_version +
@@ -49,7 +71,8 @@ Status CheckType(const api::KindInfo& kind, TypeMeta* found) {
   std::string package(kind.group.empty() ? "core" : kind.group.substr(0, kind.group.find('.')));
   return CannotBeHandled(kind, *found,
                          "converting (v1." + found->kind + ") to (" + package + "." +
-                             std::string(kind.kind) + "): unknown conversion");
+                             std::string(kind.kind) + "): unknown conversion",
+                         reason);
 }
 
 }  // namespace
@@ -57,16 +80,17 @@ Status CheckType(const api::KindInfo& kind, TypeMeta* found) {
 Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInfo& kind,
                                                               Media media, std::string_view body,
                                                               FieldValidation validation,
-                                                              std::vector<std::string>* warnings) {
+                                                              std::vector<std::string>* warnings,
+                                                              std::string* reason) {
   std::unique_ptr<google::protobuf::Message> message(kind.prototype->New());
   if (media == Media::kProtobuf) {
     GANTRY_ASSIGN(api::Envelope envelope, api::OpenEnvelope(body));
     TypeMeta found;
     found.api_version = std::string(envelope.api_version);
     found.kind = std::string(envelope.kind);
-    GANTRY_TRY(CheckType(kind, &found));
+    GANTRY_TRY(CheckType(kind, &found, reason));
     if (Status parsed = api::ParseSealedInput(body, message.get()); !parsed.ok()) {
-      return CannotBeHandled(kind, found, parsed.message());
+      return CannotBeHandled(kind, found, parsed.message(), reason);
     }
     return message;
   }
@@ -78,25 +102,33 @@ Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInf
     json = converted;
   }
   TypeMeta found = PeekTypeMeta(json);
-  GANTRY_TRY(CheckType(kind, &found));
+  GANTRY_TRY(CheckType(kind, &found, reason));
   api::JsonIssues issues;
   Status read = api::ReadJson(json, message.get(),
                               validation == FieldValidation::kIgnore ? nullptr : &issues);
   if (!read.ok()) {
-    if (json.find('{') == std::string_view::npos) {
-      return BadRequest("the object provided is unrecognized (must be of type " +
-                        std::string(kind.kind) +
-                        "): couldn't get version/kind; json parse error: " + read.message() + " (" +
-                        Summary(json) + ")");
+    if (IsSyntaxError(read.message())) return Unrecognized(kind, read.message(), body);
+    const size_t start = json.find_first_not_of(" \t\r\n");
+    if (start != std::string_view::npos && json[start] != '{' && json.substr(start, 4) != "null") {
+      std::string_view type = json[start] == '['                         ? "array"
+                              : json[start] == '"'                       ? "string"
+                              : json[start] == 't' || json[start] == 'f' ? "bool"
+                                                                         : "number";
+      return Unrecognized(kind,
+                          "json: cannot unmarshal " + std::string(type) +
+                              " into Go value of type struct { APIVersion string "
+                              "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
+                              "\"json:\\\"kind,omitempty\\\"\" }",
+                          body);
     }
-    return CannotBeHandled(kind, found, read.message());
+    return CannotBeHandled(kind, found, read.message(), reason);
   }
   if (issues.messages.empty()) return message;
   if (validation == FieldValidation::kStrict) {
     std::string all;
     for (const std::string& issue : issues.messages)
       all += (all.empty() ? "" : ", ") + issue;
-    return CannotBeHandled(kind, found, "strict decoding error: " + all);
+    return CannotBeHandled(kind, found, "strict decoding error: " + all, reason);
   }
   for (std::string& issue : issues.messages)
     warnings->push_back(std::move(issue));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/meta/v1/options.pb.h"
+#include "api/quote.h"
 #include "apiserver/authz/authorizer.h"
 #include "apiserver/registry/messages.h"
 #include "apiserver/rest/reviews.h"
@@ -35,10 +36,9 @@ Status InvalidOption(std::string_view kind, std::string field, std::string messa
 // The name of the field manager that a client without one gets: its program's name.
 std::string ManagerOf(const ResourceRequest& request) {
   std::string_view manager = request.query.Get("fieldManager");
-  if (manager.empty()) {
-    manager = request.http.headers.Get("user-agent");
-    manager = manager.substr(0, manager.find('/'));
-  }
+  if (!manager.empty()) return std::string(manager);
+  manager = request.http.headers.Get("user-agent");
+  manager = manager.substr(0, manager.find('/'));
   std::string text;
   for (char c : manager.substr(0, kMaxManager)) {
     if (c >= 0x20 && c < 0x7f) text.push_back(c);
@@ -51,6 +51,24 @@ std::string_view OptionsKind(std::string_view verb) {
   if (verb == "update") return "UpdateOptions";
   if (verb == "patch") return "PatchOptions";
   return "DeleteOptions";
+}
+
+Status CheckManager(const ResourceRequest& request) {
+  const std::string_view manager = request.query.Get("fieldManager");
+  api::FieldErrors errors;
+  using Type = api::FieldError::Type;
+  if (manager.size() > kMaxManager)
+    errors.push_back({Type::kTooLong, "fieldManager", "Too long: may not be more than 128 bytes"});
+  for (size_t i = 0; i < manager.size(); ++i) {
+    const auto c = static_cast<unsigned char>(manager[i]);
+    if (c >= 0x20 && c != 0x7f) continue;
+    errors.push_back({Type::kInvalid, "fieldManager",
+                      "Invalid value: " + api::GoQuote(manager) + ": invalid character U+00" +
+                          "0123456789ABCDEF"[c >> 4] + "0123456789ABCDEF"[c & 15] +
+                          " (at position " + std::to_string(i) + ")"});
+  }
+  if (errors.empty()) return {};
+  return api::InvalidObject("meta.k8s.io", OptionsKind(request.info.verb), "", errors);
 }
 
 Status ReadDryRun(const std::vector<std::string>& values, std::string_view kind, bool* dry_run) {
@@ -102,6 +120,7 @@ ListRequest ListOf(const ResourceRequest& request) {
   list.continue_token = std::string(query.Get("continue"));
   list.resource_version = std::string(query.Get("resourceVersion"));
   list.resource_version_match = std::string(query.Get("resourceVersionMatch"));
+  list.send_initial_events = query.GetOptionalBool("sendInitialEvents");
   return list;
 }
 
@@ -238,6 +257,7 @@ Task<Response> ResourceHandler::Handle(ResourceRequest request) {
   call.manager = ManagerOf(request);
   call.cancel = request.http.cancel;
   Status dry = ReadDryRun(request.query.All("dryRun"), OptionsKind(info.verb), &call.dry_run);
+  if (dry.ok() && info.verb != "delete") dry = CheckManager(request);
   if (!dry.ok()) co_return ErrorResponse(dry);
   std::shared_ptr<std::vector<std::string>> warnings = call.warnings;
   Response response = co_await Dispatch(*row, std::move(request), std::move(call));

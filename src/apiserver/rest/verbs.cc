@@ -2,6 +2,9 @@
 
 #include "api/convert.h"
 #include "api/core/v1/binding.pb.h"
+#include "api/field_error.h"
+#include "api/go_text.h"
+#include "api/quote.h"
 #include "apiserver/admission/admission.h"
 #include "apiserver/apply/managed_fields.h"
 #include "apiserver/authn/token_issuer.h"
@@ -19,13 +22,17 @@ Status NoSuchResource() {
 
 Status CheckName(const Message& object, const std::string& ns, const std::string& name) {
   const auto& meta = MetaOf(object);
+  if (meta.name().empty()) {
+    return BadRequest("the name of the object (" + name +
+                      " based on URL) was undeterminable: name must be provided");
+  }
   if (meta.name() != name) {
     return BadRequest("the name of the object (" + meta.name() +
                       ") does not match the name on the URL (" + name + ")");
   }
   if (!meta.namespace_().empty() && !ns.empty() && meta.namespace_() != ns) {
     return BadRequest("the namespace of the object (" + meta.namespace_() +
-                      ") does not match the namespace on the URL (" + ns + ")");
+                      ") does not match the namespace on the request (" + ns + ")");
   }
   return {};
 }
@@ -45,19 +52,86 @@ struct PatchJob {
   std::shared_ptr<std::vector<std::string>> warnings;
 };
 
+// What applying a Scale means for the object behind it: the same document with that object's type.
+Result<api::JsonValue> AppliedThroughScale(const PatchJob& job) {
+  auto text = [&](const char* name) {
+    const api::JsonValue* value = job.parsed.Find(name);
+    return value != nullptr && value->is_string() ? value->as_string() : std::string();
+  };
+  if (text("apiVersion") != job.shown_kind->ApiVersion()) {
+    return BadRequest("Incorrect version specified in apply patch. Specified patch version: " +
+                      text("apiVersion") + ", expected: " + job.shown_kind->ApiVersion());
+  }
+  api::JsonValue document = job.parsed;
+  document["apiVersion"] = job.row->kind->ApiVersion();
+  document["kind"] = std::string(job.row->kind->kind);
+  document.Erase("status");
+  return document;
+}
+
 Result<std::unique_ptr<Message>> ApplyServerSide(PatchJob& job, const api::Object* live) {
+  if (live == nullptr && !job.subresource.empty()) return NotFound(*job.row->kind, job.name);
+  const bool scale = job.subresource == "scale";
+  api::JsonValue document;
+  if (scale) {
+    GANTRY_ASSIGN(document, AppliedThroughScale(job));
+  }
   std::unique_ptr<Message> shown;
   if (live != nullptr && job.row->kind != job.row->kind->storage_kind) {
     GANTRY_ASSIGN(shown, api::ConvertTo(*job.row->kind, live->message()));
   }
   const Message* base = live == nullptr ? nullptr : shown ? shown.get() : &live->message();
-  GANTRY_ASSIGN(
-      std::unique_ptr<Message> applied,
-      Apply(*job.row->kind, base, job.parsed, job.manager, job.subresource, job.force, job.now));
+  GANTRY_ASSIGN(std::unique_ptr<Message> applied,
+                Apply(*job.row->kind, base, scale ? document : job.parsed, job.manager,
+                      job.subresource, job.force, job.now));
   GANTRY_TRY(CheckName(*applied, job.ns, job.name));
   GANTRY_ASSIGN(std::unique_ptr<Message> stored, ToStored(*job.row->kind, std::move(applied)));
-  if (live == nullptr) return stored;
+  if (live == nullptr || scale) return stored;
   return Absorb(*job.row, job.subresource, live->message(), std::move(stored));
+}
+
+// The kind of a JSON value as Go's decoder names it.
+std::string KindOfJson(const api::JsonValue& value) {
+  if (value.is_array()) return "array";
+  if (value.is_string()) return "string";
+  return value.is_bool() ? "bool" : "number";
+}
+
+// What the converter of maps to objects says where Go's JSON decoder says "json: cannot unmarshal
+// string into Go struct field PodSpec.spec.nodeName of type int32".
+std::string ConverterReason(const std::string& reason) {
+  constexpr std::string_view kStart = "json: cannot unmarshal ", kInto = " into Go ",
+                             kType = " of type ";
+  if (!reason.starts_with(kStart)) return reason;
+  const std::string_view all = reason;
+  const size_t into = all.find(kInto), type_at = all.rfind(kType);
+  if (into == all.npos || type_at == all.npos) return reason;
+  std::string_view from = all.substr(kStart.size(), into - kStart.size());
+  std::string_view type = all.substr(type_at + kType.size());
+  const bool fraction = from.find_first_of(".eE") != from.npos && from.starts_with("number ");
+  if (from.starts_with("number")) from = fraction ? "float64" : "int64";
+  if (from == "object") from = "map";
+  if (from == "array") from = "slice";
+  const std::string source(from);
+  if (type.starts_with("[]")) return "cannot restore slice from " + source;
+  if (type.starts_with("map[")) return "cannot restore map from " + source;
+  if (type.find('.') != type.npos) return "cannot restore struct from: " + source;
+  const bool number = source == "int64" || source == "float64";
+  const bool converts =
+      (number && type != "string" && type != "bool") || (source == "int64" && type == "string");
+  return converts ? "cannot convert " + source + " to " + std::string(type)
+                  : "unrecognized type: " + std::string(type);
+}
+
+// A patched object that cannot be: the answer shows what the patch made of it, or the patch.
+Status InvalidPatch(const PatchJob& job, const std::string& patched, const std::string& reason) {
+  const bool strategic = job.type == client::PatchType::kStrategicMerge;
+  const std::string shown = strategic ? api::GoText(job.parsed) : patched;
+  const std::string why = strategic ? ConverterReason(reason) : reason;
+  api::FieldErrors errors;
+  errors.push_back({api::FieldError::Type::kInvalid, "patch",
+                    "Invalid value: " + api::GoQuote(shown) + ": " + why});
+  return api::InvalidObject("", "", "", errors);
 }
 
 Result<std::unique_ptr<Message>> RunPatch(PatchJob& job, const api::Object* live) {
@@ -78,9 +152,12 @@ Result<std::unique_ptr<Message>> RunPatch(PatchJob& job, const api::Object* live
                                                std::move(document), job.parsed));
   }
   job.warnings->clear();
-  GANTRY_ASSIGN(std::unique_ptr<Message> object,
-                DecodeBody(*job.shown_kind, Media::kJson, patched.ToString(), job.validation,
-                           job.warnings.get()));
+  const std::string text = patched.ToString();
+  std::string reason;
+  Result<std::unique_ptr<Message>> decoded =
+      DecodeBody(*job.shown_kind, Media::kJson, text, job.validation, job.warnings.get(), &reason);
+  if (!decoded.ok()) return reason.empty() ? decoded.status() : InvalidPatch(job, text, reason);
+  std::unique_ptr<Message> object = std::move(*decoded);
   GANTRY_TRY(CheckName(*object, job.ns, job.name));
   if (job.subresource != "scale") {
     GANTRY_ASSIGN(object, ToStored(*job.row->kind, std::move(object)));
@@ -142,9 +219,6 @@ Task<Result<Outcome>> Verbs::Create(Call call, const ResourceRow& row, std::stri
 Task<Result<Outcome>> Verbs::Update(Call call, const ResourceRow& row, std::string ns,
                                     std::string name, std::string subresource,
                                     std::unique_ptr<Message> object, bool may_create) {
-  if (MetaOf(*object).name().empty()) {
-    co_return BadRequest("name must be provided");
-  }
   Status named = CheckName(*object, ns, name);
   if (!named.ok()) co_return named;
   if (subresource != "scale") {
@@ -186,10 +260,6 @@ Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::strin
   job->row = &row;
   job->shown_kind = KindOfSubresource(row, subresource);
   if (job->shown_kind == nullptr) co_return NoSuchResource();
-  if (apply && subresource == "scale") {
-    co_return Status(Code::kMethodNotAllowed,
-                     "server-side apply of the scale subresource is not supported");
-  }
   job->ns = ns;
   job->name = name;
   job->subresource = subresource;
@@ -202,20 +272,14 @@ Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::strin
   if (type != client::PatchType::kJson) {
     Result<std::string> json = JsonOfBody(apply ? Media::kYaml : Media::kJson, body);
     if (!json.ok()) co_return BadRequest("error decoding YAML: " + json.status().message());
+    const char* where = type == client::PatchType::kMerge ? "error decoding patch: " : "";
     Result<api::JsonValue> parsed = api::JsonValue::Parse(*json);
-    if (!parsed.ok()) co_return BadRequest("error decoding patch: " + parsed.status().message());
-    if (!parsed->is_object())
-      co_return BadRequest("error decoding patch: the patch must be an object");
-    job->parsed = std::move(*parsed);
-    if (apply) {
-      // The object itself is checked field by field as in a create: unknown fields are told here.
-      std::vector<std::string> warnings;
-      Result<std::unique_ptr<Message>> checked =
-          DecodeBody(*row.kind, Media::kJson, *json, validation, &warnings);
-      if (!checked.ok()) co_return checked.status();
-      for (std::string& warning : warnings)
-        call.warnings->push_back(std::move(warning));
+    if (!parsed.ok()) co_return BadRequest(where + parsed.status().message());
+    if (!parsed->is_object()) {
+      co_return BadRequest(where + ("json: cannot unmarshal " + KindOfJson(*parsed)) +
+                           " into Go value of type map[string]interface {}");
     }
+    job->parsed = std::move(*parsed);
   } else {
     job->body = std::move(body);
   }

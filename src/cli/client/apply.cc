@@ -1,9 +1,12 @@
 #include <cstdio>
+#include <optional>
 
 #include "api/json_value.h"
 #include "cli/client/client_commands.h"
 #include "cli/client/connection.h"
+#include "cli/client/dry_run.h"
 #include "cli/client/failure.h"
+#include "cli/client/field_owners.h"
 #include "cli/client/fields.h"
 #include "cli/client/manifests.h"
 #include "cli/client/print_object.h"
@@ -15,114 +18,182 @@ using api::JsonValue;
 
 namespace {
 
-struct ApplyFlags {
+constexpr CommandHelp kApplyHelp = {
+    "apply -f (FILE | DIRECTORY | -)",
+    "Make objects as files say. Fields that a later version of a file leaves out go again; those\n"
+    "that others have set stay.",
+    "# What a file says\n"
+    "gantry apply -f web.yaml\n"
+    "# All files of a folder and of those in it\n"
+    "gantry apply -R -f manifests/\n"
+    "# Standard input\n"
+    "cat web.yaml | gantry apply -f -\n"
+    "# What would happen\n"
+    "gantry apply -f web.yaml --dry-run=server\n"
+    "# With fields that others own as conflicts\n"
+    "gantry apply -f web.yaml --server-side"};
+
+constexpr CommandHelp kCreateHelp = {"create -f (FILE | DIRECTORY | -)",
+                                     "Make objects that are not there yet.",
+                                     "# What a file says\n"
+                                     "gantry create -f web.yaml\n"
+                                     "# The object that it would be\n"
+                                     "gantry create -f web.yaml --dry-run=server -o yaml"};
+
+struct WriteFlags {
   std::vector<std::string> files;
-  bool recursive = false, server_side = false, force_conflicts = false;
-  std::string dry_run, manager = "gantry", output;
+  bool recursive = false, server_side = false, force_conflicts = false, managed_fields = false;
+  std::string dry_run, manager, output, validate = "strict";
 };
 
-class Apply {
+// Known kinds are learned anew when a manifest has one that was not there before: its definition
+// may have come first.
+class Writer {
  public:
-  Apply(Connection& connection, const ApplyFlags& flags, bool ns_given)
-      : connection_(connection), flags_(flags), ns_given_(ns_given) {}
+  Writer(Connection& connection, const WriteFlags& flags, const std::string& given_ns)
+      : connection_(connection), flags_(flags), given_ns_(given_ns) {}
 
-  // Known kinds are learned anew when a manifest has one that was not there before: its definition
-  // may have come first.
-  Status One(const Manifest& manifest) {
-    const std::string api_version = TextAt(manifest.object, "apiVersion");
-    const std::string kind = TextAt(manifest.object, "kind");
-    const std::string name = TextAt(manifest.object, "metadata.name");
-    const Resource* resource = map_ ? map_->FindKind(api_version, kind) : nullptr;
-    if (resource == nullptr) {
-      GANTRY_ASSIGN(map_, ResourceMap::Load(connection_));
-      resource = map_->FindKind(api_version, kind);
-    }
-    std::string ns = TextAt(manifest.object, "metadata.namespace");
-    if (resource == nullptr) {
-      return LocalError("resource mapping not found for name: \"" + name + "\" namespace: \"" + ns +
-                        "\" from \"" + manifest.source + "\": no matches for kind \"" + kind +
-                        "\" in version \"" + api_version + "\"\nensure CRDs are installed first");
-    }
-    if (name.empty())
-      return LocalError("error when retrieving current configuration of \"" + manifest.source +
+  Status Apply(const Manifest& manifest) {
+    GANTRY_ASSIGN(const Placed placed, Place(manifest));
+    if (placed.name.empty())
+      return LocalError("error when retrieving current configuration of:\nResource: \"" +
+                        placed.resource.Text() + "\"\nfrom server for: \"" + manifest.source +
                         "\": resource name may not be empty");
-    if (resource->namespaced && ns_given_ && !ns.empty() && ns != connection_.ns()) {
-      return LocalError("the namespace from the provided object \"" + ns +
-                        "\" does not match the namespace \"" + connection_.ns() +
-                        "\". You must pass '--namespace=" + ns + "' to perform this operation.");
-    }
-    if (ns.empty()) ns = connection_.ns();
-    const std::string path = resource->Path(ns, name);
-
+    const std::string path = placed.resource.Path(placed.ns, placed.name);
     Result<JsonValue> before = connection_.GetJson(path);
     if (!before.ok() && before.status().code() != Code::kNotFound) return before.status();
-    std::string target =
-        path + "?fieldManager=" + client::QueryEscape(flags_.manager) + "&fieldValidation=Strict";
+    if (flags_.dry_run == "client")
+      return Say(placed, before.ok() ? *before : manifest.object,
+                 before.ok() ? "configured" : "created");
+    if (before.ok() && flags_.dry_run != "server") GANTRY_TRY(TakeOver(path, *before));
+    std::string query = "?fieldManager=" + client::QueryEscape(flags_.manager);
     // Without --server-side this is what a client-side apply does: it takes over what it sets.
-    if (!flags_.server_side || flags_.force_conflicts) target += "&force=true";
-    if (flags_.dry_run == "server") target += "&dryRun=All";
-    int http_status = 0;
-    GANTRY_ASSIGN(JsonValue after, connection_.Send("PATCH", target, manifest.object,
-                                                    "application/apply-patch+yaml", &http_status));
-
-    if (PrintsObjects(flags_.output)) {
-      GANTRY_ASSIGN(const std::string text, PrintObject(flags_.output, std::move(after)));
-      std::fputs(text.c_str(), stdout);
-      return Status::Ok();
-    }
-    const std::string shown = resource->GroupSingular() + "/" + name;
-    if (flags_.output == "name") {
-      std::printf("%s\n", shown.c_str());
-      return Status::Ok();
-    }
+    if (!flags_.server_side || flags_.force_conflicts) query += "&force=true";
+    Result<JsonValue> after = connection_.Send("PATCH", path + query + CommonQuery(),
+                                               manifest.object, "application/apply-patch+yaml");
+    if (!after.ok())
+      return WithSource(after.status(), before.ok() ? "patching" : "creating", manifest.source);
     const char* done = "configured";
     if (flags_.server_side) {
       done = "serverside-applied";
     } else if (!before.ok()) {
       done = "created";
     } else if (TextAt(*before, "metadata.resourceVersion") ==
-               TextAt(after, "metadata.resourceVersion")) {
+               TextAt(*after, "metadata.resourceVersion")) {
       done = "unchanged";
     }
-    std::printf("%s %s%s\n", shown.c_str(), done,
-                flags_.dry_run == "server" ? " (server dry run)" : "");
-    return Status::Ok();
+    return Say(placed, std::move(*after), done);
+  }
+
+  Status Create(const Manifest& manifest) {
+    GANTRY_ASSIGN(const Placed placed, Place(manifest));
+    if (flags_.dry_run == "client") return Say(placed, manifest.object, "created");
+    Result<JsonValue> made =
+        connection_.Send("POST",
+                         placed.resource.Path(placed.ns) +
+                             "?fieldManager=" + client::QueryEscape(flags_.manager) + CommonQuery(),
+                         manifest.object);
+    if (!made.ok()) return WithSource(made.status(), "creating", manifest.source);
+    return Say(placed, std::move(*made), "created");
   }
 
  private:
+  Result<Placed> Place(const Manifest& manifest) {
+    if (map_) {
+      Result<Placed> placed = PlaceManifest(*map_, manifest, connection_.ns());
+      if (placed.ok()) return Checked(std::move(placed));
+    }
+    GANTRY_ASSIGN(map_, ResourceMap::Load(connection_));
+    return Checked(PlaceManifest(*map_, manifest, connection_.ns()));
+  }
+  Result<Placed> Checked(Result<Placed> placed) const {
+    if (placed.ok()) GANTRY_TRY(CheckNamespace(*placed, given_ns_));
+    return placed;
+  }
+
+  std::string CommonQuery() const {
+    return std::string("&fieldValidation=") + flags_.validate +
+           (flags_.dry_run == "server" ? "&dryRun=All" : "");
+  }
+
+  // What a client-side `kubectl apply` has set becomes ours, so that what the file no longer has
+  // goes.
+  Status TakeOver(const std::string& path, const JsonValue& object) {
+    const std::optional<JsonValue> patch = TakeOverPatch(object, flags_.manager);
+    if (!patch) return Status::Ok();
+    return connection_.Send("PATCH", path, *patch, "application/json-patch+json").status();
+  }
+
+  Status Say(const Placed& placed, JsonValue object, const char* done) {
+    if (PrintsObjects(flags_.output)) {
+      PrintOptions options;
+      options.managed_fields = flags_.managed_fields;
+      GANTRY_ASSIGN(const std::string text, PrintObject(flags_.output, std::move(object), options));
+      std::fputs(text.c_str(), stdout);
+      return Status::Ok();
+    }
+    const std::string shown =
+        placed.resource.GroupSingular() + "/" + TextAt(object, "metadata.name");
+    if (flags_.output == "name")
+      std::printf("%s\n", shown.c_str());
+    else
+      std::printf("%s %s%s\n", shown.c_str(), done, DryRunMark(flags_.dry_run));
+    std::fflush(stdout);
+    return Status::Ok();
+  }
+
   Connection& connection_;
-  const ApplyFlags& flags_;
-  bool ns_given_;
+  const WriteFlags& flags_;
+  const std::string given_ns_;
   std::optional<ResourceMap> map_;
 };
 
-}  // namespace
+struct Validation {
+  const char *given, *sent;
+};
+constexpr Validation kValidations[] = {
+    {"strict", "Strict"}, {"true", "Strict"},   {"warn", "Warn"}, {"ignore", "Ignore"},
+    {"false", "Ignore"},  {"Strict", "Strict"}, {"Warn", "Warn"}, {"Ignore", "Ignore"}};
 
-Result<int> RunApply(Invocation call) {
-  ApplyFlags flags;
-  FlagSet set("apply -f FILE|DIRECTORY|-", &call.globals);
-  set.Strings("filename", 'f', &flags.files, "File, directory or - with the objects");
-  set.Bool("recursive", 'R', &flags.recursive, "Directories with all that is below them");
-  set.Bool("server-side", 0, &flags.server_side, "Fields that others own are conflicts");
-  set.Bool("force-conflicts", 0, &flags.force_conflicts,
-           "With --server-side: take conflicting fields over");
+Result<int> Run(Invocation call, const CommandHelp& help, bool apply) {
+  WriteFlags flags;
+  flags.manager = apply ? "gantry" : "gantry-create";
+  FlagSet set(help, &call.globals);
+  set.Optional("dry-run", &flags.dry_run, "unchanged", "client or server: change nothing");
   set.String("field-manager", 0, &flags.manager, "Name of the owner of the fields");
-  set.String("dry-run", 0, &flags.dry_run, "server: change nothing");
-  set.String("output", 'o', &flags.output, "json, yaml, name, jsonpath=TEMPLATE");
+  set.Strings("filename", 'f', &flags.files, "File, directory or - with the objects");
+  if (apply)
+    set.Bool("force-conflicts", 0, &flags.force_conflicts,
+             "With --server-side: take conflicting fields over");
+  set.String("output", 'o', &flags.output, "json, yaml, name, jsonpath=, custom-columns=");
+  set.Bool("recursive", 'R', &flags.recursive, "Directories with all that is below them");
+  if (apply) set.Bool("server-side", 0, &flags.server_side, "Fields that others own are conflicts");
+  set.Bool("show-managed-fields", 0, &flags.managed_fields, "With metadata.managedFields");
+  set.Optional("validate", &flags.validate, "strict",
+               "strict, warn or ignore: what unknown fields are");
   GANTRY_TRY(set.Parse(call.args));
-  if (flags.files.empty()) return LocalError("must specify one of -f and -k");
   if (!set.args().empty())
-    return LocalError("Unexpected args: [" + JoinText(set.args(), " ") + "]");
-  if (!flags.dry_run.empty() && flags.dry_run != "server" && flags.dry_run != "none") {
-    return LocalError("Invalid dry-run value (" + flags.dry_run +
-                      "). Must be \"none\" or \"server\".");
+    return set.Misused("Unexpected args: [" + JoinText(set.args(), " ") + "]");
+  if (flags.files.empty()) return LocalError("must specify one of -f and -k");
+  GANTRY_TRY(CheckDryRun(&flags.dry_run));
+  GANTRY_TRY(CheckFormat(flags.output, {"name"}));
+  if (flags.force_conflicts && !flags.server_side)
+    return LocalError("--force-conflicts only works with --server-side");
+  const Validation* validation = nullptr;
+  for (const Validation& row : kValidations) {
+    if (flags.validate == row.given) validation = &row;
   }
+  if (validation == nullptr)
+    return LocalError("invalid - validate option \"" + flags.validate + "\"");
+  flags.validate = validation->sent;
   GANTRY_ASSIGN(const std::vector<Manifest> manifests, ReadManifests(flags.files, flags.recursive));
+  if (manifests.empty())
+    return LocalError(apply ? "no objects passed to apply" : "no objects passed to create");
   GANTRY_ASSIGN(const auto connection, Connection::Open(call.globals));
-  Apply apply(*connection, flags, !call.globals.ns.empty());
+  Writer writer(*connection, flags, call.globals.ns);
   int exit_code = 0;
   for (const Manifest& manifest : manifests) {
-    const Status status = apply.One(manifest);
+    const Status status = apply ? writer.Apply(manifest) : writer.Create(manifest);
     if (status.ok()) continue;
     std::fflush(stdout);
     std::fprintf(stderr, "%s\n", status.message().c_str());
@@ -131,5 +202,10 @@ Result<int> RunApply(Invocation call) {
   }
   return exit_code;
 }
+
+}  // namespace
+
+Result<int> RunApply(Invocation call) { return Run(std::move(call), kApplyHelp, true); }
+Result<int> RunCreate(Invocation call) { return Run(std::move(call), kCreateHelp, false); }
 
 }  // namespace gantry::cli

@@ -18,6 +18,7 @@ constexpr Command kCommands[] = {
     {"get", "Show objects, as a table or in full", RunGet},
     {"describe", "Show an object with what belongs to it and its events", RunDescribe},
     {"apply", "Make objects as files say", RunApply},
+    {"create", "Make objects that are not there yet", RunCreate},
     {"delete", "Delete objects", RunDelete},
     {"logs", "Show what a container wrote", RunLogs},
     {"exec", "Run a command in a container", RunExec},
@@ -52,7 +53,8 @@ std::string ClientCommandsHelp() {
 std::optional<int> RunClientCommand(int argc, const char* const* argv) {
   Invocation call;
   std::vector<std::string> args(argv + 1, argv + argc);
-  FlagSet leading("COMMAND", &call.globals);
+  constexpr CommandHelp kNoHelp = {"COMMAND", "", ""};
+  FlagSet leading(kNoHelp, &call.globals);
   const Result<size_t> at = leading.ParseLeading(args);
   if (!at.ok() || *at == args.size()) return std::nullopt;
   for (const Command& command : kCommands) {

@@ -17,6 +17,7 @@ struct Invocation {
 };
 
 Result<int> RunApply(Invocation call);
+Result<int> RunCreate(Invocation call);
 Result<int> RunDelete(Invocation call);
 Result<int> RunDescribe(Invocation call);
 Result<int> RunEvents(Invocation call);

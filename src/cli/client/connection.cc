@@ -2,10 +2,14 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "base/env/real/real_env.h"
+#include "base/env/spawn.h"
 #include "base/wire/tls.h"
 #include "cli/client/failure.h"
 #include "cli/client/fields.h"
@@ -29,8 +33,14 @@ Result<Kubeconfig> ReadFile(const std::string& path) {
   return config;
 }
 
+// --kubeconfig, else the files of $KUBECONFIG, else ~/.kube/config, else that of a server on this
+// machine; empty when there is none of these.
 Result<Kubeconfig> FindKubeconfig(const GlobalFlags& flags) {
-  if (!flags.kubeconfig.empty()) return ReadFile(flags.kubeconfig);
+  if (!flags.kubeconfig.empty()) {
+    if (::access(flags.kubeconfig.c_str(), F_OK) != 0)
+      return LocalError("stat " + flags.kubeconfig + ": no such file or directory");
+    return ReadFile(flags.kubeconfig);
+  }
   const char* listed = std::getenv("KUBECONFIG");
   if (listed != nullptr && *listed != '\0') {
     Kubeconfig merged;
@@ -46,14 +56,81 @@ Result<Kubeconfig> FindKubeconfig(const GlobalFlags& flags) {
   for (const std::string& path : {own, std::string(kServerKubeconfig)}) {
     if (!path.empty() && ::access(path.c_str(), R_OK) == 0) return ReadFile(path);
   }
-  return LocalError(
-      "no kubeconfig found: give --kubeconfig FILE, set KUBECONFIG, or run as root beside a server "
-      "that keeps " +
-      std::string(kServerKubeconfig));
+  return Kubeconfig();
 }
 
-Task<> FetchInto(HttpTransport& transport, HttpRequest request, Result<HttpReply>* reply) {
-  *reply = co_await transport.Fetch(std::move(request));
+Result<std::string> FileText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  if (!file || !(text << file.rdbuf())) return LocalError("unable to read " + path);
+  return text.str();
+}
+
+// Where to, as whom, and in which namespace: what the kubeconfig says, with what the flags say
+// instead.
+struct Login {
+  Kubeconfig::Cluster cluster;
+  Kubeconfig::User user;
+  std::string ns;
+};
+
+Result<Login> FindLogin(const GlobalFlags& flags) {
+  GANTRY_ASSIGN(const Kubeconfig config, FindKubeconfig(flags));
+  Login login;
+  const std::string name = flags.context.empty() ? config.current_context : flags.context;
+  std::string cluster_name = flags.cluster, user_name = flags.user;
+  if (const Kubeconfig::Context* context = config.FindContext(name)) {
+    if (cluster_name.empty()) cluster_name = context->cluster;
+    if (user_name.empty()) user_name = context->user;
+    login.ns = context->ns;
+  } else if (!flags.context.empty()) {
+    return LocalError("context \"" + name + "\" does not exist");
+  }
+  if (const Kubeconfig::Cluster* cluster = config.FindCluster(cluster_name)) {
+    login.cluster = *cluster;
+  } else if (!flags.cluster.empty() || (!cluster_name.empty() && flags.server.empty())) {
+    return LocalError("cluster \"" + cluster_name + "\" does not exist");
+  }
+  if (const Kubeconfig::User* user = config.FindUser(user_name)) {
+    login.user = *user;
+  } else if (!flags.user.empty()) {
+    return LocalError("auth info \"" + user_name + "\" does not exist");
+  }
+  if (!flags.server.empty()) {
+    login.cluster.server =
+        flags.server.find("://") == std::string::npos ? "http://" + flags.server : flags.server;
+  }
+  if (login.cluster.server.empty()) {
+    return LocalError(
+        "no cluster is configured: give --kubeconfig FILE, set KUBECONFIG, or run as root beside a "
+        "server that keeps " +
+        std::string(kServerKubeconfig));
+  }
+  if (!flags.tls_server_name.empty()) login.cluster.tls_server_name = flags.tls_server_name;
+  if (flags.insecure_skip_tls_verify) {
+    login.cluster.insecure_skip_tls_verify = true;
+    login.cluster.certificate_authority.clear();
+  }
+  const std::pair<const std::string*, std::string*> files[] = {
+      {&flags.certificate_authority, &login.cluster.certificate_authority},
+      {&flags.client_certificate, &login.user.client_certificate},
+      {&flags.client_key, &login.user.client_key}};
+  for (const auto& [path, text] : files) {
+    if (path->empty()) continue;
+    GANTRY_ASSIGN(*text, FileText(*path));
+  }
+  if (!flags.token.empty()) {
+    login.user = Kubeconfig::User();
+    login.user.token = flags.token;
+  }
+  if (!flags.ns.empty()) login.ns = flags.ns;
+  if (login.ns.empty()) login.ns = "default";
+  return login;
+}
+
+Task<> FetchInto(HttpTransport& transport, HttpRequest request, CancelToken cancel,
+                 Result<HttpReply>* reply) {
+  *reply = co_await transport.Fetch(std::move(request), std::move(cancel));
 }
 
 struct StreamState {
@@ -88,6 +165,8 @@ Task<> StreamInto(StreamState& state, HttpRequest request) {
   if (failed) state.status = client::StatusOfReply(response->status, failure);
 }
 
+Task<> CloseGate(Gate& gate, Env& env) { co_await gate.Close(env); }
+
 Task<> StopTransport(HttpTransport& transport) { co_await transport.Stop(); }
 
 }  // namespace
@@ -100,39 +179,48 @@ Connection::~Connection() {
 }
 
 Result<std::unique_ptr<Connection>> Connection::Open(const GlobalFlags& flags) {
-  GANTRY_ASSIGN(Kubeconfig config, FindKubeconfig(flags));
-  const std::string context_name = flags.context.empty() ? config.current_context : flags.context;
-  const Kubeconfig::Context* context = config.FindContext(context_name);
-  if (context == nullptr) return LocalError("context \"" + context_name + "\" does not exist");
-  const Kubeconfig::Cluster* cluster = config.FindCluster(context->cluster);
-  if (cluster == nullptr) return LocalError("cluster \"" + context->cluster + "\" does not exist");
-  const Kubeconfig::User* user = config.FindUser(context->user);
-
+  GANTRY_ASSIGN(const Login login, FindLogin(flags));
   client::HttpTransportOptions options;
-  options.servers.push_back(cluster->server);
-  options.server_name = cluster->tls_server_name;
+  options.servers.push_back(login.cluster.server);
+  options.server_name = login.cluster.tls_server_name;
+  options.bearer_token = login.user.token;
+  if (!flags.as.empty()) options.headers.Add("Impersonate-User", flags.as);
+  if (!flags.as_uid.empty()) options.headers.Add("Impersonate-Uid", flags.as_uid);
+  for (const std::string& group : flags.as_groups)
+    options.headers.Add("Impersonate-Group", group);
+  if (flags.as.empty() && (!flags.as_uid.empty() || !flags.as_groups.empty()))
+    return LocalError("requesting uid, groups or user-extra without impersonating a user");
   wire::TlsClientOptions tls;
-  tls.ca_pem = cluster->certificate_authority;
-  tls.insecure_skip_verify = cluster->insecure_skip_tls_verify;
-  if (user != nullptr) {
-    options.bearer_token = user->token;
-    tls.certificate_pem = user->client_certificate;
-    tls.private_key_pem = user->client_key;
-  }
-  Result<std::shared_ptr<const wire::TlsContext>> context_of_tls = wire::TlsContext::Client(tls);
-  if (!context_of_tls.ok()) return LocalError(context_of_tls.status().message());
-  options.tls = std::move(context_of_tls).value();
+  tls.ca_pem = login.cluster.certificate_authority;
+  tls.insecure_skip_verify = login.cluster.insecure_skip_tls_verify;
+  tls.certificate_pem = login.user.client_certificate;
+  tls.private_key_pem = login.user.client_key;
+  Result<std::shared_ptr<const wire::TlsContext>> context = wire::TlsContext::Client(tls);
+  if (!context.ok()) return LocalError(context.status().message());
+  options.tls = std::move(context).value();
 
   std::unique_ptr<Connection> connection(new Connection());
   connection->env_ = std::make_unique<RealEnv>(1, 2);
   connection->transport_ = std::make_unique<HttpTransport>(*connection->env_, std::move(options));
-  connection->ns_ = !flags.ns.empty() ? flags.ns : !context->ns.empty() ? context->ns : "default";
+  connection->ns_ = login.ns;
+  if (flags.request_timeout && flags.request_timeout->count() > 0)
+    connection->request_timeout_ = flags.request_timeout;
   return connection;
 }
 
 Result<std::string> Connection::Call(HttpRequest request, int* http_status) {
   Result<HttpReply> reply = InternalError("no answer");
-  env_->RunToEnd(FetchInto(*transport_, std::move(request), &reply));
+  CancelSource cancel;
+  std::unique_ptr<TimerHandle> timer;
+  if (request_timeout_) {
+    timer =
+        env_->CallAt(env_->Steady() + *request_timeout_, [cancel]() mutable { cancel.Cancel(); });
+  }
+  env_->RunToEnd(FetchInto(*transport_, std::move(request), cancel.token(), &reply));
+  if (!reply.ok() && reply.status().code() == Code::kCanceled) {
+    return ServerError(
+        Unavailable("net/http: request canceled (Client.Timeout exceeded while awaiting headers)"));
+  }
   if (!reply.ok()) return ServerError(reply.status());
   if (http_status != nullptr) *http_status = reply->status;
   for (const auto& [name, value] : reply->headers.all()) {
@@ -169,6 +257,21 @@ Status Connection::Stream(HttpRequest request, TakeBytes take, std::optional<Ste
   if (until) timer = env_->CallAt(*until, [cancel = state.cancel]() mutable { cancel.Cancel(); });
   env_->RunToEnd(StreamInto(state, std::move(request)));
   return ServerError(state.status);
+}
+
+Status Connection::StreamAll(std::vector<HttpRequest> requests, TakeBytesOf take) {
+  std::vector<std::unique_ptr<StreamState>> states;
+  Gate gate;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    auto take_one = [&take, i](std::string_view bytes) { return take(i, bytes); };
+    states.push_back(std::unique_ptr<StreamState>(
+        new StreamState{*transport_, take_one, CancelSource(), Status()}));
+    Spawn(env_->executor(), gate, "answer", StreamInto(*states.back(), std::move(requests[i])));
+  }
+  env_->RunToEnd(CloseGate(gate, *env_));
+  for (const auto& state : states)
+    GANTRY_TRY(ServerError(state->status));
+  return Status::Ok();
 }
 
 Status Connection::Watch(const std::string& target, const std::string& accept, TakeEvent take,

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/json_value.h"
 #include "base/env/time.h"
@@ -27,8 +28,8 @@ namespace gantry::cli {
 // worded for the user (failure.h). Threading: one user at a time, not on a loop thread.
 class Connection {
  public:
-  // From --kubeconfig, else $KUBECONFIG, else ~/.kube/config, else the file of a server on this
-  // machine.
+  // To the cluster of the kubeconfig (--kubeconfig, else $KUBECONFIG, else ~/.kube/config, else
+  // the file of a server on this machine), with what other flags say instead.
   static Result<std::unique_ptr<Connection>> Open(const GlobalFlags& flags);
   ~Connection();
 
@@ -51,6 +52,9 @@ class Connection {
   // passed (kCanceled).
   using TakeBytes = std::function<bool(std::string_view)>;
   Status Stream(client::HttpRequest request, TakeBytes take, std::optional<SteadyTime> until = {});
+  // The same for several answers at once, until all have ended; the first failure.
+  using TakeBytesOf = std::function<bool(size_t index, std::string_view)>;
+  Status StreamAll(std::vector<client::HttpRequest> requests, TakeBytesOf take);
   // The events of a watch: "ADDED" and so on, with the object; an ERROR event is its failure.
   using TakeEvent = std::function<bool(const std::string& type, const api::JsonValue& object)>;
   Status Watch(const std::string& target, const std::string& accept, TakeEvent take,
@@ -61,6 +65,7 @@ class Connection {
 
   std::unique_ptr<RealEnv> env_;
   std::unique_ptr<client::HttpTransport> transport_;
+  std::optional<Duration> request_timeout_;
   std::string ns_;
 };
 

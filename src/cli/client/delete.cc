@@ -1,10 +1,11 @@
+#include <algorithm>
 #include <cstdio>
 
-#include "api/duration.h"
 #include "api/json_value.h"
 #include "base/env/real/real_env.h"
 #include "cli/client/client_commands.h"
 #include "cli/client/connection.h"
+#include "cli/client/dry_run.h"
 #include "cli/client/failure.h"
 #include "cli/client/fields.h"
 #include "cli/client/manifests.h"
@@ -16,9 +17,24 @@ using api::JsonValue;
 
 namespace {
 
+constexpr CommandHelp kHelp = {
+    "delete (-f FILE | TYPE (NAME... | -l LABELS | --all) | TYPE/NAME...)",
+    "Delete objects, and wait until they are gone.",
+    "# A pod\n"
+    "gantry delete pod web-5d8c7\n"
+    "# What a file has\n"
+    "gantry delete -f web.yaml\n"
+    "# By label\n"
+    "gantry delete pods,services -l app=web\n"
+    "# A deployment, but not its pods\n"
+    "gantry delete deploy/web --cascade=orphan\n"
+    "# A pod on a node that is gone for good\n"
+    "gantry delete pod web-5d8c7 --force"};
+
 struct DeleteFlags {
   std::vector<std::string> files;
-  std::string selector, field_selector, cascade = "background", timeout, output;
+  std::string selector, field_selector, cascade = "background", output, dry_run;
+  std::optional<Duration> timeout;
   int64_t grace_period = -1;
   bool recursive = false, wait = true, all = false, all_namespaces = false, force = false,
        now = false;
@@ -28,7 +44,8 @@ struct DeleteFlags {
 struct Doomed {
   Resource resource;
   std::string ns, name;
-  std::string uid;  // known once it is asked to go
+  std::string source;  // the file that names it
+  std::string uid;     // known once it is asked to go
 };
 
 JsonValue OptionsOf(const DeleteFlags& flags) {
@@ -40,24 +57,29 @@ JsonValue OptionsOf(const DeleteFlags& flags) {
                                                                : "Background";
   if (flags.now) options["gracePeriodSeconds"] = 1;
   if (flags.force) options["gracePeriodSeconds"] = 0;
-  if (flags.grace_period >= 0) options["gracePeriodSeconds"] = flags.grace_period;
+  // Only --force skips the containers' end.
+  if (flags.grace_period >= 0)
+    options["gracePeriodSeconds"] = flags.force ? 0 : std::max<int64_t>(flags.grace_period, 1);
+  if (flags.dry_run == "server") options["dryRun"] = JsonValue::Array{"All"};
   return options;
 }
 
 Status DeleteOne(Connection& connection, const DeleteFlags& flags, Doomed* doomed) {
   const std::string path = doomed->resource.Path(doomed->ns, doomed->name);
-  Result<JsonValue> answer = connection.Send("DELETE", path, OptionsOf(flags));
+  Result<JsonValue> answer = flags.dry_run == "client"
+                                 ? connection.GetJson(path)
+                                 : connection.Send("DELETE", path, OptionsOf(flags));
   if (!answer.ok()) {
     if (answer.status().code() == Code::kNotFound && flags.ignore_not_found) return Status::Ok();
-    return answer.status();
+    return WithSource(answer.status(), "deleting", doomed->source);
   }
   doomed->uid =
       TextAt(*answer, TextAt(*answer, "kind") == "Status" ? "details.uid" : "metadata.uid");
   if (flags.output == "name") {
     std::printf("%s/%s\n", doomed->resource.GroupSingular().c_str(), doomed->name.c_str());
   } else {
-    std::printf("%s \"%s\" %sdeleted\n", doomed->resource.GroupSingular().c_str(),
-                doomed->name.c_str(), flags.force ? "force " : "");
+    std::printf("%s \"%s\" %sdeleted%s\n", doomed->resource.GroupSingular().c_str(),
+                doomed->name.c_str(), flags.force ? "force " : "", DryRunMark(flags.dry_run));
   }
   std::fflush(stdout);
   return Status::Ok();
@@ -92,19 +114,8 @@ Result<std::vector<Doomed>> FromManifests(Connection& connection, const Resource
                                           const std::vector<Manifest>& manifests) {
   std::vector<Doomed> out;
   for (const Manifest& manifest : manifests) {
-    const std::string api_version = TextAt(manifest.object, "apiVersion");
-    const std::string kind = TextAt(manifest.object, "kind");
-    const Resource* resource = map.FindKind(api_version, kind);
-    if (resource == nullptr) {
-      return LocalError("resource mapping not found for name: \"" +
-                        TextAt(manifest.object, "metadata.name") + "\" namespace: \"" +
-                        TextAt(manifest.object, "metadata.namespace") + "\" from \"" +
-                        manifest.source + "\": no matches for kind \"" + kind + "\" in version \"" +
-                        api_version + "\"");
-    }
-    std::string ns = TextAt(manifest.object, "metadata.namespace");
-    if (ns.empty()) ns = connection.ns();
-    out.push_back({*resource, ns, TextAt(manifest.object, "metadata.name"), ""});
+    GANTRY_ASSIGN(Placed placed, PlaceManifest(map, manifest, connection.ns()));
+    out.push_back({std::move(placed.resource), placed.ns, placed.name, manifest.source, ""});
   }
   return out;
 }
@@ -118,19 +129,21 @@ Result<std::vector<Doomed>> FromArgs(Connection& connection, const ResourceMap& 
   for (const Target& target : targets) {
     if (!target.name.empty()) {
       if (many) return LocalError("name cannot be provided when a selector is specified");
-      out.push_back({target.resource, connection.ns(), target.name, ""});
+      out.push_back({target.resource, connection.ns(), target.name, "", ""});
       continue;
     }
     if (!many) return LocalError("resource(s) were provided, but no name was specified");
     std::string path = target.resource.Path(flags.all_namespaces ? "" : connection.ns());
     path += "?labelSelector=" + client::QueryEscape(flags.selector) +
             "&fieldSelector=" + client::QueryEscape(flags.field_selector);
-    GANTRY_ASSIGN(const JsonValue list, connection.GetJson(path));
-    for (const JsonValue& item : ItemsAt(list, "items"))
-      out.push_back(
-          {target.resource, TextAt(item, "metadata.namespace"), TextAt(item, "metadata.name"), ""});
+    Result<JsonValue> list = connection.GetJson(path);
+    if (!list.ok())
+      return ListError(list.status(), target.resource.Text(), flags.selector, flags.field_selector);
+    for (const JsonValue& item : ItemsAt(*list, "items"))
+      out.push_back({target.resource, TextAt(item, "metadata.namespace"),
+                     TextAt(item, "metadata.name"), "", ""});
   }
-  if (out.empty()) std::fputs("No resources found\n", stderr);
+  if (out.empty()) std::fputs("No resources found\n", stdout);
   return out;
 }
 
@@ -138,39 +151,61 @@ Result<std::vector<Doomed>> FromArgs(Connection& connection, const ResourceMap& 
 
 Result<int> RunDelete(Invocation call) {
   DeleteFlags flags;
-  FlagSet set("delete -f FILE | TYPE NAME... | TYPE/NAME... | TYPE -l LABELS | TYPE --all",
-              &call.globals);
-  set.Strings("filename", 'f', &flags.files, "File, directory or - with the objects");
-  set.Bool("recursive", 'R', &flags.recursive, "Directories with all that is below them");
-  set.String("selector", 'l', &flags.selector, "All objects with these labels");
-  set.String("field-selector", 0, &flags.field_selector, "All objects with these fields");
+  FlagSet set(kHelp, &call.globals);
   set.Bool("all", 0, &flags.all, "All objects of the type");
   set.Bool("all-namespaces", 'A', &flags.all_namespaces, "In all namespaces");
-  set.String("cascade", 0, &flags.cascade,
-             "What becomes of what it owns: background, foreground, orphan");
-  set.Int("grace-period", 0, &flags.grace_period, "Seconds it has to end");
+  set.Optional("cascade", &flags.cascade, "background",
+               "What becomes of what it owns: background, foreground, orphan");
+  set.Optional("dry-run", &flags.dry_run, "unchanged", "client or server: change nothing");
+  set.String("field-selector", 0, &flags.field_selector, "All objects with these fields");
+  set.Strings("filename", 'f', &flags.files, "File, directory or - with the objects");
   set.Bool("force", 0, &flags.force, "Remove it at once, without waiting for its containers");
-  set.Bool("now", 0, &flags.now, "With one second to end");
-  set.Bool("wait", 0, &flags.wait, "Wait until it is gone");
-  set.String("timeout", 0, &flags.timeout, "How long to wait");
+  set.Int("grace-period", 0, &flags.grace_period, "Seconds that it has to end");
   set.Bool("ignore-not-found", 0, &flags.ignore_not_found, "What is not there is no failure");
+  set.Bool("now", 0, &flags.now, "With one second to end");
   set.String("output", 'o', &flags.output, "name");
+  set.Bool("recursive", 'R', &flags.recursive, "Directories with all that is below them");
+  set.String("selector", 'l', &flags.selector, "All objects with these labels");
+  set.Time("timeout", 0, &flags.timeout, "How long to wait (0: as long as it takes)");
+  set.Bool("wait", 0, &flags.wait, "Wait until it is gone");
   GANTRY_TRY(set.Parse(call.args));
-  if (flags.files.empty() && set.args().empty())
-    return LocalError("You must provide one or more resources by argument or filename.");
+  if (!flags.files.empty() && !set.args().empty())
+    return LocalError(
+        "when paths, URLs, or stdin is provided as input, you may not specify resource arguments "
+        "as "
+        "well");
+  if (flags.files.empty() && set.args().empty()) {
+    if (flags.all || !flags.selector.empty())
+      return LocalError("at least one resource must be specified to use a selector");
+    return set.Misused("You must provide one or more resources by argument or filename.");
+  }
   if (flags.cascade != "background" && flags.cascade != "foreground" && flags.cascade != "orphan") {
     return LocalError("invalid cascade value (" + flags.cascade +
                       "). Must be \"background\", \"foreground\", or \"orphan\"");
   }
+  GANTRY_TRY(CheckDryRun(&flags.dry_run));
+  struct Clash {
+    bool found;
+    const char* message;
+  };
+  const Clash clashes[] = {
+      {flags.all && !flags.selector.empty(),
+       "setting 'all' parameter but found a non empty selector. "},
+      {flags.all && !flags.field_selector.empty(),
+       "setting 'all' parameter but found a non empty selector. "},
+      {flags.now && flags.grace_period >= 0,
+       "--now and --grace-period cannot be specified together"},
+      {flags.force && flags.grace_period > 0,
+       "--force and --grace-period greater than 0 cannot be specified together"}};
+  for (const Clash& clash : clashes) {
+    if (clash.found) return LocalError(clash.message);
+  }
+  if (!flags.output.empty() && flags.output != "name")
+    return LocalError("unexpected -o output mode: " + flags.output + ". We only support '-o name'");
   GANTRY_ASSIGN(const auto connection, Connection::Open(call.globals));
   std::optional<SteadyTime> until;
-  if (!flags.timeout.empty()) {
-    Result<Duration> timeout = api::ParseGoDuration(flags.timeout);
-    if (!timeout.ok())
-      return LocalError("invalid argument \"" + flags.timeout +
-                        "\" for \"--timeout\" flag: " + timeout.status().message());
-    if (timeout->count() > 0) until = connection->env().Steady() + *timeout;
-  }
+  if (flags.timeout && flags.timeout->count() > 0)
+    until = connection->env().Steady() + *flags.timeout;
   GANTRY_ASSIGN(const ResourceMap map, ResourceMap::Load(*connection));
   std::vector<Doomed> doomed;
   if (!flags.files.empty()) {
@@ -180,7 +215,7 @@ Result<int> RunDelete(Invocation call) {
   } else {
     GANTRY_ASSIGN(doomed, FromArgs(*connection, map, flags, set.args()));
   }
-  if (flags.force) {
+  if (flags.force && flags.dry_run.empty()) {
     std::fputs(
         "Warning: Immediate deletion does not wait for confirmation that the running resource has "
         "been terminated. "
@@ -199,7 +234,8 @@ Result<int> RunDelete(Invocation call) {
     }
   }
   for (const Doomed& one : waiting) {
-    if (!flags.wait) break;
+    // What --force removes is gone; its containers may not be.
+    if (!flags.wait || flags.force || !flags.dry_run.empty()) break;
     const Status gone = WaitUntilGone(*connection, one, until);
     if (!gone.ok()) {
       if (gone.code() != Code::kCanceled) return gone;

@@ -20,8 +20,11 @@ TEST(Describe, ShowsAPodInKubectlsLayout) {
   const auto event = api::JsonValue::Parse(
       R"({"type":"Normal","reason":"Started","message":"Started container main",
     "source":{"component":"kubelet"},"lastTimestamp":"2026-01-02T03:04:05Z"})");
-  const std::string text =
-      DescribeObject(*pod, {*event}, {}, *api::ParseTime("2026-01-02T03:05:05Z"));
+  Described what;
+  what.object = *pod;
+  what.events = {*event};
+  what.now = *api::ParseTime("2026-01-02T03:05:05Z");
+  const std::string text = DescribeObject(what);
   EXPECT_THAT(text, HasSubstr("Name:             web\n"));
   EXPECT_THAT(text, HasSubstr("Labels:           a=1\n                  b=2\n"));
   EXPECT_THAT(text, HasSubstr("Node:             vm/10.0.0.1\n"));
@@ -34,7 +37,9 @@ TEST(Describe, ShowsAPodInKubectlsLayout) {
 TEST(Describe, DoesNotShowSecrets) {
   const auto secret = api::JsonValue::Parse(
       R"({"kind":"Secret","metadata":{"name":"s","namespace":"default"},"data":{"key":"c2VjcmV0"}})");
-  const std::string text = DescribeObject(*secret, {}, {}, WallTime());
+  Described what;
+  what.object = *secret;
+  const std::string text = DescribeObject(what);
   EXPECT_THAT(text, HasSubstr("6 bytes"));
   EXPECT_THAT(text, Not(HasSubstr("c2VjcmV0")));
 }

@@ -47,7 +47,12 @@ Result<std::vector<JsonValue>> EventsOf(Connection& connection, const std::strin
 
 void SortEvents(std::vector<JsonValue>* events) {
   std::stable_sort(events->begin(), events->end(), [](const JsonValue& a, const JsonValue& b) {
-    return EventTime(a) < EventTime(b);
+    const std::string x = EventTime(a), y = EventTime(b);
+    if (x != y) return x < y;
+    // Within a second: as they were written.
+    const std::string v = TextAt(a, "metadata.resourceVersion");
+    const std::string w = TextAt(b, "metadata.resourceVersion");
+    return v.size() != w.size() ? v.size() < w.size() : v < w;
   });
 }
 

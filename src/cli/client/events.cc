@@ -8,6 +8,7 @@
 #include "cli/client/event_list.h"
 #include "cli/client/failure.h"
 #include "cli/client/fields.h"
+#include "cli/client/print_object.h"
 #include "cli/client/print_table.h"
 #include "cli/client/resources.h"
 #include "client/http/transport.h"
@@ -15,18 +16,39 @@
 namespace gantry::cli {
 using api::JsonValue;
 
+namespace {
+
+constexpr CommandHelp kHelp = {"events", "List events, oldest first.",
+                               "# Of the namespace\n"
+                               "gantry events\n"
+                               "# Of all namespaces, only what went wrong\n"
+                               "gantry events -A --types=Warning\n"
+                               "# About one pod, and those that come\n"
+                               "gantry events --for pod/web-5d8c7 -w"};
+
+}  // namespace
+
 Result<int> RunEvents(Invocation call) {
   bool all_namespaces = false, watch = false, no_headers = false;
   std::string about, types;
-  FlagSet set("events [--for TYPE/NAME]", &call.globals);
-  set.String("for", 0, &about, "Only those about this object");
-  set.String("types", 0, &types, "Only of these types: Normal, Warning");
+  std::string output;
+  FlagSet set(kHelp, &call.globals);
   set.Bool("all-namespaces", 'A', &all_namespaces, "In all namespaces");
-  set.Bool("watch", 'w', &watch, "Go on with every event that comes");
+  set.String("for", 0, &about, "Only those about this object: TYPE/NAME");
   set.Bool("no-headers", 0, &no_headers, "Without the line of names");
+  set.String("output", 'o', &output, "json, yaml, jsonpath=, custom-columns=");
+  set.String("types", 0, &types, "Only of these types: Normal, Warning");
+  set.Bool("watch", 'w', &watch, "Go on with every event that comes");
   GANTRY_TRY(set.Parse(call.args));
   if (!set.args().empty())
     return LocalError("unknown command \"" + set.args()[0] + "\" for \"gantry events\"");
+  GANTRY_TRY(CheckFormat(output, {}));
+  const std::vector<std::string> wanted =
+      types.empty() ? std::vector<std::string>() : SplitText(types, ',');
+  for (const std::string& type : wanted) {
+    if (type != "Normal" && type != "Warning")
+      return LocalError("valid --types are Normal or Warning");
+  }
   GANTRY_ASSIGN(const auto connection, Connection::Open(call.globals));
   std::string kind, name;
   if (!about.empty()) {
@@ -35,8 +57,6 @@ Result<int> RunEvents(Invocation call) {
     kind = target.resource.kind;
     name = target.name;
   }
-  const std::vector<std::string> wanted =
-      types.empty() ? std::vector<std::string>() : SplitText(types, ',');
   std::string target =
       all_namespaces ? "/api/v1/events" : "/api/v1/namespaces/" + connection->ns() + "/events";
   target += "?fieldSelector=";
@@ -45,6 +65,15 @@ Result<int> RunEvents(Invocation call) {
   GANTRY_ASSIGN(const JsonValue list, connection->GetJson(target));
   std::vector<JsonValue> events = ItemsAt(list, "items");
   SortEvents(&events);
+  if (!output.empty()) {
+    JsonValue shown;
+    shown["apiVersion"] = "v1";
+    shown["items"] = events;
+    shown["kind"] = "List";
+    GANTRY_ASSIGN(const std::string text, PrintObject(output, std::move(shown)));
+    std::fputs(text.c_str(), stdout);
+    return 0;
+  }
 
   TableText table;
   bool header_due = !no_headers;

@@ -98,6 +98,15 @@ Input WaitForInput(bool from_stdin) {
   }
 }
 
+constexpr CommandHelp kHelp = {"exec (POD | TYPE/NAME) [-c CONTAINER] [-it] -- COMMAND [ARGS...]",
+                               "Run a command in a container. The exit code is the command's.",
+                               "# A command\n"
+                               "gantry exec web-5d8c7 -- date\n"
+                               "# A shell\n"
+                               "gantry exec -it web-5d8c7 -c main -- sh\n"
+                               "# In a pod of a deployment, with standard input\n"
+                               "gantry exec -i deploy/web -- tar xf - -C /tmp < files.tar"};
+
 struct Session {
   RealEnv& env;
   client::HttpTransport& transport;
@@ -201,25 +210,26 @@ Result<int> OutcomeOf(const Session& session) {
 Result<int> RunExec(Invocation call) {
   std::string container;
   bool with_stdin = false, tty = false, quiet = false;
-  FlagSet set("exec POD | TYPE/NAME [-c CONTAINER] [-i] [-t] -- COMMAND [ARGS...]", &call.globals);
+  FlagSet set(kHelp, &call.globals);
   set.String("container", 'c', &container, "The container");
+  set.Bool("quiet", 'q', &quiet, "Only what the command writes");
   set.Bool("stdin", 'i', &with_stdin, "Give it standard input");
   set.Bool("tty", 't', &tty, "Give it a terminal");
-  set.Bool("quiet", 'q', &quiet, "Only what the command writes");
   GANTRY_TRY(set.Parse(call.args));
   if (set.args().empty()) return LocalError("pod, type/name or --filename must be specified");
+  if (set.args().size() > 1)
+    return set.Misused(
+        "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead");
   if (set.rest().empty())
     return LocalError("you must specify at least one command for the container");
-  if (set.args().size() > 1)
-    return LocalError(
-        "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead");
   if (tty && (!with_stdin || ::isatty(STDIN_FILENO) == 0)) {
     std::fputs("Unable to use a TTY - input is not a terminal or the right kind of file\n", stderr);
     tty = false;
   }
   if (::pipe2(wake_pipe, O_CLOEXEC) != 0) return LocalError(FromErrno(errno, "pipe2").message());
   GANTRY_ASSIGN(const auto connection, Connection::Open(call.globals));
-  GANTRY_ASSIGN(const std::vector<JsonValue> pods, FindPods(*connection, set.args()[0]));
+  GANTRY_ASSIGN(const std::vector<JsonValue> pods,
+                FindPods(*connection, set.args()[0], PodUse::kAttach));
   const JsonValue& pod = pods[0];
   const std::string phase = TextAt(pod, "status.phase");
   if (phase == "Succeeded" || phase == "Failed") {

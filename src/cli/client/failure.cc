@@ -65,4 +65,28 @@ Status ServerError(const Status& status) {
   return Status(status.code(), text, status.details());
 }
 
+Status WithSource(const Status& status, const std::string& doing, const std::string& source) {
+  std::string text = status.message();
+  const size_t colon = text.find("): ");
+  if (status.ok() || source.empty() || !text.starts_with("Error from server") ||
+      colon == std::string::npos)
+    return status;
+  text.insert(colon + 3, "error when " + doing + " \"" + source + "\": ");
+  return Status(status.code(), text, status.details());
+}
+
+Status ListError(const Status& status, const std::string& resource, const std::string& labels,
+                 const std::string& fields) {
+  if (status.code() != Code::kBadRequest && status.code() != Code::kNotFound) return status;
+  const size_t colon = status.message().find("): ");
+  if (colon == std::string::npos) return status;
+  const std::string what = labels.empty() && fields.empty()
+                               ? "Unable to list \"" + resource + "\": "
+                               : "Unable to find \"" + resource +
+                                     "\" that match label selector \"" + labels +
+                                     "\", field selector \"" + fields + "\": ";
+  std::string text = status.message();
+  return Status(status.code(), text.insert(colon + 3, what), status.details());
+}
+
 }  // namespace gantry::cli

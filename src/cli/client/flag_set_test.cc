@@ -18,7 +18,8 @@ std::string Read(const std::string& line) {
   std::vector<std::string> files;
   int64_t tail = -1;
   bool in = false, tty = false, wait = true;
-  FlagSet set("test", &globals);
+  constexpr CommandHelp kHelp = {"test NAME", "Tests.", "gantry test x"};
+  FlagSet set(kHelp, &globals);
   set.String("output", 'o', &output, "");
   set.Strings("filename", 'f', &files, "");
   set.Int("tail", 0, &tail, "");
@@ -45,11 +46,11 @@ TEST(FlagSet, ReadsLinesAsKubectlDoes) {
       {"--tail=20", "ns= o= f= tail=20 wait args= rest="},
       {"--tail=x",
        "error: invalid argument \"x\" for \"--tail\" flag: strconv.ParseInt: parsing \"x\": "
-       "invalid syntax"},
-      {"--nope", "error: unknown flag: --nope"},
-      {"-z", "error: unknown shorthand flag: 'z' in -z"},
-      {"-o", "error: flag needs an argument: 'o' in -o"},
-      {"--output", "error: flag needs an argument: --output"},
+       "invalid syntax\nSee 'gantry test --help' for usage."},
+      {"--nope", "error: unknown flag: --nope\nSee 'gantry test --help' for usage."},
+      {"-z", "error: unknown shorthand flag: 'z' in -z\nSee 'gantry test --help' for usage."},
+      {"-o", "error: flag needs an argument: 'o' in -o\nSee 'gantry test --help' for usage."},
+      {"--output", "error: flag needs an argument: --output\nSee 'gantry test --help' for usage."},
   };
   for (const Row& row : rows)
     EXPECT_EQ(Read(row.line), row.want) << row.line;

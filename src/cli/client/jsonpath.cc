@@ -244,8 +244,9 @@ class Parser {
       if (Take(":")) step->stride = Number().value_or(1);
       if (step->stride <= 0) return BadRequest("step must be > 0");
     } else if (!step->first) {
-      return BadRequest("invalid array index " +
-                        std::string(text_.substr(at_, text_.find(']', at_) - at_)));
+      const size_t end = text_.find(']', at_);
+      if (end == std::string_view::npos) return BadRequest("unterminated array");
+      return BadRequest("invalid array index " + std::string(text_.substr(at_, end - at_)));
     }
     return Status::Ok();
   }
@@ -321,7 +322,6 @@ class Evaluator {
     return Status::Ok();
   }
 
- private:
   Result<Found> Walk(const std::vector<Step>& path, const JsonValue& start) {
     Found found = {&start};
     for (const Step& step : path) {
@@ -333,6 +333,7 @@ class Evaluator {
     return found;
   }
 
+ private:
   Status Apply(const Step& step, const JsonValue& value, Found* out) {
     switch (step.type) {
       case Step::Type::kField:
@@ -442,6 +443,16 @@ Result<JsonPath> JsonPath::Parse(std::string_view text) {
   auto root = std::make_unique<Node>();
   GANTRY_TRY(Parser(text).Template(root.get(), false));
   return JsonPath(std::move(root));
+}
+
+Result<std::vector<const JsonValue*>> JsonPath::Find(const JsonValue& value) const {
+  Found all;
+  for (const Node& node : root_->body) {
+    if (node.type != Node::Type::kPath) continue;
+    GANTRY_ASSIGN(const Found found, Evaluator(value).Walk(node.path, value));
+    all.insert(all.end(), found.begin(), found.end());
+  }
+  return all;
 }
 
 Result<std::string> JsonPath::Print(const JsonValue& value) const {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 
@@ -25,6 +26,8 @@ class JsonPath {
   JsonPath& operator=(JsonPath&&) noexcept;
 
   Result<std::string> Print(const api::JsonValue& value) const;
+  // What all its paths find, in order; they point into `value` or this.
+  Result<std::vector<const api::JsonValue*>> Find(const api::JsonValue& value) const;
 
   struct Node;
 

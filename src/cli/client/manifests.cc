@@ -15,6 +15,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
+Status NotValid(const std::string& source, const std::string& what) {
+  return LocalError("error validating \"" + source + "\": error validating data: " + what);
+}
+
 Status AddText(const std::string& text, const std::string& source, std::vector<Manifest>* out) {
   Result<std::vector<std::string>> documents = api::YamlToJson(text);
   if (!documents.ok())
@@ -25,11 +29,10 @@ Status AddText(const std::string& text, const std::string& source, std::vector<M
       return LocalError("error parsing " + source + ": " + object.status().message());
     if (object->is_null()) continue;
     if (TextAt(*object, "kind").empty()) {
-      return LocalError("error validating \"" + source + "\": error validating data: kind not set");
+      return NotValid(source, "kind not set");
     }
     if (TextAt(*object, "apiVersion").empty()) {
-      return LocalError("error validating \"" + source +
-                        "\": error validating data: apiVersion not set");
+      return NotValid(source, "apiVersion not set");
     }
     const api::JsonValue* items = object->Find("items");
     if (TextAt(*object, "kind").ends_with("List") && items != nullptr && items->is_array()) {
@@ -90,8 +93,33 @@ Result<std::vector<Manifest>> ReadManifests(const std::vector<std::string>& name
     for (const std::string& file : files)
       GANTRY_TRY(AddFile(file, &out));
   }
-  if (out.empty()) return LocalError("no objects in the files given");
   return out;
+}
+
+Result<Placed> PlaceManifest(const ResourceMap& map, const Manifest& manifest,
+                             const std::string& default_ns) {
+  const std::string api_version = TextAt(manifest.object, "apiVersion");
+  const std::string kind = TextAt(manifest.object, "kind");
+  Placed placed;
+  placed.name = TextAt(manifest.object, "metadata.name");
+  placed.ns = TextAt(manifest.object, "metadata.namespace");
+  const Resource* resource = map.FindKind(api_version, kind);
+  if (resource == nullptr) {
+    return LocalError("resource mapping not found for name: \"" + placed.name + "\" namespace: \"" +
+                      placed.ns + "\" from \"" + manifest.source + "\": no matches for kind \"" +
+                      kind + "\" in version \"" + api_version +
+                      "\"\nensure CRDs are installed first");
+  }
+  placed.resource = *resource;
+  if (placed.ns.empty() && resource->namespaced) placed.ns = default_ns;
+  return placed;
+}
+
+Status CheckNamespace(const Placed& placed, const std::string& given_ns) {
+  if (!placed.resource.namespaced || given_ns.empty() || placed.ns == given_ns) return Status::Ok();
+  return LocalError("the namespace from the provided object \"" + placed.ns +
+                    "\" does not match the namespace \"" + given_ns +
+                    "\". You must pass '--namespace=" + placed.ns + "' to perform this operation.");
 }
 
 }  // namespace gantry::cli

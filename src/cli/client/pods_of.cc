@@ -21,6 +21,29 @@ bool Ready(const JsonValue& pod) {
   return false;
 }
 
+// kubectl's order for picking one: placed, running, ready, most restarted, oldest.
+int PhaseRank(const JsonValue& pod) {
+  const std::string phase = TextAt(pod, "status.phase");
+  return phase == "Pending" ? 2 : phase == "Unknown" ? 1 : 0;
+}
+
+int64_t MostRestarts(const JsonValue& pod) {
+  int64_t most = 0;
+  for (const JsonValue& status : ItemsAt(pod, "status.containerStatuses"))
+    most = std::max(most, IntAt(status, "restartCount"));
+  return most;
+}
+
+bool PickedBefore(const JsonValue& a, const JsonValue& b) {
+  const bool placed_a = !TextAt(a, "spec.nodeName").empty();
+  const bool placed_b = !TextAt(b, "spec.nodeName").empty();
+  if (placed_a != placed_b) return placed_a;
+  if (PhaseRank(a) != PhaseRank(b)) return PhaseRank(a) < PhaseRank(b);
+  if (Ready(a) != Ready(b)) return Ready(a);
+  if (MostRestarts(a) != MostRestarts(b)) return MostRestarts(a) > MostRestarts(b);
+  return TextAt(a, "metadata.creationTimestamp") < TextAt(b, "metadata.creationTimestamp");
+}
+
 }  // namespace
 
 std::string SelectorQuery(const JsonValue& selector) {
@@ -54,7 +77,8 @@ Result<std::vector<JsonValue>> ListPods(Connection& connection, const std::strin
   return ItemsAt(list, "items");
 }
 
-Result<std::vector<JsonValue>> FindPods(Connection& connection, const std::string& arg) {
+Result<std::vector<JsonValue>> FindPods(Connection& connection, const std::string& arg,
+                                        PodUse use) {
   const size_t slash = arg.find('/');
   std::string type = slash == std::string::npos ? "pod" : arg.substr(0, slash);
   const std::string name = slash == std::string::npos ? arg : arg.substr(slash + 1);
@@ -69,15 +93,16 @@ Result<std::vector<JsonValue>> FindPods(Connection& connection, const std::strin
   const JsonValue* selector = At(object, "spec.selector");
   const std::string query = selector == nullptr ? std::string() : SelectorQuery(*selector);
   if (query.empty()) {
-    return LocalError("cannot get the pods of " + resource.GroupSingular() + "/" + name +
-                      ": it selects none");
+    const std::string text = "selector for *v1." + resource.kind + " not implemented";
+    return LocalError((use == PodUse::kLogs ? "cannot get the logs from *v1." + resource.kind
+                                            : "cannot attach to *v1." + resource.kind) +
+                      ": " + text);
   }
   GANTRY_ASSIGN(std::vector<JsonValue> pods, ListPods(connection, connection.ns(), query));
-  if (pods.empty()) return LocalError(resource.GroupSingular() + "/" + name + " has no pods");
-  std::stable_sort(pods.begin(), pods.end(), [](const JsonValue& a, const JsonValue& b) {
-    if (Ready(a) != Ready(b)) return Ready(a);
-    return TextAt(a, "metadata.creationTimestamp") < TextAt(b, "metadata.creationTimestamp");
-  });
+  if (pods.empty())
+    return LocalError("timed out waiting for the condition: " + resource.GroupSingular() + "/" +
+                      name + " has no pods");
+  std::stable_sort(pods.begin(), pods.end(), PickedBefore);
   return pods;
 }
 

@@ -8,6 +8,7 @@
 #include "api/json_value.h"
 #include "api/yaml.h"
 #include "cli/client/failure.h"
+#include "cli/client/fields.h"
 #include "cli/client/jsonpath.h"
 
 namespace gantry::cli {
@@ -84,28 +85,100 @@ Result<std::string> PrintPath(const std::string& text, const JsonValue& object) 
   return out;
 }
 
+// "jsonpath=..." -> "jsonpath"
+std::string_view KindOf(std::string_view format) { return format.substr(0, format.find('=')); }
+
+// Those that need something behind "=".
+constexpr std::string_view kTemplates[] = {"jsonpath", "jsonpath-file", "jsonpath-as-json",
+                                           "custom-columns", "custom-columns-file"};
+
+Result<std::string> FileText(const std::string& path) {
+  std::ifstream file(path);
+  if (!file)
+    return LocalError("error reading --template " + path + ", open " + path +
+                      ": no such file or directory");
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// Names in the file's first line, paths in its second.
+Result<std::string> ColumnsOfFile(const std::string& path) {
+  GANTRY_ASSIGN(const std::string text, FileText(path));
+  std::istringstream lines(text);
+  std::string first, second;
+  std::getline(lines, first);
+  std::getline(lines, second);
+  std::istringstream names(first), paths(second);
+  std::string spec, name, field;
+  while (names >> name) {
+    if (!(paths >> field)) return LocalError("number of columns and paths differ in " + path);
+    spec += (spec.empty() ? "" : ",") + name + ":" + field;
+  }
+  return spec;
+}
+
+Result<std::string> PrintPathAsJson(const std::string& text, const JsonValue& object) {
+  Result<JsonPath> path = JsonPath::Parse(text);
+  if (!path.ok())
+    return LocalError("error parsing jsonpath " + text + ", " + path.status().message());
+  Result<std::vector<const JsonValue*>> found = path->Find(object);
+  if (!found.ok())
+    return LocalError("error executing jsonpath \"" + text + "\": " + found.status().message());
+  JsonValue::Array items;
+  for (const JsonValue* item : *found)
+    items.push_back(*item);
+  std::string out;
+  AppendPretty(JsonValue(std::move(items)), 0, &out);
+  return out + "\n";
+}
+
 }  // namespace
 
 bool PrintsObjects(std::string_view format) {
-  return format == "json" || format == "yaml" || format.starts_with("jsonpath=") ||
-         format.starts_with("jsonpath-file=");
+  if (format == "json" || format == "yaml") return true;
+  return format.find('=') != std::string_view::npos &&
+         std::find(std::begin(kTemplates), std::end(kTemplates), KindOf(format)) !=
+             std::end(kTemplates);
 }
 
-Result<std::string> PrintObject(std::string_view format, JsonValue object) {
-  DropManagedFields(&object);
+Status CheckFormat(const std::string& format, const std::vector<std::string>& others) {
+  if (format.empty() || PrintsObjects(format) ||
+      std::find(others.begin(), others.end(), format) != others.end())
+    return Status::Ok();
+  if (format.starts_with("custom-columns"))
+    return LocalError("custom-columns format specified but no custom columns given");
+  if (std::find(std::begin(kTemplates), std::end(kTemplates), format) != std::end(kTemplates))
+    return LocalError("template format specified but no template given");
+  std::vector<std::string> all(std::begin(kTemplates), std::end(kTemplates));
+  all.insert(all.end(), others.begin(), others.end());
+  all.insert(all.end(), {"json", "yaml"});
+  std::sort(all.begin(), all.end());
+  return LocalError("unable to match a printer suitable for the output format \"" + format +
+                    "\", allowed formats are: " + JoinText(all, ","));
+}
+
+Result<std::string> PrintObject(std::string_view format, JsonValue object,
+                                const PrintOptions& options) {
+  if (!options.managed_fields) DropManagedFields(&object);
   if (format == "yaml") return api::JsonToYaml(object);
   if (format == "json") {
     std::string out;
     AppendPretty(object, 0, &out);
     return out + "\n";
   }
-  const std::string argument(format.substr(format.find('=') + 1));
-  if (format.starts_with("jsonpath=")) return PrintPath(argument, object);
-  std::ifstream file(argument);
-  if (!file) return LocalError("error reading --template " + argument + ": no such file");
-  std::stringstream text;
-  text << file.rdbuf();
-  return PrintPath(text.str(), object);
+  const std::string_view kind = KindOf(format);
+  std::string argument(format.substr(format.find('=') + 1));
+  if (kind == "jsonpath-as-json") return PrintPathAsJson(argument, object);
+  if (kind == "custom-columns") return PrintColumns(argument, object, options.no_headers);
+  if (kind == "custom-columns-file") {
+    GANTRY_ASSIGN(const std::string spec, ColumnsOfFile(argument));
+    return PrintColumns(spec, object, options.no_headers);
+  }
+  if (kind == "jsonpath-file") {
+    GANTRY_ASSIGN(argument, FileText(argument));
+  }
+  return PrintPath(argument, object);
 }
 
 }  // namespace gantry::cli

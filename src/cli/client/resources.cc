@@ -6,6 +6,7 @@
 #include "cli/client/connection.h"
 #include "cli/client/failure.h"
 #include "cli/client/fields.h"
+#include "client/http/transport.h"
 
 namespace gantry::cli {
 namespace {
@@ -33,12 +34,21 @@ std::vector<std::string> Texts(const api::JsonValue& value, std::string_view pat
   return out;
 }
 
+Status TypeTwice() {
+  return LocalError(
+      "there is no need to specify a resource type as a separate argument when passing arguments "
+      "in resource/name form (e.g. 'gantry get resource/<resource_name>' instead of 'gantry get "
+      "resource resource/<resource_name>'");
+}
+
 }  // namespace
 
 std::string Resource::GroupSingular() const {
   const std::string name = singular.empty() ? Lower(kind) : singular;
   return group.empty() ? name : name + "." + group;
 }
+
+std::string Resource::Text() const { return group + "/" + version + ", Resource=" + plural; }
 
 std::string Resource::Path(std::string_view ns, std::string_view name,
                            std::string_view subresource) const {
@@ -100,7 +110,9 @@ Result<Resource> ResourceMap::Find(std::string_view name) const {
         return resource;
     }
   }
-  return LocalError("the server doesn't have a resource type \"" + std::string(name) + "\"");
+  // Of "TYPE.VERSION.GROUP" kubectl names the type.
+  return LocalError("the server doesn't have a resource type \"" +
+                    std::string(name.substr(0, name.find('.'))) + "\"");
 }
 
 const Resource* ResourceMap::FindKind(std::string_view api_version, std::string_view kind) const {
@@ -126,26 +138,22 @@ std::vector<Resource> ResourceMap::InCategory(std::string_view category) const {
 Result<std::vector<Target>> ParseTargets(const ResourceMap& map,
                                          const std::vector<std::string>& args) {
   std::vector<Target> targets;
-  if (args.empty()) {
-    return LocalError("Required resource not specified. Give a type, as in \"get pods\"");
-  }
+  if (args.empty())
+    return LocalError("You must provide one or more resources by argument or filename.");
   const bool slashes = args[0].find('/') != std::string::npos;
   if (slashes) {
     for (const std::string& arg : args) {
       const size_t slash = arg.find('/');
       if (slash == std::string::npos) {
-        return LocalError(
-            "there is no need to specify a resource type as a separate argument when passing "
-            "arguments in "
-            "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl "
-            "get resource "
-            "resource/<resource_name>'");
+        return TypeTwice();
       }
-      if (slash == 0 || slash + 1 == arg.size() || arg.find('/', slash + 1) != std::string::npos) {
+      if (arg.find('/', slash + 1) != std::string::npos)
+        return LocalError("arguments in resource/name form may not have more than one slash");
+      if (slash == 0 || slash + 1 == arg.size()) {
         return LocalError("arguments in resource/name form must have a single resource and name");
       }
       GANTRY_ASSIGN(Resource resource, map.Find(arg.substr(0, slash)));
-      targets.push_back({std::move(resource), arg.substr(slash + 1)});
+      targets.push_back({std::move(resource), arg.substr(slash + 1), ""});
     }
     return targets;
   }
@@ -160,17 +168,12 @@ Result<std::vector<Target>> ParseTargets(const ResourceMap& map,
     types.push_back(std::move(resource));
   }
   for (const Resource& type : types) {
-    if (args.size() == 1) targets.push_back({type, ""});
+    if (args.size() == 1) targets.push_back({type, "", ""});
     for (size_t i = 1; i < args.size(); ++i) {
       if (args[i].find('/') != std::string::npos) {
-        return LocalError(
-            "there is no need to specify a resource type as a separate argument when passing "
-            "arguments in "
-            "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl "
-            "get resource "
-            "resource/<resource_name>'");
+        return TypeTwice();
       }
-      targets.push_back({type, args[i]});
+      targets.push_back({type, args[i], ""});
     }
   }
   return targets;
@@ -183,10 +186,30 @@ Result<Target> ParseTarget(const ResourceMap& map, const std::vector<std::string
     words.insert(words.begin(), default_type);
   }
   GANTRY_ASSIGN(std::vector<Target> targets, ParseTargets(map, words));
-  if (targets.size() != 1 || targets[0].name.empty()) {
+  if (targets.size() != 1 || targets[0].name.empty())
     return LocalError("exactly one object is needed, as TYPE/NAME or TYPE NAME");
-  }
   return targets[0];
+}
+
+Result<std::vector<Target>> NamedTargets(Connection& connection, std::vector<Target> targets,
+                                         bool many, const std::string& selector) {
+  std::vector<Target> out;
+  for (Target& target : targets) {
+    if (!target.name.empty()) {
+      if (!selector.empty())
+        return LocalError("name cannot be provided when a selector is specified");
+      out.push_back(std::move(target));
+      continue;
+    }
+    if (!many) return LocalError("resource(s) were provided, but no name was specified");
+    std::string path = target.resource.Path(connection.ns());
+    if (!selector.empty()) path += "?labelSelector=" + client::QueryEscape(selector);
+    Result<api::JsonValue> list = connection.GetJson(path);
+    if (!list.ok()) return ListError(list.status(), target.resource.Text(), selector, "");
+    for (const api::JsonValue& item : ItemsAt(*list, "items"))
+      out.push_back({target.resource, TextAt(item, "metadata.name"), ""});
+  }
+  return out;
 }
 
 }  // namespace gantry::cli

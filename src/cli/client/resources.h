@@ -28,6 +28,8 @@ struct Resource {
   std::string GroupPlural() const { return group.empty() ? plural : plural + "." + group; }
   // "deployment.apps", "pod": what stands before a name in messages.
   std::string GroupSingular() const;
+  // "apps/v1, Resource=deployments": kubectl's name of it in some failures.
+  std::string Text() const;
   // "/apis/apps/v1/namespaces/NS/deployments/NAME/SUB"; parts that are empty are left out.
   std::string Path(std::string_view ns, std::string_view name = {},
                    std::string_view subresource = {}) const;
@@ -57,6 +59,7 @@ class ResourceMap {
 struct Target {
   Resource resource;
   std::string name;
+  std::string ns;  // where a file names it; empty: the command's
 };
 
 // Reads TYPE[,TYPE] [NAME...] and TYPE/NAME...
@@ -66,5 +69,10 @@ Result<std::vector<Target>> ParseTargets(const ResourceMap& map,
 // alone (empty: none).
 Result<Target> ParseTarget(const ResourceMap& map, const std::vector<std::string>& args,
                            const std::string& default_type = "");
+
+// The targets, each with a name: a type alone is replaced by its objects with the labels
+// `selector` when `many` is set, and is a failure else.
+Result<std::vector<Target>> NamedTargets(Connection& connection, std::vector<Target> targets,
+                                         bool many, const std::string& selector);
 
 }  // namespace gantry::cli

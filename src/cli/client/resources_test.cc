@@ -44,7 +44,7 @@ TEST(Resources, ReadsTypesAndNames) {
       {"deployments.v1.apps web", "deployment.apps/web"},
       {"all", "pod/ deployment.apps/"},
       {"foos", "error: the server doesn't have a resource type \"foos\""},
-      {"pods.apps", "error: the server doesn't have a resource type \"pods.apps\""},
+      {"pods.apps", "error: the server doesn't have a resource type \"pods\""},
   };
   for (const Row& row : rows)
     EXPECT_EQ(Read(row.line), row.want) << row.line;

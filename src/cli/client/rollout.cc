@@ -4,10 +4,11 @@
 
 #include "api/duration.h"
 #include "api/json_value.h"
-#include "api/yaml.h"
 #include "base/env/real/real_env.h"
 #include "cli/client/client_commands.h"
 #include "cli/client/connection.h"
+#include "cli/client/describe_text.h"
+#include "cli/client/dry_run.h"
 #include "cli/client/failure.h"
 #include "cli/client/fields.h"
 #include "cli/client/pods_of.h"
@@ -21,10 +22,27 @@ using api::JsonValue;
 
 namespace {
 
+constexpr CommandHelp kHelp = {
+    "rollout (status | history | undo | restart | pause | resume) (TYPE/NAME | TYPE)",
+    "Follow, list, undo, restart, pause or resume rollouts of deployments, daemon sets and "
+    "stateful\n"
+    "sets.",
+    "# Wait until it is done\n"
+    "gantry rollout status deploy/web\n"
+    "# The revisions that there are, and the pods of one\n"
+    "gantry rollout history deploy/web\n"
+    "gantry rollout history deploy/web --revision=2\n"
+    "# Back to the one before, or to that\n"
+    "gantry rollout undo deploy/web\n"
+    "gantry rollout undo deploy/web --to-revision=2\n"
+    "# New pods of the same kind\n"
+    "gantry rollout restart deploy/web"};
+
 struct RolloutFlags {
   int64_t revision = 0, to_revision = 0;
   bool watch = true;
-  std::string timeout = "0s";
+  std::optional<Duration> timeout;
+  std::string dry_run, selector;
 };
 
 constexpr const char* kRevision = "deployment.kubernetes.io/revision";
@@ -40,13 +58,9 @@ class Rollout {
         shown_(target_.resource.GroupSingular() + "/" + target_.name) {}
 
   Result<int> ShowStatus() {
-    Result<Duration> timeout = api::ParseGoDuration(flags_.timeout);
-    if (!timeout.ok()) {
-      return LocalError("invalid argument \"" + flags_.timeout +
-                        "\" for \"--timeout\" flag: " + timeout.status().message());
-    }
     std::optional<SteadyTime> until;
-    if (timeout->count() > 0) until = connection_.env().Steady() + *timeout;
+    if (flags_.timeout && flags_.timeout->count() > 0)
+      until = connection_.env().Steady() + *flags_.timeout;
     std::string said;
     while (true) {
       GANTRY_ASSIGN(JsonValue object, connection_.GetJson(path_));
@@ -78,14 +92,14 @@ class Rollout {
   Result<int> ShowHistory() {
     GANTRY_ASSIGN(const std::vector<JsonValue> revisions, Revisions());
     if (flags_.revision > 0) {
-      GANTRY_ASSIGN(const JsonValue found, Revision(revisions, flags_.revision));
+      Result<JsonValue> found = Revision(revisions, flags_.revision);
+      if (!found.ok()) return LocalError("unable to find the specified revision");
       std::printf("%s with revision #%lld\n", shown_.c_str(),
                   static_cast<long long>(flags_.revision));
-      const JsonValue* pod_template = At(found, "spec.template");
-      if (pod_template == nullptr) pod_template = At(found, "data.spec.template");
-      JsonValue shown;
-      if (pod_template != nullptr) shown["Pod Template"] = *pod_template;
-      std::fputs(api::JsonToYaml(shown).c_str(), stdout);
+      const JsonValue* pod_template = At(*found, "spec.template");
+      if (pod_template == nullptr) pod_template = At(*found, "data.spec.template");
+      if (pod_template != nullptr) std::fputs(PodTemplateText(*pod_template).c_str(), stdout);
+      std::fputc('\n', stdout);
       return 0;
     }
     TableText table(2, 0);
@@ -100,19 +114,23 @@ class Rollout {
   }
 
   Result<int> Undo() {
+    if (target_.resource.kind != "Deployment" && target_.resource.kind != "DaemonSet" &&
+        target_.resource.kind != "StatefulSet")
+      return LocalError("error retrieving rollbacker for \"" + target_.resource.kind +
+                        "\", no visitor method exists for { " + target_.resource.kind + "}");
     GANTRY_ASSIGN(const JsonValue object, connection_.GetJson(path_));
     if (BoolAt(object, "spec.paused")) {
       return LocalError(
-          "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume " +
-          shown_ + "' and try again");
+          "you cannot rollback a paused deployment; resume it first with 'gantry rollout resume' "
+          "and "
+          "try again");
     }
     GANTRY_ASSIGN(const std::vector<JsonValue> revisions, Revisions());
-    if (revisions.empty())
-      return LocalError("no rollout history found for " + target_.resource.singular + " \"" +
-                        target_.name + "\"");
     int64_t wanted = flags_.to_revision;
     if (wanted == 0) {
-      if (revisions.size() < 2) return LocalError("no last revision to roll back to");
+      if (revisions.size() < 2)
+        return LocalError("no rollout history found for " + target_.resource.singular + " \"" +
+                          target_.name + "\"");
       wanted = NumberOf(revisions[revisions.size() - 2]);
     }
     GANTRY_ASSIGN(const JsonValue revision, Revision(revisions, wanted));
@@ -136,19 +154,17 @@ class Rollout {
       patch = JsonValue::Array{std::move(change)};
       type = "application/json-patch+json";
     }
-    GANTRY_TRY(connection_.Send("PATCH", path_ + "?fieldManager=gantry-rollout", patch, type));
-    std::printf("%s rolled back\n", shown_.c_str());
-    return 0;
+    return Change(patch, "rolled back", type);
   }
 
   Result<int> Restart() {
     GANTRY_ASSIGN(const JsonValue object, connection_.GetJson(path_));
     if (BoolAt(object, "spec.paused")) {
-      return LocalError(target_.resource.plural + " \"" + target_.name +
+      return LocalError(target_.resource.GroupPlural() + " \"" + target_.name +
                         "\" can't restart paused deployment (run rollout resume first)");
     }
     if (At(object, "spec.template") == nullptr)
-      return LocalError(target_.resource.plural + " \"" + target_.name +
+      return LocalError(target_.resource.GroupPlural() + " \"" + target_.name +
                         "\" restarting is not supported");
     JsonValue patch;
     patch["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] =
@@ -159,8 +175,8 @@ class Rollout {
   Result<int> Pause(bool paused) {
     GANTRY_ASSIGN(const JsonValue object, connection_.GetJson(path_));
     if (target_.resource.kind != "Deployment")
-      return LocalError(target_.resource.plural + " \"" + target_.name +
-                        "\" pausing is not supported");
+      return LocalError(target_.resource.GroupPlural() + " \"" + target_.name +
+                        (paused ? "\" pausing is not supported" : "\" resuming is not supported"));
     if (BoolAt(object, "spec.paused") == paused) {
       return LocalError(target_.resource.GroupPlural() + " \"" + target_.name + "\" is " +
                         (paused ? "already paused" : "not paused"));
@@ -179,10 +195,12 @@ class Rollout {
     return progress;
   }
 
-  Result<int> Change(const JsonValue& patch, const char* done) {
-    GANTRY_TRY(
-        connection_.Send("PATCH", path_ + "?fieldManager=gantry-rollout", patch, kStrategicMerge));
-    std::printf("%s %s\n", shown_.c_str(), done);
+  Result<int> Change(const JsonValue& patch, const char* done, const char* type = kStrategicMerge) {
+    const std::string query = std::string("?fieldManager=gantry-rollout") +
+                              (flags_.dry_run == "server" ? "&dryRun=All" : "");
+    if (flags_.dry_run != "client")
+      GANTRY_TRY(connection_.Send("PATCH", path_ + query, patch, type));
+    std::printf("%s %s%s\n", shown_.c_str(), done, DryRunMark(flags_.dry_run));
     return 0;
   }
 
@@ -197,7 +215,8 @@ class Rollout {
     GANTRY_ASSIGN(const JsonValue object, connection_.GetJson(path_));
     const std::string kind = target_.resource.kind;
     if (kind != "Deployment" && kind != "DaemonSet" && kind != "StatefulSet") {
-      return LocalError("no history viewer has been implemented for \"" + kind + "\"");
+      return LocalError("error retrieving history for \"" + kind +
+                        "\", no visitor method exists for { " + kind + "}");
     }
     const JsonValue* selector = At(object, "spec.selector");
     const std::string query = selector == nullptr ? std::string() : SelectorQuery(*selector);
@@ -238,27 +257,53 @@ class Rollout {
 
 Result<int> RunRollout(Invocation call) {
   RolloutFlags flags;
-  FlagSet set("rollout status|history|undo|restart|pause|resume TYPE/NAME", &call.globals);
+  FlagSet set(kHelp, &call.globals);
+  set.Optional("dry-run", &flags.dry_run, "unchanged", "client or server: change nothing");
   set.Int("revision", 0, &flags.revision, "The revision to wait for, or to show");
+  set.String("selector", 'l', &flags.selector, "All objects with these labels");
+  set.Time("timeout", 0, &flags.timeout, "How long status waits (0: as long as it takes)");
   set.Int("to-revision", 0, &flags.to_revision,
           "The revision to go back to (default: the one before)");
   set.Bool("watch", 'w', &flags.watch, "Wait until the rollout is done");
-  set.String("timeout", 0, &flags.timeout, "How long to wait");
   GANTRY_TRY(set.Parse(call.args));
   if (set.args().empty())
-    return LocalError("give one of status, history, undo, restart, pause, resume");
-  const std::string verb = set.args()[0];
+    return set.Misused("give one of status, history, undo, restart, pause, resume");
+  struct Verb {
+    const char* name;
+    Result<int> (*run)(Rollout&);
+  };
+  static constexpr Verb kVerbs[] = {
+      {"status", [](Rollout& rollout) { return rollout.ShowStatus(); }},
+      {"history", [](Rollout& rollout) { return rollout.ShowHistory(); }},
+      {"undo", [](Rollout& rollout) { return rollout.Undo(); }},
+      {"restart", [](Rollout& rollout) { return rollout.Restart(); }},
+      {"pause", [](Rollout& rollout) { return rollout.Pause(true); }},
+      {"resume", [](Rollout& rollout) { return rollout.Pause(false); }},
+  };
+  const Verb* verb = nullptr;
+  for (const Verb& one : kVerbs) {
+    if (set.args()[0] == one.name) verb = &one;
+  }
+  if (verb == nullptr) return set.Misused("unknown command \"" + set.args()[0] + "\"");
+  const std::vector<std::string> words(set.args().begin() + 1, set.args().end());
+  if (words.empty()) return LocalError("required resource not specified");
+  GANTRY_TRY(CheckDryRun(&flags.dry_run));
   GANTRY_ASSIGN(const auto connection, Connection::Open(call.globals));
   GANTRY_ASSIGN(const ResourceMap map, ResourceMap::Load(*connection));
-  GANTRY_ASSIGN(Target target, ParseTarget(map, std::vector<std::string>(set.args().begin() + 1,
-                                                                         set.args().end())));
-  Rollout rollout(*connection, flags, std::move(target));
-  if (verb == "status") return rollout.ShowStatus();
-  if (verb == "history") return rollout.ShowHistory();
-  if (verb == "undo") return rollout.Undo();
-  if (verb == "restart") return rollout.Restart();
-  if (verb == "pause" || verb == "resume") return rollout.Pause(verb == "pause");
-  return LocalError("unknown command \"" + verb + "\" for \"gantry rollout\"");
+  GANTRY_ASSIGN(std::vector<Target> targets, ParseTargets(map, words));
+  GANTRY_ASSIGN(targets, NamedTargets(*connection, std::move(targets), true, flags.selector));
+  if (targets.empty())
+    std::fprintf(stderr, "No resources found in %s namespace.\n", connection->ns().c_str());
+  int exit_code = 0;
+  for (Target& target : targets) {
+    Rollout rollout(*connection, flags, std::move(target));
+    const Result<int> done = verb->run(rollout);
+    if (done.ok()) continue;
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s\n", done.status().message().c_str());
+    exit_code = 1;
+  }
+  return exit_code;
 }
 
 }  // namespace gantry::cli

@@ -3,10 +3,18 @@
 
 namespace gantry::cli {
 
+namespace {
+
+constexpr CommandHelp kHelp = {
+    "top pods|nodes", "Show the use of CPU and memory. It needs a server of metrics.k8s.io.",
+    "gantry top nodes"};
+
+}  // namespace
+
 Result<int> RunTop(Invocation call) {
-  FlagSet set("top pods|nodes", &call.globals);
+  FlagSet set(kHelp, &call.globals);
   GANTRY_TRY(set.Parse(call.args));
-  return LocalError("Metrics API not available: this server does not serve metrics.k8s.io");
+  return LocalError("Metrics API not available");
 }
 
 }  // namespace gantry::cli

@@ -18,6 +18,16 @@ using api::JsonValue;
 
 namespace {
 
+constexpr CommandHelp kHelp = {
+    "why (POD | TYPE/NAME)",
+    "Say why a pod is pending, crashing or not ready: the rule, the nodes or containers, and the\n"
+    "nearest fix. Of a deployment or another owner of pods: why it has none, or its first pod "
+    "that\n"
+    "is not well. Of a service: why it has no endpoints.",
+    "gantry why web-5d8c7\n"
+    "gantry why deploy/web\n"
+    "gantry why service/web"};
+
 constexpr int kLogLines = 10;
 
 // What the containers that ended wrote last; what cannot be had is left out.
@@ -125,7 +135,7 @@ Status ExplainWorkload(Connection& connection, const Target& target) {
 }  // namespace
 
 Result<int> RunWhy(Invocation call) {
-  FlagSet set("why POD | TYPE/NAME", &call.globals);
+  FlagSet set(kHelp, &call.globals);
   GANTRY_TRY(set.Parse(call.args));
   GANTRY_ASSIGN(const auto connection, Connection::Open(call.globals));
   GANTRY_ASSIGN(const ResourceMap map, ResourceMap::Load(*connection));

@@ -106,6 +106,8 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
 
   Task<Result<HttpResponse>> Send(HttpRequest request, CancelToken cancel) {
     GANTRY_CO_TRY(malformed_);
+    for (const auto& [name, value] : options_.headers.all())
+      request.headers.Add(name, value);
     for (int attempt = 1;; ++attempt) {
       if (cancel.cancelled()) co_return Canceled("context canceled");
       Connection connection;
@@ -126,6 +128,8 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
 
   Task<Result<HttpUpgrade>> Upgrade(HttpRequest request, CancelToken cancel) {
     GANTRY_CO_TRY(malformed_);
+    for (const auto& [name, value] : options_.headers.all())
+      request.headers.Add(name, value);
     Status last;
     const size_t first = current();
     for (size_t i = 0; i < servers_.size(); ++i) {

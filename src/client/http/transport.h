@@ -23,6 +23,7 @@ struct HttpTransportOptions {
   std::string server_name;  // what the certificate is checked for; empty: the URL's host
   std::string bearer_token;
   std::string user_agent = "gantry";
+  wire::Headers headers;  // added to every request: whom to act as
   Duration dial_timeout = std::chrono::seconds(10);
   // A connection from which nothing has come for so long is asked for a sign of life, and given up
   // when none comes.

@@ -18,6 +18,8 @@ struct AgentOptions {
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_dns = "10.43.0.10";
   std::string cluster_domain = "cluster.local";
+  std::string container_log_max_size = "10Mi";
+  int container_log_max_files = 5;
 };
 
 // A machine that has joined a cluster: a node, and the tunnel through which servers reach it.

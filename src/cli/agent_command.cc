@@ -26,6 +26,14 @@ void AddAgentCommand(CLI::App& app, int* exit_code) {
       ->capture_default_str();
   command->add_option("--cluster-domain", options->cluster_domain, "As the server has it")
       ->capture_default_str();
+  command
+      ->add_option("--container-log-max-size", options->container_log_max_size,
+                   "Size at which a container's log is rotated")
+      ->capture_default_str();
+  command
+      ->add_option("--container-log-max-files", options->container_log_max_files,
+                   "Files that are kept of a container's log")
+      ->capture_default_str();
   command->callback([options, exit_code] {
     *exit_code = ExitCodeOf(RunService<Agent>(*options, [](const Agent& agent) {
       return "gantry agent is ready: node " + agent.options().node_name;

@@ -1,5 +1,6 @@
 #include "cli/node_host.h"
 
+#include "api/quantity.h"
 #include "net/cleanup.h"
 #include "node/cleanup.h"
 
@@ -9,6 +10,20 @@ namespace {
 std::string NodeDir(const std::string& data_dir) { return data_dir + "/node"; }
 
 }  // namespace
+
+Result<node::LogLimits> ParseLogLimits(const std::string& max_size, int max_files) {
+  node::LogLimits limits;
+  Result<api::Quantity> size = api::Quantity::Parse(max_size);
+  if (!size.ok() || size->Value() <= 0) {
+    return Status(Code::kInvalid,
+                  "--container-log-max-size \"" + max_size + "\" is no size, such as 10Mi");
+  }
+  if (max_files < 2)
+    return Status(Code::kInvalid, "--container-log-max-files must be greater than 1");
+  limits.max_bytes = size->Value();
+  limits.max_files = max_files;
+  return limits;
+}
 
 Result<std::unique_ptr<NodeHost>> NodeHost::Make(Env& env, client::Client& client,
                                                  client::InformerSet& informers,
@@ -29,6 +44,7 @@ Result<std::unique_ptr<NodeHost>> NodeHost::Make(Env& env, client::Client& clien
   agent.node_ip = options.node_ip;
   agent.cluster_dns = options.cluster_dns;
   agent.cluster_domain = options.cluster_domain;
+  agent.log_limits = options.log_limits;
   agent.set_pod_cidrs = [bridge = &host->network_->bridge()](std::vector<std::string> cidrs) {
     return bridge->SetPodCidrs(std::move(cidrs));
   };

@@ -14,7 +14,12 @@ struct NodeHostOptions {
   std::string data_dir;  // of the server or agent; the node's own part is below it
   std::string node_name, node_ip;
   std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain;
+  node::LogLimits log_limits;
 };
+
+// What the flags of container logs say. kInvalid for sizes that are none, or not positive, and for
+// less than two files.
+Result<node::LogLimits> ParseLogLimits(const std::string& max_size, int max_files);
 
 // A machine as a node: its network and its agent. Life cycle: Make before informers.Start(); Start,
 // Stop.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "apiserver/api_server.h"
+#include "apiserver/authz/authorizer.h"
 #include "apiserver/http/listener.h"
 #include "apiserver/rest/resource_handler.h"
 #include "apiserver/status_body.h"
@@ -155,9 +156,20 @@ Status Server::Parts::MakeControlPlane() {
   };
   all.read_request = [](const std::string& request) -> Result<controllers::RequestSubject> {
     GANTRY_ASSIGN(apiserver::pki::RequestInfo info, apiserver::pki::ParseRequest(request));
-    const bool alternative_names = !info.dns_names.empty() || !info.addresses.empty() ||
-                                   !info.emails.empty() || !info.uris.empty();
-    return controllers::RequestSubject{info.common_name, info.organizations, alternative_names};
+    return controllers::RequestSubject{info.common_name, info.organizations, info.dns_names,
+                                       info.addresses,   info.emails,        info.uris};
+  };
+  all.may_request = [this](const auto& who, const std::string& subresource) {
+    UserInfo user(who.username(), {who.groups().begin(), who.groups().end()});
+    user.uid = who.uid();
+    apiserver::Access access;
+    access.verb = "create";
+    access.is_resource = true;
+    access.group = "certificates.k8s.io";
+    access.version = "*";
+    access.resource = "certificatesigningrequests";
+    access.subresource = subresource;
+    return api->authorizer().Authorize(user, access).allowed();
   };
   GANTRY_ASSIGN(control_plane,
                 ControlPlane::Make(env, *controllers_client, *scheduler_client, *informers, all));
@@ -176,6 +188,8 @@ Status Server::Parts::MakeNode() {
   host.service_cidr = options.service_cidr;
   host.cluster_dns = options.cluster_dns;
   host.cluster_domain = options.cluster_domain;
+  GANTRY_ASSIGN(host.log_limits,
+                ParseLogLimits(options.container_log_max_size, options.container_log_max_files));
   GANTRY_ASSIGN(node, NodeHost::Make(env, *node_client, *informers, host));
   return Status::Ok();
 }

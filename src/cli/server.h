@@ -24,6 +24,8 @@ struct ServerOptions {
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_dns = "10.43.0.10";
   std::string cluster_domain = "cluster.local";
+  std::string container_log_max_size = "10Mi";
+  int container_log_max_files = 5;
 };
 
 // One server with all that runs in its process: API, controllers, scheduler and (unless no_agent)

@@ -32,6 +32,14 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
       ->capture_default_str();
   command->add_option("--cluster-domain", options->cluster_domain, "Domain of services")
       ->capture_default_str();
+  command
+      ->add_option("--container-log-max-size", options->container_log_max_size,
+                   "Size at which a container's log is rotated")
+      ->capture_default_str();
+  command
+      ->add_option("--container-log-max-files", options->container_log_max_files,
+                   "Files that are kept of a container's log")
+      ->capture_default_str();
   command->callback([options, exit_code] {
     *exit_code = ExitCodeOf(RunService<Server>(*options, [](const Server& server) {
       return "gantry is ready: export KUBECONFIG=" + server.options().data_dir + "/kubeconfig";

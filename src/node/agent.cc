@@ -100,6 +100,7 @@ class Agent::Impl : public PodLookup, public std::enable_shared_from_this<Agent:
   net::EndpointDrain* drain_;
   Cgroups cgroups_;
   std::unique_ptr<Sandboxes> sandboxes_;
+  std::unique_ptr<CgroupWarmer> warmer_;
   std::unique_ptr<CrunRuntime> own_runtime_;
   std::unique_ptr<LocalImages> own_images_;
   Runtime* runtime_ = nullptr;
@@ -132,6 +133,7 @@ Task<Status> Agent::Impl::Prepare() {
     co_return cgroups.status();
   }
   sandboxes_ = std::make_unique<Sandboxes>(paths_, cgroups_);
+  warmer_ = std::make_unique<CgroupWarmer>(env_, strand_, cgroups_);
   runtime_ = options_.runtime;
   if (runtime_ == nullptr) {
     Result<std::unique_ptr<CrunRuntime>> opened = CrunRuntime::Open(env_, paths_, cgroups_);
@@ -159,12 +161,14 @@ Task<Status> Agent::Impl::Start() {
   objects_ = std::make_unique<WatchedObjects>(env_, client_, strand_, poke);
   context_ = std::make_unique<NodeContext>(env_, client_, events_, paths_, *images_, *runtime_,
                                            cgroups_, *sandboxes_, *objects_);
+  context_->warmer = warmer_.get();
   context_->network = network_;
   context_->drain = drain_;
   context_->node_name = options_.node_name;
   context_->node_ip = options_.node_ip;
   context_->cluster_dns = options_.cluster_dns;
   context_->cluster_domain = options_.cluster_domain;
+  context_->log_limits = options_.log_limits;
   context_->admit = [this](const Pod& pod) { return Admit(pod); };
   context_->services = [this] { return client::Typed<Service>(services_->List()); };
   node_api_ = MakeNodeApi(env_, *this, *runtime_, cgroups_, options_.node_name);
@@ -220,6 +224,7 @@ Task<> Agent::Impl::Stop() {
   co_await informers_.Stop();
   if (objects_) co_await objects_->Stop();
   co_await gate_.Close(env_);
+  if (warmer_) co_await warmer_->Stop();
   co_await events_.Stop();
   // What was posted before the last worker ended may still be there.
   auto forget_workers = [self = shared_from_this()] {
@@ -481,6 +486,7 @@ Task<> Agent::Impl::SweepImages() {
                                    : 1.0 - static_cast<double>(facts.disk_free_bytes) /
                                                static_cast<double>(facts.disk_bytes);
     };
+    GANTRY_TRY(own_images_->store().Sweep());
     if (fullness() < kSweepAbove) return Status::Ok();
     for (const ImagePtr& image : own_images_->List()) {
       bool in_use = used.contains(image->id);

@@ -10,6 +10,7 @@
 #include "client/client.h"
 #include "client/node_api.h"
 #include "net/pod_network.h"
+#include "node/streams/log_file.h"
 
 namespace gantry::node {
 
@@ -22,6 +23,7 @@ struct AgentOptions {
   std::string data_dir;
   std::string node_ip;  // empty: the address of the interface with the default route
   std::string cluster_dns, cluster_domain = "cluster.local";
+  LogLimits log_limits;
   // Called when the node's spec.podCIDRs become known or change, before pods that need the network
   // are attached.
   std::function<Task<Status>(std::vector<std::string> cidrs)> set_pod_cidrs;

@@ -192,6 +192,7 @@ std::pair<int, std::string> TestNode::Exec(const std::string& name,
     }
     while (true) {
       auto output = co_await (*session)->ReadOutput();
+      if (!output.ok()) result.second += output.status().message();
       if (!output.ok() || !*output) break;
       result.second += (*output)->bytes;
     }

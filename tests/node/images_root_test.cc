@@ -95,6 +95,89 @@ TEST_F(ImageStoreTest, DamageIsRefusedAndChangesNothing) {
   EXPECT_TRUE(ListDir(paths_->Layers()).empty());
 }
 
+TEST_F(ImageStoreTest, OneOfSeveralThatIsDamagedLeavesNothing) {
+  TestImage image = Busybox();
+  image.layers.push_back({{'f', "second", "marker-of-the-second-layer"}});
+  std::string path = WriteDockerArchive(dir_, image);
+  std::string bytes = *ReadFile(path);
+  bytes[bytes.find("marker-of-the-second-layer")] = 'X';
+  ASSERT_TRUE(WriteFile(path, bytes).ok());
+  EXPECT_EQ(store_->Import(path).status().code(), Code::kDataLoss);
+  EXPECT_TRUE(store_->List().empty());
+  EXPECT_TRUE(ListDir(paths_->Layers()).empty());
+}
+
+TEST_F(ImageStoreTest, WhiteoutsAndTheirOwnLayer) {
+  TestImage image;
+  image.layers.push_back({{'d', "replaced"},
+                          {'f', "replaced/old", "x"},
+                          {'d', "late"},
+                          {'f', "late/old", "x"},
+                          {'f', "gone", "x"}});
+  image.layers.push_back({{'f', ".wh.replaced", ""},
+                          {'d', "replaced"},
+                          {'f', "replaced/new", "y"},
+                          {'d', "late"},
+                          {'f', "late/new", "y"},
+                          {'f', ".wh.late", ""},
+                          {'f', "kept", "y"},
+                          {'f', ".wh.kept", ""},
+                          {'f', ".wh.gone", ""},
+                          {'f', ".wh..wh.plnk", ""}});
+  ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, image)).ok());
+  ImagePtr found = store_->Find("docker.io/library/busybox:1");
+  ASSERT_TRUE(found);
+  std::string high = store_->LayerPath(found->layers[1]);
+  char value[4] = {};
+  for (const char* directory : {"/replaced", "/late"}) {
+    EXPECT_EQ(lgetxattr((high + directory).c_str(), "trusted.overlay.opaque", value, sizeof value),
+              1)
+        << directory;
+    EXPECT_TRUE(Exists(high + directory + "/new"));
+  }
+  EXPECT_EQ(ReadFile(high + "/kept").value_or(""), "y");
+  struct stat st{};
+  ASSERT_EQ(lstat((high + "/gone").c_str(), &st), 0);
+  EXPECT_TRUE(S_ISCHR(st.st_mode));
+  EXPECT_EQ(ListDir(high), (std::vector<std::string>{"gone", "kept", "late", "replaced"}));
+}
+
+TEST_F(ImageStoreTest, LayersOfContainersStay) {
+  ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, Busybox())).ok());
+  ImagePtr image = store_->FindAny("busybox:1");
+  ASSERT_TRUE(image);
+  std::string bundle = paths_->Bundle("uid", "main", 0);
+  ASSERT_TRUE(MakeDirs(bundle).ok());
+  ASSERT_TRUE(store_->NoteUse(*image, bundle).ok());
+  ASSERT_TRUE(store_->Remove("busybox:1").ok());
+  EXPECT_TRUE(store_->List().empty());
+  EXPECT_EQ(ListDir(paths_->Layers()), image->layers);
+  ASSERT_TRUE(RemoveTree(bundle).ok());
+  ASSERT_TRUE(MakeDirs(paths_->Images() + "/.tmp-killed").ok());
+  ASSERT_TRUE(store_->Sweep().ok());
+  EXPECT_TRUE(ListDir(paths_->Layers()).empty());
+  EXPECT_FALSE(Exists(paths_->Images() + "/.tmp-killed"));
+}
+
+TEST_F(ImageStoreTest, ADamagedIndexIsNotWrittenOver) {
+  ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, Busybox())).ok());
+  size_t layers = ListDir(paths_->Layers()).size();
+  ASSERT_TRUE(WriteFile(paths_->Images() + "/index.json", "{").ok());
+  EXPECT_FALSE(store_->Import(WriteDockerArchive(dir_, Busybox())).ok());
+  EXPECT_FALSE(store_->Remove("busybox:1").ok());
+  EXPECT_FALSE(store_->Sweep().ok());
+  EXPECT_EQ(ReadFile(paths_->Images() + "/index.json").value_or(""), "{");
+  EXPECT_EQ(ListDir(paths_->Layers()).size(), layers);
+}
+
+TEST_F(ImageStoreTest, RemovesByShortNameAndId) {
+  ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, Busybox())).ok());
+  std::string id = store_->List().front()->id;
+  EXPECT_EQ(store_->Remove("sha256:0123456789ab").code(), Code::kNotFound);
+  EXPECT_TRUE(store_->Remove(id.substr(7, 12)).ok());
+  EXPECT_TRUE(store_->List().empty());
+}
+
 TEST_F(ImageStoreTest, RemovingTheLastNameRemovesTheLayers) {
   ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, Busybox())).ok());
   TestImage second = Busybox();

@@ -448,8 +448,10 @@ TEST_F(PodTest, TerminalsHaveASize) {
   ASSERT_TRUE(node.UntilReady("tty"));
   auto [code, output] = node.Exec("tty", {"sh", "-c", "tty; exit 5"}, "", true);
   EXPECT_EQ(code, 5);
-  // Now and then crun puts an empty error line of its own before it.
-  EXPECT_NE(output.find("/dev/pts/"), std::string::npos) << output;
+  EXPECT_TRUE(output.starts_with("/dev/pts/")) << output;
+  EXPECT_EQ(node.Exec("tty", {"nothing"}, "", true).second,
+            "OCI runtime exec failed: exec failed: unable to start container process: exec: "
+            "\"nothing\": executable file not found in $PATH: unknown");
   EXPECT_EQ(node.Exec("absent", {"true"}).second, "pod \"absent\" not found on this node");
 }
 

@@ -14,6 +14,7 @@
 #include "node/images/digest.h"
 #include "node/images/layer.h"
 #include "node/images/reference.h"
+#include "node/images/scratch.h"
 #include "node/os/fs.h"
 
 namespace gantry::node {
@@ -39,29 +40,6 @@ class FileLock {
 
  private:
   UniqueFd fd_;
-};
-
-// A directory that goes away with its owner.
-class TemporaryDir {
- public:
-  static Result<TemporaryDir> Make(const std::string& parent) {
-    GANTRY_TRY(MakeDirs(parent, 0700));
-    TemporaryDir dir;
-    dir.path_ = parent + "/.tmp-XXXXXX";
-    if (mkdtemp(dir.path_.data()) == nullptr) return FromErrno(errno, "mkdtemp in " + parent);
-    return dir;
-  }
-  TemporaryDir(TemporaryDir&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  TemporaryDir& operator=(TemporaryDir&&) = delete;
-  ~TemporaryDir() {
-    if (!path_.empty()) (void)RemoveTree(path_);
-  }
-  const std::string& path() const { return path_; }
-  void Keep() { path_.clear(); }
-
- private:
-  TemporaryDir() = default;
-  std::string path_;
 };
 
 std::vector<std::string> Strings(const JsonValue* value) {
@@ -158,6 +136,14 @@ void AddUnique(std::vector<std::string>* list, const std::vector<std::string>& m
 
 }  // namespace
 
+Result<std::string> InstanceDigest(std::string_view text) {
+  GANTRY_ASSIGN(JsonValue manifest, JsonValue::Parse(text));
+  if (manifest.Find("manifests") == nullptr) return "sha256:" + Sha256Hex(text);
+  const JsonValue* mine = ForThisMachine(manifest);
+  if (mine == nullptr) return Status(Code::kInvalid, "no image for this machine's architecture");
+  return String(mine->Find("digest"));
+}
+
 Result<ImageConfig> ParseImageConfig(std::string_view json) {
   GANTRY_ASSIGN(JsonValue root, JsonValue::Parse(json));
   ImageConfig config;
@@ -176,22 +162,29 @@ Result<ImageConfig> ParseImageConfig(std::string_view json) {
   return config;
 }
 
-ImageStore::ImageStore(const Paths& paths) : images_(paths.Images()), layers_(paths.Layers()) {}
+ImageStore::ImageStore(const Paths& paths)
+    : images_(paths.Images()), layers_(paths.Layers()), pods_(paths.Pods()) {}
 
 std::shared_ptr<const ImageStore::Index> ImageStore::Load() const {
+  Result<std::shared_ptr<const Index>> index = Read();
+  if (index.ok()) return *index;
+  log::Error("node", "image index is not readable", {{"error", index.status().ToString()}});
+  return std::make_shared<Index>();
+}
+
+Result<std::shared_ptr<const ImageStore::Index>> ImageStore::Read() const {
   absl::MutexLock lock(&mutex_);
   std::string path = images_ + "/index.json";
   struct stat st{};
-  if (stat(path.c_str(), &st) != 0) return std::make_shared<Index>();
+  if (stat(path.c_str(), &st) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::make_shared<const Index>();
+    return FromErrno(errno, "open " + path);
+  }
   int64_t mtime = int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec;
   if (cached_ && cached_inode_ == st.st_ino && cached_mtime_ == mtime) return cached_;
   auto index = std::make_shared<Index>();
-  Result<JsonValue> root = ReadJsonFile(path);
-  if (!root.ok()) {
-    log::Error("node", "image index is not readable", {{"error", root.status().ToString()}});
-    return index;
-  }
-  if (const JsonValue* images = root->Find("images"); images != nullptr && images->is_array()) {
+  GANTRY_ASSIGN(JsonValue root, ReadJsonFile(path));
+  if (const JsonValue* images = root.Find("images"); images != nullptr && images->is_array()) {
     for (const JsonValue& entry : images->as_array()) {
       auto image = std::make_shared<Image>();
       image->id = String(entry.Find("id"));
@@ -206,7 +199,7 @@ std::shared_ptr<const ImageStore::Index> ImageStore::Load() const {
   cached_ = index;
   cached_inode_ = st.st_ino;
   cached_mtime_ = mtime;
-  return index;
+  return std::shared_ptr<const Index>(std::move(index));
 }
 
 Status ImageStore::Save(const Index& index) {
@@ -228,19 +221,31 @@ Status ImageStore::Save(const Index& index) {
 
 Result<std::vector<ImportedImage>> ImageStore::Import(const std::string& archive) {
   GANTRY_TRY(MakeDirs(images_, 0700));
-  if (access(archive.c_str(), R_OK) != 0) return FromErrno(errno, "open " + archive);
-  GANTRY_ASSIGN(TemporaryDir unpacked, TemporaryDir::Make(images_));
-  GANTRY_TRY(UnpackArchive(archive, unpacked.path()));
+  struct stat st{};
+  if (stat(archive.c_str(), &st) != 0 || access(archive.c_str(), R_OK) != 0)
+    return FromErrno(errno, "open " + archive);
+  GANTRY_ASSIGN(ScratchDir unpacked, ScratchDir::Make(images_));
+  std::string directory = archive;
+  if (!S_ISDIR(st.st_mode)) {
+    GANTRY_TRY(UnpackArchive(archive, unpacked.path()));
+    directory = unpacked.path();
+  }
   GANTRY_ASSIGN(FileLock lock, FileLock::Take(images_ + "/.lock"));
-  if (Exists(unpacked.path() + "/manifest.json")) return AddDockerArchive(unpacked.path());
-  if (Exists(unpacked.path() + "/index.json")) return AddOciLayout(unpacked.path());
-  return Status(Code::kInvalid, archive + " is neither a docker-archive nor an OCI image layout");
+  Result<std::vector<NewImage>> images =
+      Status(Code::kInvalid, archive + " is neither a docker-archive nor an OCI image layout");
+  if (Exists(directory + "/manifest.json")) {
+    images = TakeDockerArchive(directory);
+  } else if (Exists(directory + "/index.json")) {
+    images = TakeOciLayout(directory);
+  }
+  return Commit(std::move(images));
 }
 
-Result<std::vector<ImportedImage>> ImageStore::AddDockerArchive(const std::string& directory) {
+Result<std::vector<ImageStore::NewImage>> ImageStore::TakeDockerArchive(
+    const std::string& directory) {
   GANTRY_ASSIGN(JsonValue manifest, ReadJsonFile(directory + "/manifest.json"));
   if (!manifest.is_array()) return Status(Code::kInvalid, "manifest.json is not a list");
-  std::vector<ImportedImage> imported;
+  std::vector<NewImage> images;
   for (const JsonValue& entry : manifest.as_array()) {
     GANTRY_ASSIGN(std::string config_path, InnerFile(directory, String(entry.Find("Config"))));
     GANTRY_ASSIGN(std::string config, ReadFile(config_path));
@@ -253,19 +258,19 @@ Result<std::vector<ImportedImage>> ImageStore::AddDockerArchive(const std::strin
       GANTRY_ASSIGN(ImageReference ref, ParseImageReference(tag));
       names.push_back(ref.ToString());
     }
-    GANTRY_ASSIGN(ImportedImage image, Add(config, files, std::move(names), {}));
-    imported.push_back(std::move(image));
+    GANTRY_ASSIGN(NewImage image, Take(config, files, std::move(names), {}));
+    images.push_back(std::move(image));
   }
-  return imported;
+  return images;
 }
 
-Result<std::vector<ImportedImage>> ImageStore::AddOciLayout(const std::string& directory) {
+Result<std::vector<ImageStore::NewImage>> ImageStore::TakeOciLayout(const std::string& directory) {
   GANTRY_ASSIGN(JsonValue index, ReadJsonFile(directory + "/index.json"));
   const JsonValue* manifests = index.Find("manifests");
   if (manifests == nullptr || !manifests->is_array()) {
     return Status(Code::kInvalid, "index.json lists no manifests");
   }
-  std::vector<ImportedImage> imported;
+  std::vector<NewImage> images;
   for (const JsonValue& descriptor : manifests->as_array()) {
     std::string digest = String(descriptor.Find("digest"));
     std::string media_type = String(descriptor.Find("mediaType"));
@@ -300,10 +305,10 @@ Result<std::vector<ImportedImage>> ImageStore::AddOciLayout(const std::string& d
       if (ref.digest.empty()) names.push_back(ref.ToString());
       digests.push_back(ref.Name() + "@" + digest);
     }
-    GANTRY_ASSIGN(ImportedImage image, Add(config, files, std::move(names), std::move(digests)));
-    imported.push_back(std::move(image));
+    GANTRY_ASSIGN(NewImage image, Take(config, files, std::move(names), std::move(digests)));
+    images.push_back(std::move(image));
   }
-  return imported;
+  return images;
 }
 
 Result<ImportedImage> ImageStore::ImportDirectory(const std::string& directory,
@@ -335,13 +340,21 @@ Result<ImportedImage> ImageStore::ImportDirectory(const std::string& directory,
   } else {
     AddUnique(&digests, {ref.ToString()});
   }
-  return Add(config, files, std::move(names), std::move(digests));
+  Result<std::vector<NewImage>> images = std::vector<NewImage>();
+  Result<NewImage> image = Take(config, files, std::move(names), std::move(digests));
+  if (image.ok()) {
+    images->push_back(std::move(*image));
+  } else {
+    images = image.status();
+  }
+  GANTRY_ASSIGN(std::vector<ImportedImage> imported, Commit(std::move(images)));
+  return imported.front();
 }
 
-Result<ImportedImage> ImageStore::Add(const std::string& config,
-                                      const std::vector<std::string>& layer_files,
-                                      std::vector<std::string> names,
-                                      std::vector<std::string> digests) {
+Result<ImageStore::NewImage> ImageStore::Take(const std::string& config,
+                                              const std::vector<std::string>& layer_files,
+                                              std::vector<std::string> names,
+                                              std::vector<std::string> digests) {
   GANTRY_ASSIGN(JsonValue parsed, JsonValue::Parse(config));
   const JsonValue* rootfs = parsed.Find("rootfs");
   std::vector<std::string> diff_ids =
@@ -367,7 +380,7 @@ Result<ImportedImage> ImageStore::Add(const std::string& config,
     struct stat st{};
     if (stat(layer_files[i].c_str(), &st) == 0) image->size += st.st_size;
     if (!Exists(LayerPath(layer))) {
-      GANTRY_ASSIGN(TemporaryDir unpacked, TemporaryDir::Make(layers_));
+      GANTRY_ASSIGN(ScratchDir unpacked, ScratchDir::Make(layers_));
       if (chmod(unpacked.path().c_str(), 0755) != 0)
         return FromErrno(errno, "chmod " + unpacked.path());
       GANTRY_ASSIGN(UnpackedLayer done, UnpackLayer(layer_files[i], unpacked.path()));
@@ -386,27 +399,43 @@ Result<ImportedImage> ImageStore::Add(const std::string& config,
   }
   GANTRY_TRY(WriteFileAtomic(images_ + "/configs/" + hex, config, 0600, true));
 
-  Index index = *Load();
-  // A name belongs to one image: it leaves the one that had it.
-  for (auto& [id, other] : index) {
-    auto changed = std::make_shared<Image>(*other);
-    std::erase_if(changed->repo_tags, [&](const std::string& tag) {
-      return std::find(names.begin(), names.end(), tag) != names.end();
-    });
-    other = changed;
+  NewImage taken;
+  taken.image = std::move(image);
+  taken.names = std::move(names);
+  taken.digests = std::move(digests);
+  return taken;
+}
+
+Result<std::vector<ImportedImage>> ImageStore::Commit(Result<std::vector<NewImage>> images) {
+  GANTRY_ASSIGN(std::shared_ptr<const Index> before, Read());
+  if (!images.ok()) {
+    (void)DropUnusedLayers(*before);
+    return images.status();
   }
-  if (auto had = index.find(image->id); had != index.end()) {
-    image->repo_tags = had->second->repo_tags;
-    image->repo_digests = had->second->repo_digests;
-    image->size = had->second->size;
+  Index index = *before;
+  std::vector<ImportedImage> imported;
+  for (const NewImage& added : *images) {
+    const std::vector<std::string>& names = added.names;
+    // A name belongs to one image: it leaves the one that had it.
+    for (auto& [id, other] : index) {
+      auto changed = std::make_shared<Image>(*other);
+      std::erase_if(changed->repo_tags, [&](const std::string& tag) {
+        return std::find(names.begin(), names.end(), tag) != names.end();
+      });
+      other = changed;
+    }
+    auto image = std::make_shared<Image>(*added.image);
+    if (auto had = index.find(image->id); had != index.end()) {
+      image->repo_tags = had->second->repo_tags;
+      image->repo_digests = had->second->repo_digests;
+      image->size = had->second->size;
+    }
+    AddUnique(&image->repo_tags, names);
+    AddUnique(&image->repo_digests, added.digests);
+    index[image->id] = image;
+    imported.push_back({image->id, names.empty() ? added.digests : names});
   }
-  AddUnique(&image->repo_tags, names);
-  AddUnique(&image->repo_digests, digests);
-  index[image->id] = image;
   GANTRY_TRY(Save(index));
-  ImportedImage imported;
-  imported.id = image->id;
-  imported.names = names.empty() ? digests : names;
   return imported;
 }
 
@@ -454,18 +483,27 @@ Result<ImageConfig> ImageStore::Config(const Image& image) const {
   return ParseImageConfig(text);
 }
 
-Status ImageStore::Remove(const std::string& name) {
+Status ImageStore::Remove(const std::string& given) {
   GANTRY_TRY(MakeDirs(images_, 0700));
   GANTRY_ASSIGN(FileLock lock, FileLock::Take(images_ + "/.lock"));
-  ImagePtr image = Find(name);
-  if (!image) return Status(Code::kNotFound, "image \"" + name + "\" not found");
-  Index index = *Load();
-  auto changed = std::make_shared<Image>(*image);
-  if (name != image->id) {
-    std::erase(changed->repo_tags, name);
-    std::erase(changed->repo_digests, name);
+  GANTRY_ASSIGN(std::shared_ptr<const Index> before, Read());
+  ImagePtr image = FindAny(given);
+  std::string name = given;
+  if (!image) {
+    image = FindByShortId(given);
+    if (image) name = image->id;
+  } else if (Result<ImageReference> ref = ParseImageReference(given);
+             given != image->id && ref.ok()) {
+    name = ref->ToString();
   }
-  if (name == image->id || changed->repo_tags.empty()) {
+  if (!image) return Status(Code::kNotFound, "image \"" + given + "\" not found");
+  Index index = *before;
+  auto changed = std::make_shared<Image>(*image);
+  std::erase(changed->repo_tags, name);
+  std::erase(changed->repo_digests, name);
+  bool named = !changed->repo_tags.empty() ||
+               (name.find('@') != std::string::npos && !changed->repo_digests.empty());
+  if (name == image->id || !named) {
     index.erase(image->id);
     GANTRY_TRY(Save(index));
     (void)RemoveTree(images_ + "/configs/" + image->id.substr(7));
@@ -475,10 +513,23 @@ Status ImageStore::Remove(const std::string& name) {
   return Save(index);
 }
 
+ImagePtr ImageStore::FindByShortId(const std::string& text) const {
+  constexpr size_t kShortest = 6;
+  std::string prefix = text.starts_with("sha256:") ? text.substr(7) : text;
+  if (prefix.size() < kShortest) return nullptr;
+  ImagePtr found;
+  for (ImagePtr& image : List()) {
+    if (!image->id.starts_with("sha256:" + prefix)) continue;
+    if (found) return nullptr;  // it could be either
+    found = std::move(image);
+  }
+  return found;
+}
+
 Status ImageStore::RemoveImage(const std::string& id) { return Remove(id); }
 
 Status ImageStore::DropUnusedLayers(const Index& index) {
-  std::set<std::string> used;
+  std::set<std::string> used = LayersOfContainers();
   for (const auto& [id, image] : index)
     used.insert(image->layers.begin(), image->layers.end());
   Status status;
@@ -487,6 +538,38 @@ Status ImageStore::DropUnusedLayers(const Index& index) {
     if (Status s = RemoveTree(LayerPath(layer)); !s.ok()) status = s;
   }
   return status;
+}
+
+Status ImageStore::Sweep() {
+  ScratchDir::Sweep(images_);
+  if (!Exists(layers_)) return Status::Ok();
+  GANTRY_ASSIGN(FileLock lock, FileLock::Take(images_ + "/.lock"));
+  GANTRY_ASSIGN(std::shared_ptr<const Index> index, Read());
+  return DropUnusedLayers(*index);
+}
+
+Status ImageStore::NoteUse(const Image& image, const std::string& bundle) {
+  std::string list;
+  for (const std::string& layer : image.layers)
+    list += layer + "\n";
+  return WriteFile(bundle + "/layers", list, 0600);
+}
+
+std::set<std::string> ImageStore::LayersOfContainers() const {
+  std::set<std::string> used;
+  for (const std::string& pod : ListDir(pods_)) {
+    std::string containers = pods_ + "/" + pod + "/containers";
+    for (const std::string& container : ListDir(containers)) {
+      for (const std::string& run : ListDir(containers + "/" + container)) {
+        std::string path = containers;
+        path.append("/").append(container).append("/").append(run).append("/layers");
+        std::string list = ReadFile(path).value_or("");
+        for (size_t at = 0, end; (end = list.find('\n', at)) != std::string::npos; at = end + 1)
+          used.insert(list.substr(at, end - at));
+      }
+    }
+  }
+  return used;
 }
 
 }  // namespace gantry::node

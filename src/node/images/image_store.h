@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,8 @@ class ImageStore {
  public:
   explicit ImageStore(const Paths& paths);
 
-  // A docker-archive or OCI-layout archive (compressed or not). kInvalid when it is neither or is
-  // damaged; then nothing has changed.
+  // A docker-archive (compressed or not) or an OCI layout (the same, or a directory). kInvalid when
+  // it is neither, kInvalid or kDataLoss when it is damaged; then no image of it is there.
   Result<std::vector<ImportedImage>> Import(const std::string& archive);
   // A directory as skopeo's "dir:" transport writes it, under `name` (and its digest).
   Result<ImportedImage> ImportDirectory(const std::string& directory, const std::string& name);
@@ -55,29 +56,49 @@ class ImageStore {
   Result<ImageConfig> Config(const Image& image) const;
   std::string LayerPath(const std::string& layer) const { return layers_ + "/" + layer; }
 
-  // By name or id. Removing a name of several only unnames; the last one removes the image and the
-  // layers that no other image uses. kNotFound when there is no such image.
+  // By name as users write it, or id or its beginning. Removing a name of several only unnames; the
+  // last one removes the image, and the layers that no other image and no container uses.
+  // kNotFound when there is no such image.
   Status Remove(const std::string& name);
   // The image with all of its names.
   Status RemoveImage(const std::string& id);
+  // The container of this bundle is about to use the image: its layers stay as long as the bundle.
+  Status NoteUse(const Image& image, const std::string& bundle);
+  // Removes what interrupted imports have left, and the layers that nothing uses any more.
+  Status Sweep();
 
  private:
   using Index = std::map<std::string, ImagePtr>;  // by id
 
-  std::shared_ptr<const Index> Load() const;
+  // Unpacked, but not in the index yet.
+  struct NewImage {
+    ImagePtr image;
+    std::vector<std::string> names, digests;
+  };
+
+  std::shared_ptr<const Index> Load() const;  // empty when it is damaged
+  Result<std::shared_ptr<const Index>> Read() const;
   Status Save(const Index& index);
-  Result<ImportedImage> Add(const std::string& config, const std::vector<std::string>& layer_files,
-                            std::vector<std::string> names, std::vector<std::string> digests);
-  Result<std::vector<ImportedImage>> AddDockerArchive(const std::string& directory);
-  Result<std::vector<ImportedImage>> AddOciLayout(const std::string& directory);
+  Result<NewImage> Take(const std::string& config, const std::vector<std::string>& layer_files,
+                        std::vector<std::string> names, std::vector<std::string> digests);
+  Result<std::vector<NewImage>> TakeDockerArchive(const std::string& directory);
+  Result<std::vector<NewImage>> TakeOciLayout(const std::string& directory);
+  // All of them, or what was unpacked for them goes again.
+  Result<std::vector<ImportedImage>> Commit(Result<std::vector<NewImage>> images);
+  ImagePtr FindByShortId(const std::string& text) const;
+  std::set<std::string> LayersOfContainers() const;
   Status DropUnusedLayers(const Index& index);
 
-  std::string images_, layers_;
+  std::string images_, layers_, pods_;
   mutable absl::Mutex mutex_;
   mutable std::shared_ptr<const Index> cached_ ABSL_GUARDED_BY(mutex_);
   mutable uint64_t cached_inode_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable int64_t cached_mtime_ ABSL_GUARDED_BY(mutex_) = 0;
 };
+
+// The digest of the image for this machine that a registry's manifest or list of manifests stands
+// for. kInvalid when a list has none.
+Result<std::string> InstanceDigest(std::string_view manifest);
 
 // {entrypoint, cmd, …} from an image configuration's JSON.
 Result<ImageConfig> ParseImageConfig(std::string_view json);

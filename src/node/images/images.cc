@@ -6,73 +6,109 @@
 
 #include <cerrno>
 
-#include "api/json_value.h"
 #include "base/env/blocking.h"
+#include "node/images/pull_error.h"
 #include "node/images/reference.h"
+#include "node/images/scratch.h"
 #include "node/os/fs.h"
 #include "node/os/process.h"
 
 namespace gantry::node {
 namespace {
 
-using api::JsonValue;
-
 // What mount(2) takes as options at most.
 constexpr size_t kMaxMountData = 4000;
 constexpr std::chrono::minutes kPullTimeout{30};
-
-// A directory that goes away with its owner.
-struct Scratch {
-  std::string path;
-  ~Scratch() {
-    if (!path.empty()) (void)RemoveTree(path);
-  }
-};
-
-std::string MergeAuths(const PullSecrets& secrets) {
-  JsonValue merged = JsonValue::MakeObject();
-  merged["auths"] = JsonValue::MakeObject();
-  for (const std::string& secret : secrets) {
-    Result<JsonValue> config = JsonValue::Parse(secret);
-    if (!config.ok()) continue;
-    const JsonValue* auths = config->Find("auths");
-    if (auths == nullptr) auths = &*config;  // the older .dockercfg has no envelope
-    if (!auths->is_object()) continue;
-    for (const auto& [registry, entry] : auths->as_object()) {
-      std::string host = registry;
-      for (std::string_view scheme : {"https://", "http://"}) {
-        if (host.starts_with(scheme)) host = host.substr(scheme.size());
-      }
-      if (host.ends_with("/v1/") || host.ends_with("/v2/")) host.resize(host.size() - 4);
-      while (host.ends_with("/"))
-        host.pop_back();
-      if (host == "index.docker.io") host = "docker.io";
-      merged["auths"][host] = entry;
-    }
-  }
-  return merged.ToString();
-}
 
 bool IsLoopback(const std::string& domain) {
   std::string host = domain.substr(0, domain.rfind(':'));
   return domain.starts_with("localhost") || host.starts_with("127.") || domain.starts_with("[::1]");
 }
 
-// The last message of skopeo, without its log decoration.
-std::string LastMessage(const std::string& err) {
-  std::string text = err;
-  while (!text.empty() && text.back() == '\n')
-    text.pop_back();
-  size_t line = text.rfind('\n');
-  if (line != std::string::npos) text = text.substr(line + 1);
-  size_t begin = text.find("msg=\"");
-  if (begin == std::string::npos) return text;
-  std::string out;
-  for (size_t i = begin + 5; i < text.size() && text[i] != '"'; ++i) {
-    if (text[i] == '\\' && i + 1 < text.size()) ++i;
-    out.push_back(text[i]);
+// Registries on this machine may speak plain HTTP or have any certificate, as with other runtimes,
+// unless somebody has said which certificate they have.
+bool SkipsVerification(const ImageReference& image) {
+  if (!IsLoopback(image.domain)) return false;
+  for (const char* directory : {"/etc/containers/certs.d/", "/etc/docker/certs.d/"}) {
+    if (Exists(directory + image.domain)) return false;
   }
-  return out;
+  return true;
+}
+
+// One attempt to fetch an image.
+struct Source {
+  ImageReference image;
+  std::string auth_file;  // empty: no credentials
+  CancelToken cancel;
+};
+
+// `output` is what skopeo wrote. Errors in the words of DescribePullError().
+Task<Status> RunSkopeo(Env& env, const Source& source, std::vector<std::string> command,
+                       std::vector<std::string> targets, std::string* output, bool* denied) {
+  const bool copies = command.front() == "copy";
+  ProcessOptions options;
+  options.argv = {"skopeo"};
+  if (!Exists("/etc/containers/policy.json")) options.argv.emplace_back("--insecure-policy");
+  options.argv.insert(options.argv.end(), command.begin(), command.end());
+  if (!source.auth_file.empty()) {
+    options.argv.emplace_back(copies ? "--src-authfile" : "--authfile");
+    options.argv.push_back(source.auth_file);
+  }
+  if (SkipsVerification(source.image))
+    options.argv.emplace_back(copies ? "--src-tls-verify=false" : "--tls-verify=false");
+  options.argv.push_back("docker://" + source.image.ToString());
+  options.argv.insert(options.argv.end(), targets.begin(), targets.end());
+  Result<CommandResult> done =
+      co_await RunCommand(env, std::move(options), std::string(), kPullTimeout, source.cancel);
+  *denied = false;
+  if (!done.ok()) {
+    if (done.code() == Code::kNotFound) {
+      co_return Status(Code::kNotFound,
+                       "cannot pull images: skopeo is not installed: apt-get install skopeo");
+    }
+    co_return done.status();
+  }
+  if (source.cancel.cancelled()) co_return Canceled("the pull was given up");
+  if (done->timed_out)
+    co_return Unavailable("pulling image " + source.image.ToString() + " timed out");
+  *output = std::move(done->out);
+  if (done->exit_code == 0) co_return Status::Ok();
+  *denied = IsDenied(done->err);
+  co_return Unavailable(DescribePullError(source.image, done->err, !source.auth_file.empty()));
+}
+
+// The image that the store has under this name, when the registry has no other one. Null: fetch it.
+Task<Result<ImagePtr>> FindUnchanged(Env& env, const Source& source, ImageStore& store,
+                                     bool* denied) {
+  ImagePtr present = store.Find(source.image.ToString());
+  if (!present || present->repo_digests.empty()) co_return ImagePtr();
+  std::string manifest;
+  std::vector<std::string> command = {"inspect", "--raw"}, none;
+  GANTRY_CO_TRY(
+      co_await RunSkopeo(env, source, std::move(command), std::move(none), &manifest, denied));
+  std::string digest = InstanceDigest(manifest).value_or(std::string());
+  for (const std::string& known : present->repo_digests) {
+    if (known == source.image.Name() + "@" + digest) co_return present;
+  }
+  co_return ImagePtr();
+}
+
+Task<Result<ImportedImage>> Fetch(Env& env, const Source& source, ImageStore& store,
+                                  std::string directory, bool* denied) {
+  GANTRY_CO_ASSIGN(ImagePtr present, co_await FindUnchanged(env, source, store, denied));
+  std::string name = source.image.ToString();
+  if (present) {
+    ImportedImage image;
+    image.id = present->id;
+    image.names = {name};
+    co_return image;
+  }
+  std::string ignored;
+  std::vector<std::string> command = {"copy", "--quiet"}, target = {"dir:" + directory};
+  GANTRY_CO_TRY(
+      co_await RunSkopeo(env, source, std::move(command), std::move(target), &ignored, denied));
+  auto import = [&store, directory, name] { return store.ImportDirectory(directory, name); };
+  co_return co_await RunBlocking(env, std::move(import));
 }
 
 }  // namespace
@@ -84,16 +120,104 @@ ImagePtr LocalImages::Find(const std::string& name) { return store_.Find(name); 
 std::vector<ImagePtr> LocalImages::List() { return store_.List(); }
 Result<ImageConfig> LocalImages::Config(const Image& image) { return store_.Config(image); }
 
-Task<Result<PulledImage>> LocalImages::Pull(std::string name, PullSecrets secrets) {
+Task<Result<PulledImage>> LocalImages::Pull(std::string name, PullSecrets secrets,
+                                            CancelToken cancel) {
+  SteadyTime begin = env_.Steady();
+  std::string key = name;
+  for (const std::string& secret : secrets)
+    key += '\0' + secret;
+  std::shared_ptr<Flight> flight;
+  bool lead = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    std::shared_ptr<Flight>& entry = flights_[key];
+    // One that everybody has given up is about to end.
+    lead = !entry || entry->wanted == 0;
+    if (lead) entry = std::make_shared<Flight>();
+    flight = entry;
+    ++flight->wanted;
+  }
+  CancelToken::Registration given_up = cancel.OnCancel([this, flight] {
+    bool last = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      last = --flight->wanted == 0;
+    }
+    if (last) flight->cancel.Cancel();
+  });
+  if (lead) {
+    Result<PulledImage> outcome =
+        co_await Fly(std::move(name), std::move(secrets), flight->cancel.token());
+    absl::MutexLock lock(&mutex_);
+    if (auto entry = flights_.find(key); entry != flights_.end() && entry->second == flight)
+      flights_.erase(entry);
+    flight->outcome = outcome;
+    flight->ended.Notify();
+    co_return outcome;
+  }
+  while (true) {
+    std::optional<Result<PulledImage>> outcome;
+    {
+      absl::MutexLock lock(&mutex_);
+      outcome = flight->outcome;
+    }
+    if (outcome) {
+      if (outcome->ok()) (*outcome)->waited = env_.Steady() - begin;
+      flight->ended.Notify();  // one that came to wait just now
+      co_return *outcome;
+    }
+    if (co_await flight->ended.Wait(env_, cancel) == Wake::kCanceled)
+      co_return Canceled("the pull was given up");
+  }
+}
+
+Task<Result<PulledImage>> LocalImages::Fly(std::string name, PullSecrets secrets,
+                                           CancelToken cancel) {
+  SteadyTime asked = env_.Steady();
+  if (!co_await TakeTurn(cancel)) co_return Canceled("the pull was given up");
   SteadyTime begin = env_.Steady();
   Result<ImportedImage> imported =
-      co_await PullImage(env_, paths_, store_, name, std::move(secrets));
+      co_await PullImage(env_, paths_, store_, name, std::move(secrets), cancel);
+  EndTurn();
   if (!imported.ok()) co_return imported.status();
   PulledImage pulled;
   pulled.image = store_.Find(imported->id);
   pulled.took = env_.Steady() - begin;
+  pulled.waited = env_.Steady() - asked;
   if (!pulled.image) co_return InternalError("image " + name + " is gone");
   co_return pulled;
+}
+
+Task<bool> LocalImages::TakeTurn(CancelToken cancel) {
+  std::shared_ptr<Turn> turn = std::make_shared<Turn>();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (free_turns_ > 0) {
+      --free_turns_;
+      co_return true;
+    }
+    queue_.push_back(turn);
+  }
+  while (true) {
+    Wake woken = co_await turn->come.Wait(env_, cancel);
+    absl::MutexLock lock(&mutex_);
+    if (turn->mine) co_return true;
+    if (woken == Wake::kCanceled) {
+      std::erase(queue_, turn);
+      co_return false;
+    }
+  }
+}
+
+void LocalImages::EndTurn() {
+  absl::MutexLock lock(&mutex_);
+  if (queue_.empty()) {
+    ++free_turns_;
+    return;
+  }
+  queue_.front()->mine = true;
+  queue_.front()->come.Notify();
+  queue_.pop_front();
 }
 
 Status LocalImages::MountRoot(const Image& image, const std::string& bundle) {
@@ -101,6 +225,7 @@ Status LocalImages::MountRoot(const Image& image, const std::string& bundle) {
   if (IsMountPoint(root)) return Status::Ok();
   for (const char* part : {"/rootfs", "/upper", "/work"})
     GANTRY_TRY(MakeDirs(bundle + part, 0755));
+  GANTRY_TRY(store_.NoteUse(image, bundle));
   if (image.layers.empty()) return Mount(bundle + "/upper", root, "", MS_BIND, "");
   // overlayfs takes the highest layer first. Where the names do not fit into one page, descriptors
   // stand for them.
@@ -126,46 +251,25 @@ Status LocalImages::MountRoot(const Image& image, const std::string& bundle) {
 Status LocalImages::UnmountRoot(const std::string& bundle) { return Unmount(bundle + "/rootfs"); }
 
 Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store,
-                                      std::string name, PullSecrets secrets) {
-  GANTRY_CO_ASSIGN(ImageReference ref, ParseImageReference(name));
-  GANTRY_CO_TRY(MakeDirs(paths.Images(), 0700));
-  Scratch scratch;
-  scratch.path = paths.Images() + "/.tmp-XXXXXX";
-  if (mkdtemp(scratch.path.data()) == nullptr) {
-    Status failed = FromErrno(errno, "mkdtemp in " + paths.Images());
-    scratch.path.clear();
-    co_return failed;
-  }
-  ProcessOptions options;
-  options.argv = {"skopeo", "copy", "--quiet"};
-  if (!Exists("/etc/containers/policy.json"))
-    options.argv.insert(options.argv.begin() + 1, "--insecure-policy");
-  if (!secrets.empty()) {
-    GANTRY_CO_TRY(WriteFile(scratch.path + "/auth.json", MergeAuths(secrets), 0600));
-    options.argv.insert(options.argv.end(), {"--src-authfile", scratch.path + "/auth.json"});
-  }
-  // A registry on this machine may speak plain HTTP, as with other runtimes.
-  if (IsLoopback(ref.domain)) options.argv.emplace_back("--src-tls-verify=false");
-  options.argv.emplace_back("docker://" + ref.ToString());
-  options.argv.emplace_back("dir:" + scratch.path + "/image");
-  Result<CommandResult> done =
-      co_await RunCommand(env, std::move(options), std::string(), kPullTimeout);
-  if (!done.ok()) {
-    if (done.code() == Code::kNotFound) {
-      co_return Status(Code::kNotFound,
-                       "cannot pull images: skopeo is not installed: apt-get install skopeo");
+                                      std::string name, PullSecrets secrets, CancelToken cancel) {
+  Source source;
+  GANTRY_CO_ASSIGN(source.image, ParseImageReference(name));
+  source.cancel = cancel;
+  GANTRY_CO_ASSIGN(ScratchDir scratch, ScratchDir::Make(paths.Images()));
+  std::vector<std::string> auths = AuthFilesFor(secrets, source.image);
+  const std::string auth_path = scratch.path() + "/auth.json";
+  size_t attempt = 0;
+  while (true) {
+    if (attempt < auths.size()) {
+      GANTRY_CO_TRY(WriteFile(auth_path, auths[attempt], 0600));
+      source.auth_file = auth_path;
     }
-    co_return done.status();
+    bool denied = false;
+    std::string directory = scratch.path() + "/image";
+    Result<ImportedImage> fetched =
+        co_await Fetch(env, source, store, std::move(directory), &denied);
+    if (!denied || ++attempt >= auths.size()) co_return fetched;
   }
-  if (done->timed_out) co_return Unavailable("pulling image " + name + " timed out");
-  if (done->exit_code != 0)
-    co_return Unavailable("failed to pull and unpack image \"" + ref.ToString() +
-                          "\": " + LastMessage(done->err));
-  std::string full_name = ref.ToString();
-  auto import = [&store, directory = scratch.path + "/image", full_name] {
-    return store.ImportDirectory(directory, full_name);
-  };
-  co_return co_await RunBlocking(env, std::move(import));
 }
 
 }  // namespace gantry::node

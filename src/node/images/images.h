@@ -1,22 +1,26 @@
 #pragma once
 
+#include <absl/synchronization/mutex.h>
+
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/env/cancel.h"
 #include "base/env/env.h"
+#include "base/env/notifier.h"
+#include "node/images/credentials.h"
 #include "node/images/image_store.h"
 
 namespace gantry::node {
 
-// Credentials of registries: the contents of imagePullSecrets, each a Docker configuration
-// ({"auths": {…}}).
-using PullSecrets = std::vector<std::string>;
-
 struct PulledImage {
   ImagePtr image;
-  Duration took{};
+  Duration took{};    // by the pull itself
+  Duration waited{};  // and with the wait for its turn
 };
 
 // Images as pods see them. Threading: any thread; plain calls do short file operations.
@@ -27,8 +31,9 @@ class Images {
   virtual ImagePtr Find(const std::string& name) = 0;
   virtual std::vector<ImagePtr> List() = 0;
   virtual Result<ImageConfig> Config(const Image& image) = 0;
-  // Errors are the registry's, as one line.
-  virtual Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets) = 0;
+  // Errors are the registry's, as one line. kCanceled when `cancel` came first.
+  virtual Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets,
+                                         CancelToken cancel) = 0;
   // Makes `bundle`/rootfs a writable copy of the image; again after a reboot with what was written
   // there. Blocks.
   virtual Status MountRoot(const Image& image, const std::string& bundle) = 0;
@@ -44,8 +49,10 @@ class LocalImages : public Images {
   ImagePtr Find(const std::string& name) override;
   std::vector<ImagePtr> List() override;
   Result<ImageConfig> Config(const Image& image) override;
-  // Pulls of one name at a time become one. At most `kParallelPulls` at once.
-  Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets) override;
+  // Pulls of one name with the same credentials at one time are one pull, which goes on as long as
+  // one of its callers wants it. At most `kParallelPulls` at once, in the order in which they came.
+  Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets,
+                                 CancelToken cancel) override;
   Status MountRoot(const Image& image, const std::string& bundle) override;
   Status UnmountRoot(const std::string& bundle) override;
 
@@ -54,14 +61,35 @@ class LocalImages : public Images {
  private:
   static constexpr int kParallelPulls = 3;
 
+  // One pull and those who wait for it. Guarded by mutex_, but for what has a guard of its own.
+  struct Flight {
+    Notifier ended;
+    CancelSource cancel;
+    int wanted = 0;  // callers that have not given up
+    std::optional<Result<PulledImage>> outcome;
+  };
+  struct Turn {
+    Notifier come;
+    bool mine = false;
+  };
+
+  Task<Result<PulledImage>> Fly(std::string name, PullSecrets secrets, CancelToken cancel);
+  Task<bool> TakeTurn(CancelToken cancel);
+  void EndTurn();
+
   Env& env_;
   Paths paths_;
   ImageStore store_;
+  absl::Mutex mutex_;
+  std::map<std::string, std::shared_ptr<Flight>> flights_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::shared_ptr<Turn>> queue_ ABSL_GUARDED_BY(mutex_);
+  int free_turns_ ABSL_GUARDED_BY(mutex_) = kParallelPulls;
 };
 
-// Brings an image into `store` by skopeo, without an agent. `name` is a reference as users write
-// it.
+// Brings an image into `store` by skopeo, without an agent; what the registry still has as it is
+// here is not fetched again. `name` is a reference as users write it.
 Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store,
-                                      std::string name, PullSecrets secrets);
+                                      std::string name, PullSecrets secrets,
+                                      CancelToken cancel = {});
 
 }  // namespace gantry::node

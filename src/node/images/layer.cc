@@ -27,6 +27,7 @@ using ArchivePtr = std::unique_ptr<struct archive, decltype(&archive_read_free)>
 
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
+constexpr std::string_view kReserved = ".wh..wh.";  // other marks of the first union file system
 constexpr size_t kBlock = 64 << 10;
 
 Status ArchiveError(struct archive* archive, std::string_view what) {
@@ -35,13 +36,22 @@ Status ArchiveError(struct archive* archive, std::string_view what) {
                 std::string(what) + ": " + (text != nullptr ? text : "malformed archive"));
 }
 
+// Only what needs no further program.
+void SupportCompression(struct archive* archive) {
+  archive_read_support_filter_none(archive);
+  archive_read_support_filter_gzip(archive);
+  archive_read_support_filter_bzip2(archive);
+  archive_read_support_filter_xz(archive);
+  archive_read_support_filter_zstd(archive);
+}
+
 // The bytes of a file behind its compression, hashed as they pass.
 class PlainBytes {
  public:
   static Result<std::unique_ptr<PlainBytes>> Open(const std::string& path) {
     auto self = std::unique_ptr<PlainBytes>(new PlainBytes());
     struct archive* raw = self->raw_.get();
-    archive_read_support_filter_all(raw);
+    SupportCompression(raw);
     archive_read_support_format_raw(raw);
     archive_read_support_format_empty(raw);
     if (archive_read_open_filename(raw, path.c_str(), kBlock) != ARCHIVE_OK) {
@@ -219,24 +229,9 @@ class LayerWriter {
     if (parts.empty()) return ApplyRoot(entry);
     GANTRY_ASSIGN(UniqueFd parent, root_.Parent(parts));
     const std::string& name = parts.back();
-    if (name == kOpaque) {
-      if (fsetxattr(parent.get(), "trusted.overlay.opaque", "y", 1, 0) != 0) {
-        return FromErrno(errno, "mark opaque");
-      }
-      return Status::Ok();
-    }
-    if (name.starts_with(kWhiteout)) {
-      std::string hidden = name.substr(kWhiteout.size());
-      if (hidden.empty() || hidden == "." || hidden == "..") {
-        return Status(Code::kInvalid, "malformed whiteout");
-      }
-      GANTRY_TRY(RemoveEntry(parent.get(), hidden));
-      root_.Forget();
-      if (mknodat(parent.get(), hidden.c_str(), S_IFCHR, makedev(0, 0)) != 0) {
-        return FromErrno(errno, "make whiteout");
-      }
-      return Status::Ok();
-    }
+    if (name == kOpaque) return MarkOpaque(parent.get());
+    if (name.starts_with(kReserved)) return Status::Ok();
+    if (name.starts_with(kWhiteout)) return Whiteout(parent.get(), name.substr(kWhiteout.size()));
     if (const char* target = archive_entry_hardlink(entry)) return Link(parent.get(), name, target);
     mode_t mode = archive_entry_mode(entry);
     switch (mode & S_IFMT) {
@@ -253,6 +248,21 @@ class LayerWriter {
       default:
         return Status::Ok();  // sockets do not survive in archives
     }
+  }
+
+  // Hides what layers below have under this name, and leaves what this layer itself has there.
+  Status Whiteout(int parent, const std::string& hidden) {
+    if (hidden.empty() || hidden == "." || hidden == "..")
+      return Status(Code::kInvalid, "malformed whiteout");
+    if (mknodat(parent, hidden.c_str(), S_IFCHR, makedev(0, 0)) == 0) return Status::Ok();
+    if (errno != EEXIST) return FromErrno(errno, "make whiteout");
+    UniqueFd own(openat(parent, hidden.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    return own ? MarkOpaque(own.get()) : Status::Ok();
+  }
+
+  static Status MarkOpaque(int directory) {
+    if (fsetxattr(directory, "trusted.overlay.opaque", "y", 1, 0) == 0) return Status::Ok();
+    return FromErrno(errno, "mark opaque");
   }
 
   Status ApplyRoot(struct archive_entry* entry) {
@@ -280,10 +290,12 @@ class LayerWriter {
 
   Status Directory(struct archive_entry* entry, int parent, const std::string& name,
                    const std::vector<std::string>& parts) {
+    bool hides = false;
     if (mkdirat(parent, name.c_str(), 0700) != 0) {
       struct stat st{};
       if (errno != EEXIST) return FromErrno(errno, "mkdir");
       if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode)) {
+        hides = S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
         GANTRY_TRY(RemoveEntry(parent, name));
         root_.Forget();
         if (mkdirat(parent, name.c_str(), 0700) != 0) return FromErrno(errno, "mkdir");
@@ -291,6 +303,7 @@ class LayerWriter {
     }
     UniqueFd fd(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return FromErrno(errno, "open");
+    if (hides) GANTRY_TRY(MarkOpaque(fd.get()));
     std::string path;
     for (const std::string& part : parts)
       path += (path.empty() ? "" : "/") + part;
@@ -399,7 +412,7 @@ Result<UnpackedLayer> UnpackLayer(const std::string& archive, const std::string&
 
 Status UnpackArchive(const std::string& path, const std::string& target) {
   ArchivePtr tar(archive_read_new(), archive_read_free);
-  archive_read_support_filter_all(tar.get());
+  SupportCompression(tar.get());
   archive_read_support_format_tar(tar.get());
   if (archive_read_open_filename(tar.get(), path.c_str(), kBlock) != ARCHIVE_OK) {
     return ArchiveError(tar.get(), "read " + path);

@@ -1,11 +1,16 @@
 #include "node/images/reference.h"
 
+#include <algorithm>
 #include <cctype>
 
 namespace gantry::node {
 namespace {
 
 bool IsAlnumLower(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+bool HasUpper(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
 
 // Runs of [a-z0-9], joined by ".", "_", "__" or any number of "-".
 bool IsPathComponent(std::string_view text) {
@@ -93,6 +98,8 @@ Result<ImageReference> ParseImageReference(std::string_view text) {
   std::string_view head = rest.substr(0, first);
   bool has_domain = first != std::string_view::npos &&
                     (head.find_first_of(".:") != std::string_view::npos || head == "localhost");
+  // What is not in lower case can only be a host.
+  has_domain |= first != std::string_view::npos && HasUpper(head);
   if (has_domain) {
     ref.domain = head;
     rest = rest.substr(first + 1);
@@ -101,9 +108,11 @@ Result<ImageReference> ParseImageReference(std::string_view text) {
     ref.domain = "docker.io";
   }
   if (ref.domain == "index.docker.io") ref.domain = "docker.io";
-  for (char c : rest) {
-    if (c >= 'A' && c <= 'Z')
-      return invalid("invalid reference format: repository name must be lowercase");
+  bool library = ref.domain == "docker.io" && rest.find('/') == std::string_view::npos;
+  if (HasUpper(rest)) {
+    return invalid("invalid reference format: repository name (" +
+                   std::string(library ? "library/" : "") + std::string(rest) +
+                   ") must be lowercase");
   }
   for (size_t begin = 0; begin <= rest.size();) {
     size_t end = std::min(rest.find('/', begin), rest.size());
@@ -111,9 +120,7 @@ Result<ImageReference> ParseImageReference(std::string_view text) {
     begin = end + 1;
   }
   ref.repository = rest;
-  if (ref.domain == "docker.io" && rest.find('/') == std::string_view::npos) {
-    ref.repository = "library/" + ref.repository;
-  }
+  if (library) ref.repository = "library/" + ref.repository;
   if (ref.Name().size() > 255) {
     return invalid("repository name must not be more than 255 characters");
   }

@@ -37,8 +37,11 @@ TEST(ImageReference, OthersAreRefused) {
     EXPECT_EQ(ParseImageReference(text).code(), Code::kInvalid) << text;
   }
   EXPECT_EQ(ParseImageReference("UPPER").status().message(),
-            "couldn't parse image name \"UPPER\": invalid reference format: repository name must "
-            "be lowercase");
+            "couldn't parse image name \"UPPER\": invalid reference format: repository name "
+            "(library/UPPER) must be lowercase");
+  EXPECT_EQ(ParseImageReference("Host/Repo/x").status().message(),
+            "couldn't parse image name \"Host/Repo/x\": invalid reference format: repository name "
+            "(Repo/x) must be lowercase");
 }
 
 }  // namespace

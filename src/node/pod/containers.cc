@@ -76,6 +76,11 @@ std::optional<ContainerRun> ReadRecord(const std::string& bundle) {
 
 }  // namespace
 
+std::string PodDescription(const api::core::v1::Pod& pod) {
+  const auto& meta = pod.metadata();
+  return meta.name() + "_" + meta.namespace_() + "(" + meta.uid() + ")";
+}
+
 bool RestartsAlways(const Container& container) { return container.restart_policy() == "Always"; }
 
 ContainerList::ContainerList(const api::core::v1::Pod& pod) {
@@ -146,6 +151,9 @@ void ContainerRuns::Load(Runtime& runtime) {
       if (run->state != ContainerRun::State::kExited) {
         if (std::optional<pid_t> pid = runtime.RunningPid(bundle)) {
           run->pid = *pid;
+          // Whoever started it may have been killed before he could write that down.
+          if (run->started_at == WallTime())
+            run->started_at = runtime.StartedAt(run->id).value_or(WallTime());
           run->state = run->started_at != WallTime() ? ContainerRun::State::kRunning
                                                      : ContainerRun::State::kCreated;
         } else if (!NoteExit(runtime, *run)) {
@@ -198,15 +206,15 @@ ContainerRun* ContainerRuns::FindId(std::string_view id) {
 }
 
 Result<ContainerRun*> ContainerRuns::Begin(const Container& container, int sandbox, std::string id,
-                                           std::string image_id, std::string log_path,
-                                           WallTime now) {
+                                           std::string image, std::string image_id,
+                                           std::string log_path, WallTime now) {
   const ContainerRun* before = Latest(container.name());
   ContainerRun run;
   run.id = std::move(id);
   run.name = container.name();
   run.attempt = before != nullptr ? before->attempt + 1 : 0;
   run.sandbox = sandbox;
-  run.image = container.image();
+  run.image = std::move(image);
   run.image_id = std::move(image_id);
   run.spec_hash = SpecHash(container);
   run.bundle = paths_.Bundle(uid_, container.name(), run.attempt);

@@ -48,6 +48,9 @@ class ContainerList {
   std::vector<ContainerEntry> all_;
 };
 
+// "name_namespace(uid)".
+std::string PodDescription(const api::core::v1::Pod& pod);
+
 bool RestartsAlways(const api::core::v1::Container& container);
 
 // One run of a container, as it is recorded in its bundle.
@@ -88,8 +91,8 @@ class ContainerRuns {
 
   // The next run: its bundle is made and its record written.
   Result<ContainerRun*> Begin(const api::core::v1::Container& container, int sandbox,
-                              std::string id, std::string image_id, std::string log_path,
-                              WallTime now);
+                              std::string id, std::string image, std::string image_id,
+                              std::string log_path, WallTime now);
   Status MarkStarted(ContainerRun& run, pid_t pid, WallTime now);
   // It could not be started.
   void MarkFailed(ContainerRun& run, std::string reason, std::string message, WallTime now);

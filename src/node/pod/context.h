@@ -13,11 +13,14 @@
 #include "net/pod_network.h"
 #include "node/images/images.h"
 #include "node/objects.h"
+#include "node/os/turns.h"
 #include "node/paths.h"
 #include "node/pod/environment.h"
 #include "node/pod/sandbox.h"
 #include "node/runtime/cgroup.h"
+#include "node/runtime/cgroup_warmer.h"
 #include "node/runtime/runtime.h"
+#include "node/streams/log_file.h"
 
 namespace gantry::node {
 
@@ -54,7 +57,12 @@ struct NodeContext {
   net::EndpointDrain* drain = nullptr;  // null: nobody to wait for
   std::string node_name, node_ip, cluster_dns, cluster_domain;
   NodeAllocatable allocatable;
+  LogLimits log_limits;
   int64_t memory_capacity = 0;
+  // Who takes down what a container or a pod had. The kernel's locks let little of it happen at the
+  // same time, and pods that start should not queue behind a hundred that end.
+  Turns take_down{2};
+  CgroupWarmer* warmer = nullptr;
   std::function<std::vector<api::Ref<api::core::v1::Service>>()> services;
   // Whether the node can take one more pod.
   std::function<std::optional<Rejection>(const api::core::v1::Pod& pod)> admit;

@@ -22,13 +22,16 @@ namespace {
 
 // Between looks that nothing asked for: tokens, deadlines and lost monitors are found then.
 constexpr Duration kIdleLook = std::chrono::minutes(1);
+// Between looks at how large the volumes with a limit have become.
+constexpr Duration kMeasurePeriod = seconds(10);
 constexpr size_t kMaxTerminationMessage = 4096;
 constexpr size_t kMaxTerminationLog = 2048;
 constexpr int kMaxTerminationLogLines = 80;
 
 std::string TerminationMessage(const api::core::v1::Container& container, const ContainerRun& run) {
   std::string message = ReadFile(run.bundle + "/termination-log").value_or("");
-  if (message.size() > kMaxTerminationMessage) message.resize(kMaxTerminationMessage);
+  if (message.size() > kMaxTerminationMessage)
+    message.erase(0, message.size() - kMaxTerminationMessage);
   if (message.empty() && run.exit_code != 0 &&
       container.termination_message_policy() == "FallbackToLogsOnError") {
     message = TailLogText(run.log_path, kMaxTerminationLogLines, kMaxTerminationLog);
@@ -57,6 +60,7 @@ void PodWorker::Start(Gate& gate) {
 
 void PodWorker::Stop() {
   stop_.Cancel();
+  pull_.Cancel();
   prober_.StopAll();
   wake_.Notify();
   exited_.Notify();
@@ -71,6 +75,8 @@ void PodWorker::Update(api::Ref<Pod> pod) {
     // theirs by name.
     containers_ = std::make_unique<ContainerList>(*pod_);
   }
+  // Nobody waits for the image any more.
+  if (gone_ || pod_->metadata().has_deletion_timestamp()) pull_.Cancel();
   Poke();
 }
 
@@ -106,6 +112,7 @@ void PodWorker::RetryIn(Duration delay) {
 
 Duration PodWorker::GracePeriod() const {
   const auto& meta = pod_->metadata();
+  if (end_reason_ == "Evicted") return seconds(1);
   if (gone_ && !meta.has_deletion_grace_period_seconds()) return seconds(2);
   if (meta.has_deletion_grace_period_seconds())
     return seconds(std::max<int64_t>(1, meta.deletion_grace_period_seconds()));
@@ -211,6 +218,11 @@ Task<> PodWorker::SyncOnce() {
     admitted_ = true;
   }
 
+  if (co_await VolumesOverLimit()) {
+    co_await Terminate();
+    co_return;
+  }
+
   PodActions actions = ComputeActions(*pod_, *containers_, Observe());
   if (actions.finished) {
     co_await Terminate();
@@ -234,8 +246,30 @@ Task<> PodWorker::SyncOnce() {
   for (ContainerRun& old : runs_.TakeOld()) {
     co_await DropContainer(old);
     (void)RemoveTree(old.bundle);
+    for (const std::string& rotated : RotatedLogs(old.log_path))
+      unlink(rotated.c_str());
     unlink(old.log_path.c_str());
   }
+}
+
+// Looks from time to time whether a volume has outgrown its limit; the pod is evicted then.
+Task<bool> PodWorker::VolumesOverLimit() {
+  const auto& all = pod_->spec().volumes();
+  if (!volumes_ready_ || std::none_of(all.begin(), all.end(), PodVolumes::HasSizeLimit))
+    co_return false;
+  SteadyTime now = node_.env.Steady();
+  std::string message;
+  if (now >= next_measure_) {
+    next_measure_ = now + kMeasurePeriod;
+    auto measure = [volumes = volumes(), pod = pod_] { return volumes.OverLimit(*pod); };
+    message = co_await RunBlocking(node_.env, std::move(measure));
+  }
+  RetryIn(next_measure_ - now);
+  if (message.empty()) co_return false;
+  end_reason_ = "Evicted";
+  end_message_ = message;
+  Event("Warning", "Evicted", message);
+  co_return true;
 }
 
 Task<> PodWorker::NoteExits() {
@@ -274,6 +308,7 @@ Task<> PodWorker::NoteExits() {
 // Lets go of what the runtime and the kernel hold of an ended run; its bundle stays for the status
 // and the log.
 Task<> PodWorker::DropContainer(ContainerRun run) {
+  Turns::Turn turn = co_await node_.take_down.Take(node_.env, stop_.token());
   Status deleted = co_await node_.runtime.Delete(run.id);
   if (!deleted.ok())
     log::Warning("node", "container was not deleted",
@@ -301,6 +336,7 @@ Task<Status> PodWorker::WriteStatus() {
     inputs.host_ip = node_.node_ip;
     inputs.ending = !end_reason_.empty() || pod_->metadata().has_deletion_timestamp();
     inputs.all_ended = ended_;
+    inputs.rejected = !admitted_ && !end_reason_.empty();
     inputs.end_reason = end_reason_;
     inputs.end_message = end_message_;
     inputs.now = node_.env.Now();
@@ -341,7 +377,8 @@ Task<Status> PodWorker::WriteStatus() {
 
 void PodWorker::RotateLogs() {
   for (const ContainerRun* run : runs_.Running()) {
-    if (RotateLogIfLarge(run->log_path)) (void)node_.runtime.ReopenLog(run->bundle);
+    if (RotateLogIfLarge(run->log_path, node_.log_limits))
+      (void)node_.runtime.ReopenLog(run->bundle);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "node/pod/containers.h"
 #include "node/pod/context.h"
 #include "node/pod/status.h"
+#include "node/probes/handler.h"
 #include "node/probes/prober.h"
 #include "node/volumes/volumes.h"
 
@@ -65,10 +67,14 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<Status> PostStart(std::string container, std::string id);
   Task<> KillContainer(std::string id, std::string message, bool deleting);
   Task<> KillAll(std::vector<std::string> ids, bool deleting);
-  Task<> PreStop(std::string container, std::string id, Duration grace);
+  struct Hook;
+  Task<> PreStop(std::string container, std::string id, std::function<SteadyTime()> deadline);
+  Task<> RunPreStop(std::shared_ptr<Hook> hook, api::core::v1::LifecycleHandler handler,
+                    HandlerTarget target);
   Task<> Terminate();
   Task<> CleanUp();
   Task<> Forget();
+  Task<bool> VolumesOverLimit();
   Task<> NoteExits();
   Task<> DropContainer(ContainerRun run);
   Task<Status> WriteStatus();
@@ -107,9 +113,12 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   };
   std::map<std::pair<std::string, int64_t>, Token> tokens_;
   std::string last_volume_error_;
-  CancelSource stop_;
+  CancelSource stop_, pull_;
+  std::shared_ptr<void> warm_;  // from the sandbox until a container exists
   Notifier wake_, exited_;
   std::optional<SteadyTime> next_look_;
+  SteadyTime next_measure_{};
+  std::optional<SteadyTime> ending_since_;  // when all containers were told to end
 };
 
 }  // namespace gantry::node

@@ -35,15 +35,22 @@ namespace {
 constexpr Duration kRetry = seconds(10);
 constexpr int64_t kShmBytes = 64 << 20;
 
-std::string PodDescription(const Pod& pod) {
-  return pod.metadata().name() + "_" + pod.metadata().namespace_() + "(" + pod.metadata().uid() +
-         ")";
-}
-
 std::string PullPolicy(const Container& container) {
   if (!container.image_pull_policy().empty()) return container.image_pull_policy();
   Result<ImageReference> ref = ParseImageReference(container.image());
   return ref.ok() && ref->tag == "latest" && ref->digest.empty() ? "Always" : "IfNotPresent";
+}
+
+// How a container's status names its image: in full, and by what the registry calls it.
+void NameImage(const std::string& wanted, const Image& image, std::string* name, std::string* id) {
+  *name = wanted;
+  *id = image.repo_digests.empty() ? image.id : image.repo_digests.front();
+  Result<ImageReference> ref = ParseImageReference(wanted);
+  if (!ref.ok()) return;
+  *name = ref->ToString();
+  for (const std::string& digest : image.repo_digests) {
+    if (digest.starts_with(ref->Name() + "@")) *id = digest;
+  }
 }
 
 // As Go prints a duration of more than a millisecond: "1.234s", cut to milliseconds.
@@ -54,6 +61,7 @@ std::string Seconds(Duration duration) {
 }  // namespace
 
 Task<bool> PodWorker::EnsureSandbox() {
+  if (node_.warmer != nullptr) warm_ = node_.warmer->Hold();
   const Pod& pod = *pod_;
   bool again = sandbox_ > 0;
   if (again)
@@ -68,17 +76,14 @@ Task<bool> PodWorker::EnsureSandbox() {
     GANTRY_TRY(WriteFileAtomic(dir + "/pod.pb", pod->SerializeAsString(), 0600));
     GANTRY_TRY(WriteFile(dir + "/sandbox", std::to_string(number), 0600));
     GANTRY_TRY(node.sandboxes.Create(options));
-    std::string shm = dir + "/shm";
-    if (!options.host_ipc) {
-      GANTRY_TRY(MakeDirs(shm, 01777));
-      if (!IsMountPoint(shm)) {
-        GANTRY_TRY(Mount("shm", shm, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                         "mode=1777,size=" + std::to_string(kShmBytes)));
-      }
-    }
-    return Status::Ok();
+    if (options.host_ipc) return Status::Ok();
+    std::string shm = node.paths.PodShm(uid);
+    GANTRY_TRY(MakeDirs(shm, 01777));
+    return Mount("shm", shm, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                 "mode=1777,size=" + std::to_string(kShmBytes));
   };
-  Status created = co_await RunBlocking(node_.env, std::move(create));
+  Status created = CheckHostname(options.hostname);
+  if (created.ok()) created = co_await RunBlocking(node_.env, std::move(create));
   std::vector<std::string> ips;
   if (created.ok() && !host_network) {
     net::PodAttachment attachment;
@@ -370,10 +375,25 @@ Task<Result<ImagePtr>> PodWorker::EnsureImage(std::string name) {
       if (it != secret->data().end()) secrets.push_back(it->second);
     }
   }
+  std::string absent;
+  for (const auto& secret : pod_->spec().image_pull_secrets()) {
+    auto it = objects.secrets.find(secret.name());
+    if (it == objects.secrets.end() || !it->second)
+      absent += (absent.empty() ? "" : ", ") + secret.name();
+  }
+  if (!absent.empty()) {
+    Event("Warning", "FailedToRetrieveImagePullSecret",
+          "Unable to retrieve some image pull secrets (" + absent +
+              "); attempting to pull the image may not succeed.");
+  }
   Event("Normal", "Pulling", "Pulling image \"" + image_name + "\"", name);
   // This may take long: show where the pod is.
   Status shown = co_await WriteStatus();
-  Result<PulledImage> pulled = co_await node_.images.Pull(full, std::move(secrets));
+  pull_ = CancelSource();
+  if (stop_.token().cancelled() || gone_ || pod_->metadata().has_deletion_timestamp())
+    pull_.Cancel();
+  Result<PulledImage> pulled = co_await node_.images.Pull(full, std::move(secrets), pull_.token());
+  if (!pulled.ok() && pull_.token().cancelled()) co_return Canceled("the pull was given up");
   if (!pulled.ok()) {
     pulls_.Next(full, node_.env.Now());
     pull_failed_[full] = node_.env.Now();
@@ -387,9 +407,9 @@ Task<Result<ImagePtr>> PodWorker::EnsureImage(std::string name) {
   }
   pulls_.Forget(full);
   pull_failed_.erase(full);
-  std::string took = Seconds(pulled->took);
   Event("Normal", "Pulled",
-        "Successfully pulled image \"" + image_name + "\" in " + took + " (" + took +
+        "Successfully pulled image \"" + image_name + "\" in " + Seconds(pulled->took) + " (" +
+            Seconds(pulled->waited) +
             " including waiting). Image size: " + std::to_string(pulled->image->size) + " bytes.",
         name);
   co_return pulled->image;
@@ -412,17 +432,26 @@ Result<std::vector<ResolvedMount>> PodWorker::ResolveMounts(const ContainerEntry
     while (resolved.destination.size() > 1 && resolved.destination.back() == '/')
       resolved.destination.pop_back();
     resolved.propagation = mount.mount_propagation();
-    resolved.read_only = mount.read_only();
+    // What the node keeps up to date is not the containers' to write.
+    resolved.read_only = mount.read_only() || HasPayload(volume->volume_source());
     std::string sub_path = mount.sub_path();
     if (!mount.sub_path_expr().empty())
       sub_path = ExpandVariables(mount.sub_path_expr(), environment);
     if (!sub_path.empty()) {
-      if (sub_path.starts_with("/"))
+      if (sub_path.starts_with("/")) {
+        return Status(Code::kInvalid,
+                      "error SubPath `" + sub_path + "` must not be an absolute path");
+      }
+      Result<std::string> part = all.SubPath(*volume, entry.name(), index, sub_path);
+      if (!part.ok()) {
+        // What exactly is wrong would tell about the host's files.
+        log::Warning("node", "subPath was not prepared",
+                     {{"pod", uid_}, {"error", part.status().ToString()}});
         return Status(Code::kInvalid, "failed to prepare subPath for volumeMount \"" +
                                           mount.name() + "\" of container \"" + entry.name() +
                                           "\"");
-      GANTRY_ASSIGN(resolved.source,
-                    all.SubPath(*volume, entry.name(), index, sub_path, !mount.read_only()));
+      }
+      resolved.source = std::move(part).value();
     }
     mounts.push_back(std::move(resolved));
     ++index;
@@ -471,7 +500,7 @@ Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image
   inputs.root = bundle + "/rootfs";
   inputs.pod_etc = node_.paths.PodEtc(uid_);
   inputs.termination_log = bundle + "/termination-log";
-  inputs.shm = pod_->spec().host_ipc() ? std::string() : node_.paths.Pod(uid_) + "/shm";
+  inputs.shm = pod_->spec().host_ipc() ? std::string() : node_.paths.PodShm(uid_);
   inputs.cgroup = PodCgroup(*pod_, node_.paths.CgroupRoot()) + "/";
   inputs.network_namespace = node_.sandboxes.NamespacePath(uid_, "net");
   inputs.ipc_namespace = node_.sandboxes.NamespacePath(uid_, "ipc");
@@ -521,12 +550,13 @@ Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
       Sha256Hex(uid_ + "/" + name + "/" + std::to_string(attempt) + "/" + RandomUuid(node_.env));
   spec->cgroups_path += id;
   std::string log_dir = LogDirectory(name);
-  std::string image_id = image->repo_digests.empty() ? image->id : image->repo_digests.front();
+  std::string image_name, image_id;
+  NameImage(entry->spec->image(), *image, &image_name, &image_id);
   Status made = MakeDirs(log_dir, 0755);
   Result<ContainerRun*> begun = made;
   if (made.ok())
-    begun = runs_.Begin(*entry->spec, sandbox_, id, std::move(image_id), std::move(log_dir),
-                        node_.env.Now());
+    begun = runs_.Begin(*entry->spec, sandbox_, id, std::move(image_name), std::move(image_id),
+                        std::move(log_dir), node_.env.Now());
   if (begun.ok()) made = WriteFile(bundle + "/config.json", BuildOciConfig(*spec), 0600);
   if (!begun.ok() || !made.ok()) {
     Status failed = begun.ok() ? made : begun.status();
@@ -541,7 +571,9 @@ Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
   request.terminal = entry->spec->tty();
   request.stdin_open = entry->spec->stdin();
   request.stdin_once = entry->spec->stdin_once();
+  if (node_.warmer != nullptr) warm_ = node_.warmer->Hold();
   Result<pid_t> pid = co_await node_.runtime.Create(std::move(request));
+  warm_.reset();
   Status started = pid.status();
   if (started.ok()) {
     Event("Normal", "Created", "Created container: " + name, name);
@@ -578,15 +610,17 @@ Task<Status> PodWorker::PostStart(std::string name, std::string id) {
   target.id = id;
   target.bundle = run->bundle;
   target.pod_ip = ips_.empty() ? std::string() : ips_.front();
+  target.pod = PodDescription(*pod_);
   target.container = *entry->spec;
   api::core::v1::LifecycleHandler handler = entry->spec->lifecycle().post_start();
   Status done =
       co_await RunLifecycleHandler(node_.env, node_.runtime, std::move(handler), std::move(target),
-                                   std::chrono::hours(1), stop_.token());
+                                   std::chrono::hours(24), pull_.token());
   if (done.ok()) co_return done;
+  if (pull_.token().cancelled()) co_return done;  // the pod ends, and the container with it
   Event("Warning", "FailedPostStartHook", "PostStartHook failed", name);
   co_await KillContainer(id, "FailedPostStartHook", false);
-  waiting_[name] = {"PostStartHookError", "PostStartHook failed"};
+  waiting_[name] = {"PostStartHookError", done.message()};
   co_return done;
 }
 

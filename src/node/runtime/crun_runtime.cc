@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +25,8 @@
 #include "node/os/process.h"
 #include "node/runtime/exec_session.h"
 #include "node/runtime/oci_config.h"
+#include "node/runtime/pinned_program.h"
+#include "node/runtime/program.h"
 
 namespace gantry::node {
 namespace asio = boost::asio;
@@ -75,6 +78,18 @@ Result<pid_t> ParseSyncMessage(std::string_view text) {
   return InternalError(std::move(reason));
 }
 
+// Ends a process that was started in a container and outlived the runtime's command for it.
+void KillInside(const std::string& id, const std::string& pid_file) {
+  Result<std::string> text = ReadFile(pid_file);
+  pid_t pid = text.ok() ? std::atoi(text->c_str()) : 0;
+  if (pid <= 0) return;
+  // Held first, so that it cannot become somebody else between the look and the signal.
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  std::string group = ReadFile("/proc/" + std::to_string(pid) + "/cgroup").value_or("");
+  if (pidfd && group.find(id) != std::string::npos)
+    syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+}
+
 }  // namespace
 
 // Reads the directory into which conmon puts one file per ended container.
@@ -113,14 +128,21 @@ struct CrunRuntime::ExitWatch : std::enable_shared_from_this<CrunRuntime::ExitWa
 
 Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& paths,
                                                        const Cgroups& cgroups) {
-  std::unique_ptr<CrunRuntime> runtime(new CrunRuntime(env, paths));
+  std::unique_ptr<CrunRuntime> runtime(new CrunRuntime(env, paths, cgroups));
   runtime->conmon_ = FindInPath("conmon");
   if (runtime->conmon_.empty())
     return Status(Code::kNotFound, "conmon is not installed: apt-get install conmon");
   std::string crun = FindInPath("crun"), runc = FindInPath("runc");
   // What we mount below these directories must show in the mount namespace of the runtime.
   GANTRY_TRY(MakeSharedMount(paths.Pods()));
-  GANTRY_TRY(MakeSharedMount(paths.run_dir() + "/ns"));
+  std::string sandboxes = paths.run_dir() + "/ns";
+  GANTRY_TRY(MakeDirs(sandboxes, 0711));
+  // Secrets stand there, and /run need not be in memory.
+  if (!IsMountPoint(sandboxes))
+    GANTRY_TRY(Mount("gantry", sandboxes, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711"));
+  GANTRY_TRY(MakeSharedMount(sandboxes));
+  Result<std::string> pinned = Status(Code::kNotFound, "no crun");
+  if (!crun.empty()) pinned = PinProgram(crun, paths.run_dir() + "/crun");
   if (!crun.empty() && !cgroups.hybrid_mount().empty()) {
     Result<int> ns = MakeMountNamespaceWithout(cgroups.hybrid_mount());
     if (ns.ok()) {
@@ -131,7 +153,8 @@ Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& pa
       crun.clear();
     }
   }
-  runtime->program_ = !crun.empty() ? crun : runc;
+  runtime->pinned_ = !crun.empty() && pinned.ok();
+  runtime->program_ = runtime->pinned_ ? *pinned : !crun.empty() ? crun : runc;
   if (runtime->program_.empty())
     return Status(Code::kNotFound, "neither crun nor runc is installed: apt-get install crun");
   GANTRY_TRY(MakeDirs(paths.RuntimeState(), 0700));
@@ -169,9 +192,17 @@ std::vector<std::string> CrunRuntime::Command(std::initializer_list<std::string>
   return argv;
 }
 
+std::vector<std::string> CrunRuntime::Environment() const {
+  std::vector<std::string> environment = {
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+  if (pinned_) environment.emplace_back(kPinnedProgramSign);
+  return environment;
+}
+
 Task<Result<std::string>> CrunRuntime::Run(std::vector<std::string> argv) {
   ProcessOptions options;
   options.argv = std::move(argv);
+  options.env = Environment();
   options.mount_namespace = mount_namespace_.get();
   Result<CommandResult> done =
       co_await RunCommand(env_, std::move(options), std::string(), std::chrono::minutes(2));
@@ -217,8 +248,8 @@ Task<Result<pid_t>> CrunRuntime::Create(CreateRequest request) {
   if (request.terminal) options.argv.push_back("-t");
   if (request.stdin_open) options.argv.push_back("-i");
   if (request.stdin_open && !request.stdin_once) options.argv.push_back("--leave-stdin-open");
-  options.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                 "_OCI_SYNCPIPE=3"};
+  options.env = Environment();
+  options.env.emplace_back("_OCI_SYNCPIPE=3");
   options.fds.emplace_back(sync.write_end.get(), 3);
   options.mount_namespace = mount_namespace_.get();
   GANTRY_CO_ASSIGN(Process conmon, StartProcess(options));
@@ -241,7 +272,33 @@ Task<Result<pid_t>> CrunRuntime::Create(CreateRequest request) {
   co_return pid;
 }
 
+// What `crun start` does, without a program that must be started for it: the container's first
+// process waits at the other end of a pipe. That the pipe is gone says that it was started.
+// Whoever is killed between the two leaves a container that runs and whose pipe is there: it is
+// taken for one that was not started, and replaced.
+bool CrunRuntime::StartInPlace(const std::string& id) {
+  if (!version_.starts_with("crun")) return false;
+  std::string pipe = paths_.RuntimeState() + "/" + id + "/exec.fifo";
+  UniqueFd fd(open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) return false;
+  // A reader of our own, so that no signal comes should the other one end now.
+  UniqueFd reader(open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!reader || write(fd.get(), "", 1) != 1) return false;
+  unlink(pipe.c_str());
+  return true;
+}
+
+std::optional<WallTime> CrunRuntime::StartedAt(const std::string& id) {
+  struct stat st{};
+  std::string state = paths_.RuntimeState() + "/" + id;
+  if (Exists(state + "/exec.fifo") || stat(state.c_str(), &st) != 0) return std::nullopt;
+  // The pipe's end was the last change there.
+  return WallTime(std::chrono::seconds(st.st_mtim.tv_sec) +
+                  std::chrono::nanoseconds(st.st_mtim.tv_nsec));
+}
+
 Task<Status> CrunRuntime::Start(std::string id) {
+  if (StartInPlace(id)) co_return Status::Ok();
   std::vector<std::string> argv = Command({"start", id});
   Result<std::string> done = co_await Run(std::move(argv));
   co_return done.status();
@@ -262,8 +319,32 @@ Task<Status> CrunRuntime::Kill(std::string id, std::string bundle, int signal) {
   co_return Status::Ok();
 }
 
+// What `crun delete` does for a container that has ended: its control groups go, and then what the
+// runtime remembers of it.
+Task<bool> CrunRuntime::DeleteInPlace(std::string state) {
+  if (!version_.starts_with("crun")) co_return false;
+  Result<JsonValue> status = JsonValue::Parse(ReadFile(state + "/status").value_or(""));
+  if (!status.ok()) co_return false;
+  const JsonValue* group = status->Find("cgroup-path");
+  const JsonValue* pid = status->Find("pid");
+  const JsonValue* started = status->Find("process-start-time");
+  if (group == nullptr || !group->is_string() || group->as_string().size() < 2 || pid == nullptr ||
+      !pid->is_int() || started == nullptr || !started->is_int())
+    co_return false;
+  std::optional<uint64_t> living = ProcessStartTime(static_cast<pid_t>(pid->as_int()));
+  if (living && *living == static_cast<uint64_t>(started->as_int())) co_return false;
+  auto remove = [&cgroups = cgroups_, path = group->as_string(), state]() -> Status {
+    GANTRY_TRY(cgroups.Remove(path));
+    return RemoveTree(state);
+  };
+  Status removed = co_await RunBlocking(env_, std::move(remove));
+  co_return removed.ok();
+}
+
 Task<Status> CrunRuntime::Delete(std::string id) {
-  if (!Exists(paths_.RuntimeState() + "/" + id)) co_return Status::Ok();
+  std::string state = paths_.RuntimeState() + "/" + id;
+  if (!Exists(state)) co_return Status::Ok();
+  if (co_await DeleteInPlace(std::move(state))) co_return Status::Ok();
   std::vector<std::string> argv = Command({"delete", "--force", id});
   Result<std::string> done = co_await Run(std::move(argv));
   co_return done.status();
@@ -295,28 +376,44 @@ Task<Result<ExecOutcome>> CrunRuntime::ExecSync(ExecRequest request, Duration ti
   GANTRY_CO_ASSIGN(std::string process, BuildExecProcess(config, request.command, false));
   GANTRY_CO_ASSIGN(std::string file, WriteExecProcess(request.bundle, process));
   ProcessOptions options;
-  options.argv = Command({"exec", "--process", file, request.id});
+  std::string pid_file = file + ".pid";
+  options.argv = Command({"exec", "--process", file, "--pid-file", pid_file, request.id});
+  options.env = Environment();
   options.mount_namespace = mount_namespace_.get();
   Result<CommandResult> done =
       co_await RunCommand(env_, std::move(options), std::string(), timeout, cancel);
+  if (done.ok() && done->timed_out) KillInside(request.id, pid_file);
   unlink(file.c_str());
+  unlink(pid_file.c_str());
   if (!done.ok()) co_return done.status();
   ExecOutcome outcome;
   outcome.exit_code = done->exit_code;
   outcome.timed_out = done->timed_out;
   outcome.output = done->out + done->err;
+  outcome.error_output = std::move(done->err);
   co_return outcome;
 }
 
 Task<Result<std::unique_ptr<client::ExecSession>>> CrunRuntime::Exec(ExecRequest request) {
   GANTRY_CO_ASSIGN(std::string config, ReadFile(request.bundle + "/config.json"));
+  if (std::optional<pid_t> pid = RunningPid(request.bundle)) {
+    Status found =
+        CheckProgram("/proc/" + std::to_string(*pid) + "/root", config, request.command.front());
+    if (!found.ok()) co_return FailedExec(std::move(found));
+  }
   GANTRY_CO_ASSIGN(std::string process,
                    BuildExecProcess(config, request.command, request.terminal));
   GANTRY_CO_ASSIGN(std::string file, WriteExecProcess(request.bundle, process));
   ProcessOptions options;
   options.argv = Command({"exec", "--process", file});
+  options.env = Environment();
   options.mount_namespace = mount_namespace_.get();
-  co_return co_await StartExec(env_, std::move(options), std::move(request), std::move(file));
+  // runc hands terminals over only when it does not wait for the process.
+  std::string console;
+  if (request.terminal && version_.starts_with("crun"))
+    console = paths_.run_dir() + "/" + file.substr(file.rfind('/') + 1);
+  co_return co_await StartExec(env_, std::move(options), std::move(request), std::move(file),
+                               std::move(console));
 }
 
 Task<Result<std::unique_ptr<client::ExecSession>>> CrunRuntime::Attach(std::string bundle,

@@ -244,6 +244,113 @@ class AttachSession : public ExecSession {
   bool has_terminal_;
 };
 
+class FailedSession : public ExecSession {
+ public:
+  explicit FailedSession(Status why) : why_(std::move(why)) {}
+  Task<Result<std::optional<Output>>> ReadOutput() override { co_return why_; }
+  Task<Status> WriteStdin(std::string) override { co_return Status::Ok(); }
+  Task<Status> CloseStdin() override { co_return Status::Ok(); }
+  Task<Status> Resize(int, int) override { co_return Status::Ok(); }
+  Task<Result<int>> ExitCode() override { co_return why_; }
+  void Close() override {}
+
+ private:
+  Status why_;
+};
+
+// Waits for the terminal that the runtime makes, and for what the runtime has to say itself.
+class Console : public std::enable_shared_from_this<Console> {
+ public:
+  Console(Executor executor, UniqueFd listener, UniqueFd messages)
+      : listener_(executor, listener.release()), messages_(executor, messages.release()) {}
+
+  void Start() {
+    listener_.async_wait(Descriptor::wait_read,
+                         [self = shared_from_this()](boost::system::error_code error) {
+                           if (!error) self->Accept();
+                           self->changed_.Notify();
+                         });
+    ReadMessages();
+  }
+
+  // The terminal; none when the runtime has ended without one.
+  Task<UniqueFd> Terminal(Env& env) {
+    while (!terminal_ && !ended_)
+      co_await changed_.Wait(env);
+    boost::system::error_code ignored;
+    listener_.close(ignored);
+    co_return std::move(terminal_);
+  }
+
+  const std::string& text() const { return text_; }
+
+ private:
+  void Accept() {
+    UniqueFd from(accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!from) return;
+    char byte[256];
+    iovec data{byte, sizeof byte};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    // The runtime sends as soon as it is connected.
+    timeval limit{5, 0};
+    setsockopt(from.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (recvmsg(from.get(), &message, MSG_CMSG_CLOEXEC) < 0) return;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    terminal_.reset(fd);
+  }
+
+  // To its end, however long the session is: the runtime must not be stopped by a full pipe.
+  void ReadMessages() {
+    messages_.async_read_some(
+        asio::buffer(buffer_),
+        [self = shared_from_this()](boost::system::error_code error, size_t n) {
+          if (error || n == 0) {
+            self->ended_ = true;
+            self->changed_.Notify();
+            return;
+          }
+          if (self->text_.size() < sizeof self->buffer_) self->text_.append(self->buffer_, n);
+          self->ReadMessages();
+        });
+  }
+
+  Descriptor listener_, messages_;
+  UniqueFd terminal_;
+  bool ended_ = false;
+  std::string text_;
+  char buffer_[4096];
+  Notifier changed_;
+};
+
+// The last line, without colours and time: "ESC[1;31m2024-05-01T12:00:00.1Z: message ESC[0m".
+std::string LastMessage(std::string_view text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\033') {
+      while (i < text.size() && text[i] != 'm')
+        ++i;
+    } else if (text[i] != '\r') {
+      plain += text[i];
+    }
+  }
+  while (!plain.empty() && plain.back() == '\n')
+    plain.pop_back();
+  size_t line = plain.rfind('\n');
+  if (line != std::string::npos) plain.erase(0, line + 1);
+  size_t time = plain.find("Z: ");
+  if (time != std::string::npos && time <= sizeof "2024-05-01T12:00:00.123456789")
+    plain.erase(0, time + 3);
+  return plain;
+}
+
 // A pseudo terminal: our side, and the side for the process.
 Result<std::pair<UniqueFd, UniqueFd>> OpenTerminal() {
   UniqueFd ours(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
@@ -255,6 +362,18 @@ Result<std::pair<UniqueFd, UniqueFd>> OpenTerminal() {
   UniqueFd theirs(open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!theirs) return FromErrno(errno, std::string("open ") + name);
   return std::pair<UniqueFd, UniqueFd>(std::move(ours), std::move(theirs));
+}
+
+Result<UniqueFd> ListenAt(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return InternalError("socket path too long: " + path);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd || bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      listen(fd.get(), 1) != 0)
+    return FromErrno(errno, "listen at " + path);
+  return fd;
 }
 
 // A unix socket address for a path of any length, by way of a descriptor of its directory.
@@ -281,11 +400,30 @@ Result<std::string> WriteExecProcess(const std::string& bundle, const std::strin
 }
 
 Task<Result<std::unique_ptr<ExecSession>>> StartExec(Env& env, ProcessOptions options,
-                                                     ExecRequest request,
-                                                     std::string process_file) {
+                                                     ExecRequest request, std::string process_file,
+                                                     std::string console_socket) {
   Executor executor = co_await asio::this_coro::executor;
   auto session = std::make_unique<ProcessSession>(env, process_file);
-  if (request.terminal) {
+  if (request.terminal && !console_socket.empty()) {
+    GANTRY_CO_ASSIGN(UniqueFd listener, ListenAt(console_socket));
+    GANTRY_CO_ASSIGN(Pipe messages, MakePipe());
+    options.argv.insert(options.argv.end(), {"--console-socket", console_socket, request.id});
+    options.fds.emplace_back(messages.write_end.get(), 2);
+    Result<Process> process = StartProcess(options);
+    if (process.ok()) session->process_ = std::move(*process);
+    messages.write_end.reset();
+    auto console =
+        std::make_shared<Console>(executor, std::move(listener), std::move(messages.read_end));
+    console->Start();
+    UniqueFd terminal = co_await console->Terminal(env);
+    unlink(console_socket.c_str());
+    GANTRY_CO_TRY(process);
+    if (!terminal) {
+      Result<int> code = co_await session->ExitCode();
+      co_return FailedExec(InternalError(LastMessage(console->text())));
+    }
+    session->terminal_ = &session->outputs_->Add(executor, std::move(terminal), Channel::kStdout);
+  } else if (request.terminal) {
     GANTRY_CO_ASSIGN(auto terminal, OpenTerminal());
     options.argv.push_back(request.id);
     options.take_terminal = true;
@@ -318,6 +456,10 @@ Task<Result<std::unique_ptr<ExecSession>>> StartExec(Env& env, ProcessOptions op
   }
   session->outputs_->ReadMore();
   co_return Result<std::unique_ptr<ExecSession>>(std::move(session));
+}
+
+std::unique_ptr<ExecSession> FailedExec(Status why) {
+  return std::make_unique<FailedSession>(std::move(why));
 }
 
 Task<Result<std::unique_ptr<ExecSession>>> AttachTo(Env& env, Runtime& runtime, std::string bundle,

@@ -21,8 +21,8 @@ Task<> RunShell(Env& env, std::string script, Outcome& outcome) {
   request.id = "sh";
   request.stdout_open = request.stderr_open = true;
   std::string no_file;
-  Result<std::unique_ptr<client::ExecSession>> session =
-      co_await StartExec(env, std::move(options), std::move(request), std::move(no_file));
+  Result<std::unique_ptr<client::ExecSession>> session = co_await StartExec(
+      env, std::move(options), std::move(request), std::move(no_file), std::string());
   EXPECT_TRUE(session.ok()) << session.status().ToString();
   if (!session.ok()) co_return;
   while (true) {

@@ -14,8 +14,6 @@
 namespace gantry::node {
 namespace {
 
-constexpr int64_t kMaxLogBytes = 10 << 20;
-constexpr size_t kMaxLogFiles = 5;
 constexpr int64_t kBlock = 64 << 10;
 
 }  // namespace
@@ -82,22 +80,28 @@ std::string TailLogText(const std::string& path, int lines, size_t bytes) {
   return text;
 }
 
-bool RotateLogIfLarge(const std::string& path) {
+bool RotateLogIfLarge(const std::string& path, const LogLimits& limits) {
   struct stat st{};
-  if (stat(path.c_str(), &st) != 0 || st.st_size < kMaxLogBytes) return false;
-  std::string stamp = std::to_string(st.st_mtim.tv_sec);
+  if (stat(path.c_str(), &st) != 0 || st.st_size < limits.max_bytes) return false;
+  char stamp[32];
+  std::snprintf(stamp, sizeof stamp, "%010lld.%09ld", static_cast<long long>(st.st_mtim.tv_sec),
+                st.st_mtim.tv_nsec);
   if (rename(path.c_str(), (path + "." + stamp).c_str()) != 0) return false;
-  size_t slash = path.rfind('/');
-  std::string directory = path.substr(0, slash), prefix = path.substr(slash + 1) + ".";
-  std::vector<std::string> old;
-  for (const std::string& name : ListDir(directory)) {
-    if (name.starts_with(prefix)) old.push_back(name);
-  }
-  while (old.size() > kMaxLogFiles - 1) {
-    unlink((directory + "/" + old.front()).c_str());
-    old.erase(old.begin());
-  }
+  std::vector<std::string> old = RotatedLogs(path);
+  const size_t keep = static_cast<size_t>(std::max(1, limits.max_files - 1));
+  for (size_t i = 0; i + keep < old.size(); ++i)
+    unlink(old[i].c_str());
   return true;
+}
+
+std::vector<std::string> RotatedLogs(const std::string& path) {
+  size_t slash = path.rfind('/');
+  std::string directory = path.substr(0, slash + 1), prefix = path.substr(slash + 1) + ".";
+  std::vector<std::string> files;
+  for (const std::string& name : ListDir(directory)) {
+    if (name.starts_with(prefix)) files.push_back(directory + name);
+  }
+  return files;
 }
 
 }  // namespace gantry::node

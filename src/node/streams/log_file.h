@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/env/time.h"
 
@@ -25,8 +26,17 @@ int64_t TailOffset(int fd, int64_t lines);
 // The last words of a log as plain text, at most so many lines and bytes. Blocks.
 std::string TailLogText(const std::string& path, int lines, size_t bytes);
 
-// Renames a log of more than 10 MiB to path.<time> and compresses nothing; keeps five in all. True
-// when it was renamed: the writer must open it anew.
-bool RotateLogIfLarge(const std::string& path);
+// How much of a container's output is kept.
+struct LogLimits {
+  int64_t max_bytes = 10 << 20;  // of one file
+  int max_files = 5;             // the present one included
+};
+
+// Renames a log that has reached its limit to path.<time> and removes the oldest ones. True when it
+// was renamed: the writer must open it anew.
+bool RotateLogIfLarge(const std::string& path, const LogLimits& limits);
+
+// The paths of a log's earlier files, the oldest first.
+std::vector<std::string> RotatedLogs(const std::string& path);
 
 }  // namespace gantry::node

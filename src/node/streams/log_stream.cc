@@ -136,17 +136,31 @@ class LogStream : public Stream {
     ready_ += out;
   }
 
-  // After a rotation the path is another file.
+  // After a rotation the path is another file. Goes on with the one that came after ours; true when
+  // there may be more to read.
   bool SwitchToNewFile() {
     struct stat mine{}, theirs{};
     if (fstat(file_.get(), &mine) != 0 || stat(path_.c_str(), &theirs) != 0) return false;
     if (mine.st_ino == theirs.st_ino) return false;
-    UniqueFd next(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    // What came into the old file between the last look and the rotation.
+    if (Fill()) return true;
+    std::vector<std::string> files = RotatedLogs(path_);
+    files.push_back(path_);
+    std::string after = files.front();
+    for (size_t i = 0; i + 1 < files.size(); ++i) {
+      if (stat(files[i].c_str(), &theirs) == 0 && theirs.st_ino == mine.st_ino)
+        after = files[i + 1];
+    }
+    UniqueFd next(open(after.c_str(), O_RDONLY | O_CLOEXEC));
     if (!next) return false;
+    // Rotated again just now: look anew.
+    std::vector<std::string> now = RotatedLogs(path_);
+    now.push_back(path_);
+    if (now != files) return true;
     file_ = std::move(next);
     offset_ = 0;
     if (watch_.is_open())
-      inotify_add_watch(watch_.native_handle(), path_.c_str(), IN_MODIFY | IN_MOVE_SELF);
+      inotify_add_watch(watch_.native_handle(), after.c_str(), IN_MODIFY | IN_MOVE_SELF);
     return true;
   }
 

@@ -5,6 +5,7 @@
 #include "api/duration.h"
 #include "api/json_value.h"
 #include "node/machine.h"
+#include "node/os/fs.h"
 #include "node/streams/log_stream.h"
 #include "node/streams/socket_stream.h"
 
@@ -15,6 +16,13 @@ using api::JsonValue;
 using client::ExecOptions;
 using client::ExecSession;
 using client::LogOptions;
+
+// Why there is no log yet, as the kubelet says it.
+std::string WaitingText(const std::string& reason) {
+  if (reason == "ErrImagePull") return "image can't be pulled";
+  if (reason == "ImagePullBackOff") return "trying and failing to pull image";
+  return reason;
+}
 
 class NodeStreams : public client::NodeApi {
  public:
@@ -36,10 +44,13 @@ class NodeStreams : public client::NodeApi {
     if (options.previous && !view->run)
       co_return BadRequest("previous terminated container " + where + " not found");
     if (!view->run)
-      co_return BadRequest("container " + where + " is waiting to start: " + view->waiting_reason);
+      co_return BadRequest("container " + where +
+                           " is waiting to start: " + WaitingText(view->waiting_reason));
     std::string bundle = view->run->bundle, path = view->run->log_path;
+    // Its exit record goes with the bundle when the pod is forgotten.
     auto alive = [&runtime = runtime_, bundle] {
-      return runtime.RunningPid(bundle).has_value() || !runtime.ReadExit(bundle);
+      return runtime.RunningPid(bundle).has_value() ||
+             (Exists(bundle) && !runtime.ReadExit(bundle));
     };
     bool ended = view->run->state == ContainerRun::State::kExited;
     std::function<bool()> going = [] { return false; };

@@ -9,21 +9,16 @@
 namespace gantry::apiserver {
 namespace {
 
-// How often a quiet watch says how far it has come. Who waits for a view to be as new as a write,
-// as the end of a namespace does, waits for this.
-constexpr Duration kBookmarkEvery = std::chrono::seconds(5);
-
 // A watch of the cache as clients see it.
 class LocalWatcher : public client::Watcher {
  public:
-  LocalWatcher(Env& env, const api::KindInfo& kind, std::unique_ptr<store::CacheWatch> watch)
-      : env_(env), kind_(kind), watch_(std::move(watch)) {}
+  LocalWatcher(const api::KindInfo& kind, std::unique_ptr<store::CacheWatch> watch)
+      : kind_(kind), watch_(std::move(watch)) {}
 
   Task<Result<std::vector<client::WatchEvent>>> Next(CancelToken cancel) override {
     std::vector<client::WatchEvent> events;
     while (events.empty()) {
-      Result<std::vector<store::WatchItem>> items =
-          co_await watch_->Next(cancel, env_.Steady() + kBookmarkEvery);
+      Result<std::vector<store::WatchItem>> items = co_await watch_->Next(cancel, std::nullopt);
       if (!items.ok()) co_return items.status();
       for (store::WatchItem& item : *items) {
         if (item.type == store::WatchItem::Type::kInitialEnd) continue;
@@ -44,6 +39,8 @@ class LocalWatcher : public client::Watcher {
     co_return events;
   }
 
+  void WantRevision(int64_t revision) override { watch_->WantRevision(revision); }
+
  private:
   static client::WatchEvent::Type TypeOf(store::WatchItem::Type type) {
     using From = store::WatchItem::Type;
@@ -53,7 +50,6 @@ class LocalWatcher : public client::Watcher {
                                      : To::kDeleted;
   }
 
-  Env& env_;
   const api::KindInfo& kind_;
   std::unique_ptr<store::CacheWatch> watch_;
   int64_t told_ = 0;
@@ -138,7 +134,7 @@ Task<Result<std::unique_ptr<client::Watcher>>> LocalClient::Watch(const api::Kin
       verbs_.registry().CacheOf(kind).Watch(std::move(*selection), revision, false);
   if (!watch.ok()) co_return watch.status();
   std::unique_ptr<client::Watcher> watcher =
-      std::make_unique<LocalWatcher>(verbs_.registry().env(), kind, std::move(*watch));
+      std::make_unique<LocalWatcher>(kind, std::move(*watch));
   co_return watcher;
 }
 

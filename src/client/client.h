@@ -57,6 +57,9 @@ class Watcher {
   virtual ~Watcher() = default;
   // At least one event, in order of revision. kExpired: list again. kUnavailable: connection lost.
   virtual Task<Result<std::vector<WatchEvent>>> Next(CancelToken cancel) = 0;
+  // Asks for an event, if only a bookmark, once everything up to `revision` has come. A hint: a
+  // server that cannot be asked sends bookmarks at its own pace. Any thread.
+  virtual void WantRevision(int64_t revision) {}
 };
 
 // The Kubernetes API as controllers, the scheduler, node and net see it. Two implementations: in

@@ -55,6 +55,9 @@ class Informer {
   // The view shows every change up to this revision (of its kind; advances with bookmarks and
   // relists too).
   virtual int64_t revision() const = 0;
+  // revision() is to reach `revision` soon, also when nothing of this kind changes. Without it, a
+  // view of a kind that rests may stay at an old one.
+  virtual void WantRevision(int64_t revision) = 0;
   virtual Task<Status> WaitForSync(CancelToken cancel) = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "client/informer_impl.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -173,12 +174,32 @@ Task<Status> InformerImpl::ListAll() {
 Task<Status> InformerImpl::WatchOn() {
   Result<std::unique_ptr<Watcher>> watcher = co_await client_.Watch(kind_, options_, revision());
   if (!watcher.ok()) co_return watcher.status();
+  SetWatcher(watcher->get());
+  Status ended = co_await Follow(**watcher);
+  SetWatcher(nullptr);
+  co_return ended;
+}
+
+Task<Status> InformerImpl::Follow(Watcher& watcher) {
   const CancelToken stop = stop_.token();
   while (true) {
-    Result<std::vector<WatchEvent>> events = co_await (*watcher)->Next(stop);
+    Result<std::vector<WatchEvent>> events = co_await watcher.Next(stop);
     if (!events.ok()) co_return events.status();
     ApplyEvents(*events);
   }
+}
+
+void InformerImpl::SetWatcher(Watcher* watcher) {
+  absl::MutexLock lock(&mutex_);
+  watcher_ = watcher;
+  if (watcher_ != nullptr && wanted_ > revision()) watcher_->WantRevision(wanted_);
+}
+
+void InformerImpl::WantRevision(int64_t revision) {
+  absl::MutexLock lock(&mutex_);
+  if (revision <= this->revision()) return;
+  wanted_ = std::max(wanted_, revision);
+  if (watcher_ != nullptr) watcher_->WantRevision(revision);
 }
 
 void InformerImpl::Put(const Change& change) {

@@ -31,6 +31,7 @@ class InformerImpl final : public Informer {
                                       std::string_view value) const override;
   bool synced() const override { return synced_.load(std::memory_order_acquire); }
   int64_t revision() const override { return revision_.load(std::memory_order_acquire); }
+  void WantRevision(int64_t revision) override;
   Task<Status> WaitForSync(CancelToken cancel) override;
 
   void Start();
@@ -64,6 +65,8 @@ class InformerImpl final : public Informer {
   Task<> Run();
   Task<Status> ListAll();
   Task<Status> WatchOn();
+  Task<Status> Follow(Watcher& watcher);
+  void SetWatcher(Watcher* watcher);
   Task<> AddLate(Handler handler);
 
   void Replace(std::vector<api::ObjectPtr> objects, int64_t revision);
@@ -90,6 +93,8 @@ class InformerImpl final : public Informer {
   ObjectSet objects_ ABSL_GUARDED_BY(mutex_);
   absl::btree_map<std::string, Index, std::less<>> indexes_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Notifier>> sync_waiters_ ABSL_GUARDED_BY(mutex_);
+  Watcher* watcher_ ABSL_GUARDED_BY(mutex_) = nullptr;  // while one runs
+  int64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gantry::client

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "api/core/v1/config_map.pb.h"
+#include "api/core/v1/secret.pb.h"
 #include "base/env/testing/virtual_env.h"
 #include "client/testing/fake_client.h"
 
@@ -108,6 +109,32 @@ TEST_F(InformerTest, ALostConnectionIsTakenUpWhereItBrokeAfterABackOff) {
   env.Advance(std::chrono::seconds(60));
   EXPECT_THAT(Heard(), ElementsAre("a/x: 1>2"));
   EXPECT_EQ(lists, 0);
+}
+
+TEST_F(InformerTest, AWantedRevisionIsReachedWithoutAChangeOfTheKind) {
+  client.Put(Config("a", "x", "1"));
+  set.Start();
+  env.RunUntilIdle();
+  std::vector<int64_t> progress;
+  informer.AddProgressHandler([&](int64_t revision) { progress.push_back(revision); });
+  client.Put(api::core::v1::Secret());
+  const int64_t wanted = client.revision();
+  env.RunUntilIdle();
+  EXPECT_LT(informer.revision(), wanted);
+  EXPECT_THAT(progress, IsEmpty());
+  informer.WantRevision(wanted);
+  env.RunUntilIdle();
+  EXPECT_THAT(progress, ElementsAre(wanted));
+
+  // The wish outlives the connection.
+  client.SetFault([](const FakeClient::Call& call) { return Unavailable("connection refused"); });
+  client.BreakWatches(Unavailable("connection lost"));
+  client.Put(api::core::v1::Secret());
+  env.RunUntilIdle();
+  informer.WantRevision(client.revision());
+  client.SetFault(nullptr);
+  env.Advance(std::chrono::minutes(1));
+  EXPECT_EQ(informer.revision(), client.revision());
 }
 
 TEST_F(InformerTest, TheFirstListIsTriedUntilItSucceeds) {

@@ -51,10 +51,19 @@ struct Action {
 struct Plan {
   std::vector<Action> actions;
   std::vector<EventNote> events;
+// A view and a revision that it has reached, or is to reach.
+struct ViewAt {
+  Informer* informer = nullptr;
+  int64_t revision = 0;
+};
+
   std::optional<Duration> requeue_after;  // look again by then, even if nothing changes
 
   template <class T>
   void Create(T object);
+  // What the reconciler could not judge with views this old: it looks again once they show
+  // everything up to the revision.
+  std::vector<ViewAt> look_again_at;
   template <class T>
   void Update(T object);
   template <class T>

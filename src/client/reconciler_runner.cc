@@ -52,11 +52,6 @@ class Controller {
   }
 
  private:
-  struct Barrier {
-    Informer* informer = nullptr;
-    int64_t revision = 0;
-  };
-
   void StartWorker() {
     {
       absl::MutexLock lock(&mutex_);
@@ -82,8 +77,10 @@ class Controller {
     Result<Plan> plan = reconciler_->Reconcile(key, env_.Now());
     Status status = plan.status();
     std::optional<Duration> requeue_after;
+    std::vector<ViewAt> look_again_at;
     if (plan.ok()) {
       requeue_after = plan->requeue_after;
+      look_again_at = std::move(plan->look_again_at);
       Execution execution;
       execution.record = [this](EventNote note) {
         recorder_.Record(note.about, std::move(note.type), std::move(note.reason),
@@ -107,25 +104,36 @@ class Controller {
       co_return;
     }
     queue_.Forget(key);
+    if (!look_again_at.empty()) {
+      for (const ViewAt& view : look_again_at) {
+        SetBarrier(key, view);
+        view.informer->WantRevision(view.revision);
+      }
+      queue_.Add(key);  // comes when the views are there
+    }
     if (requeue_after) queue_.AddAfter(std::move(key), *requeue_after);
   }
 
   // Remembers how far the informers must be before the key comes again.
   void SetBarriers(const QueueKey& key, const std::vector<Written>& written) {
     for (const Written& write : written) {
-      Informer* informer = informers_.Find(*write.kind);
-      if (!informer || informer->revision() >= write.revision) continue;
-      Follow(*informer);
-      absl::MutexLock lock(&mutex_);
-      std::vector<Barrier>& barriers = barriers_[key];
-      auto same = std::find_if(barriers.begin(), barriers.end(), [&](const Barrier& barrier) {
-        return barrier.informer == informer;
-      });
-      if (same == barriers.end()) {
-        barriers.push_back(Barrier{informer, write.revision});
-      } else {
-        same->revision = std::max(same->revision, write.revision);
-      }
+      if (Informer* informer = informers_.Find(*write.kind))
+        SetBarrier(key, ViewAt{informer, write.revision});
+    }
+  }
+
+  void SetBarrier(const QueueKey& key, const ViewAt& view) {
+    if (view.informer->revision() >= view.revision) return;
+    Follow(*view.informer);
+    absl::MutexLock lock(&mutex_);
+    std::vector<ViewAt>& barriers = barriers_[key];
+    auto same = std::find_if(barriers.begin(), barriers.end(), [&](const ViewAt& barrier) {
+      return barrier.informer == view.informer;
+    });
+    if (same == barriers.end()) {
+      barriers.push_back(view);
+    } else {
+      same->revision = std::max(same->revision, view.revision);
     }
   }
 
@@ -146,8 +154,8 @@ class Controller {
     return true;
   }
 
-  static bool Reached(const std::vector<Barrier>& barriers) {
-    return std::all_of(barriers.begin(), barriers.end(), [](const Barrier& barrier) {
+  static bool Reached(const std::vector<ViewAt>& barriers) {
+    return std::all_of(barriers.begin(), barriers.end(), [](const ViewAt& barrier) {
       return barrier.informer->revision() >= barrier.revision;
     });
   }
@@ -190,7 +198,7 @@ class Controller {
   absl::Mutex mutex_;
   bool open_ ABSL_GUARDED_BY(mutex_) = false;
   size_t workers_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::btree_map<QueueKey, std::vector<Barrier>> barriers_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<QueueKey, std::vector<ViewAt>> barriers_ ABSL_GUARDED_BY(mutex_);
   absl::btree_set<QueueKey> parked_ ABSL_GUARDED_BY(mutex_);
   absl::btree_set<Informer*> followed_ ABSL_GUARDED_BY(mutex_);
   WorkQueue queue_;

@@ -142,6 +142,51 @@ TEST_F(RunnerTest, AKeyWaitsUntilTheInformersShowItsOwnWrites) {
   EXPECT_THAT(client.All<Secret>(), SizeIs(7));
 }
 
+// Looks at config maps once the view of secrets is as new as they are.
+class Careful : public Reconciler {
+ public:
+  std::string_view name() const override { return "careful"; }
+  void Setup(InformerSet& informers, Enqueue enqueue) override {
+    configs_ = &informers.For<ConfigMap>();
+    secrets_ = &informers.For<Secret>();
+    configs_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      if (after) enqueue({after->ns(), after->name()});
+    });
+  }
+  Result<Plan> Reconcile(const Key& key, WallTime now) override {
+    ++calls;
+    Plan plan;
+    const api::ObjectPtr config = configs_->Get(key.ns, key.name);
+    if (secrets_->revision() < config->revision()) {
+      plan.look_again_at.push_back({secrets_, config->revision()});
+    } else {
+      ++judged;
+    }
+    return plan;
+  }
+  int calls = 0, judged = 0;
+
+ private:
+  Informer* configs_ = nullptr;
+  Informer* secrets_ = nullptr;
+};
+
+TEST_F(RunnerTest, AKeyComesAgainAtOnceWhenTheViewsAreNewEnough) {
+  auto made = std::make_unique<Careful>();
+  Careful* careful = made.get();
+  runner.Add(std::move(made));
+  client.Put(Config("other", 0));
+  runner.Start();
+  env.RunUntilIdle();
+  const SteadyTime before = env.Steady();
+  const int calls = careful->calls, judged = careful->judged;
+  client.Put(Config("a", 0));
+  env.RunUntilIdle();
+  EXPECT_EQ(careful->calls, calls + 2);
+  EXPECT_EQ(careful->judged, judged + 1);
+  EXPECT_EQ(env.Steady(), before);
+}
+
 TEST_F(RunnerTest, FailuresComeBackWithBackOffUntilTheyPass) {
   std::vector<Duration> tried;
   client.SetFault([&](const FakeClient::Call& call) {

@@ -1,13 +1,14 @@
 #include "apiserver/discovery/discovery.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include "api/json_text.h"
+#include "base/wire/accept.h"
+#include "base/wire/headers.h"
 
 namespace gantry::apiserver {
 namespace {
@@ -262,50 +263,6 @@ DiscoveryDocument Document(std::string body, std::string_view version) {
   return document;
 }
 
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
-
-// Cuts the part before `separator` off the front of `rest`.
-std::string_view Next(std::string_view* rest, char separator) {
-  size_t at = rest->find(separator);
-  std::string_view part = rest->substr(0, at);
-  *rest = at == std::string_view::npos ? std::string_view() : rest->substr(at + 1);
-  return Trim(part);
-}
-
-struct MediaRange {
-  std::string_view type;
-  std::string_view group, version, as;
-  double quality = 1;
-};
-
-// The best first; alike ones in the order in which they stand.
-std::vector<MediaRange> ParseAccept(std::string_view accept) {
-  std::vector<MediaRange> ranges;
-  while (!accept.empty()) {
-    std::string_view clause = Next(&accept, ',');
-    MediaRange range;
-    range.type = Next(&clause, ';');
-    while (!clause.empty()) {
-      std::string_view value = Next(&clause, ';');
-      std::string_view name = Next(&value, '=');
-      if (name == "g") range.group = value;
-      if (name == "v") range.version = value;
-      if (name == "as") range.as = value;
-      if (name == "q") range.quality = std::strtod(std::string(value).c_str(), nullptr);
-    }
-    if (range.type.empty()) continue;
-    auto lower = [](const MediaRange& a, const MediaRange& b) { return a.quality > b.quality; };
-    ranges.insert(std::upper_bound(ranges.begin(), ranges.end(), range, lower), range);
-  }
-  return ranges;
-}
-
 bool AdmitsJson(std::string_view type) {
   return type == kJson || type == "*/*" || type == "application/*";
 }
@@ -337,13 +294,14 @@ Result<DiscoveryDocument> Discovery::Get(std::string_view path, std::string_view
   if (found == documents_.end())
     return Status(Code::kNotFound, "the server could not find the requested resource");
   const Entry& entry = found->second;
-  if (Trim(accept).empty()) return entry.forms[kLegacy];
-  for (const MediaRange& range : ParseAccept(accept)) {
+  if (wire::Trim(accept).empty()) return entry.forms[kLegacy];
+  for (const wire::MediaRange& range : wire::ParseAccept(accept)) {
     if (range.quality <= 0) continue;
     if (!AdmitsJson(range.type)) continue;
-    if (range.as.empty()) return entry.forms[kLegacy];
-    if (range.as != "APIGroupDiscoveryList" || range.group != kAggregatedGroup) continue;
-    Form form = range.version == "v2" ? kV2 : range.version == "v2beta1" ? kV2Beta1 : kLegacy;
+    const std::string_view as = range.Parameter("as"), version = range.Parameter("v");
+    if (as.empty()) return entry.forms[kLegacy];
+    if (as != "APIGroupDiscoveryList" || range.Parameter("g") != kAggregatedGroup) continue;
+    Form form = version == "v2" ? kV2 : version == "v2beta1" ? kV2Beta1 : kLegacy;
     if (form != kLegacy && entry.forms[form].body) return entry.forms[form];
   }
   return Status(Code::kNotAcceptable,

@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "base/env/cancel.h"
+#include "base/env/env.h"
 #include "base/env/stream.h"
 #include "base/env/task.h"
 #include "base/env/time.h"
+#include "base/env/waker.h"
 #include "base/wire/headers.h"
 
 namespace gantry::apiserver {
@@ -45,10 +47,29 @@ struct Request {
   bool http2 = false;
 };
 
+// Bytes that come from time to time and are taken when the transport has room for them, such as
+// the events of a watch: of ten thousand that wait, none is a coroutine that must be woken.
+// Threading: one caller at a time.
+class BodySource {
+ public:
+  enum class State : uint8_t {
+    kMore,  // ask again
+    kIdle,  // nothing until the waker is told
+    kEnd,   // the body ends behind these bytes
+  };
+  virtual ~BodySource() = default;
+  // Once, before Take. `waker` is told when there may be more after kIdle.
+  virtual void Start(std::shared_ptr<Waker> waker) = 0;
+  // The next bytes; null when there are none now.
+  virtual State Take(std::shared_ptr<const std::string>* chunk) = 0;
+};
+
 // Where a streamed body goes. Threading: as Stream.
 class BodyWriter {
  public:
   virtual ~BodyWriter() = default;
+  // Sends all that `source` gives, to its end.
+  virtual Task<Status> Drain(Env& env, BodySource& source);
   // Sends the chunk; returns when the transport has room for the next one. The bytes are shared,
   // not copied, where the transport can. kCanceled once the client is gone.
   virtual Task<Status> Write(std::shared_ptr<const std::string> chunk) = 0;

@@ -1,7 +1,10 @@
+#include <absl/functional/any_invocable.h>
+#include <absl/synchronization/mutex.h>
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/post.hpp>
 #include <charconv>
 #include <memory>
 #include <unordered_map>
@@ -23,9 +26,48 @@ constexpr size_t kGatherBytes = 64 * 1024;
 constexpr int32_t kStreamWindow = 256 * 1024;
 constexpr int32_t kConnectionWindow = 4 * 1024 * 1024;
 
-struct Http2Stream {
-  explicit Http2Stream(int32_t id) : id(id) {}
+// The streams of one connection whose sources have more: however many are woken at once, the
+// connection is called once. Threading: any thread.
+class ReadyStreams {
+ public:
+  ReadyStreams(std::weak_ptr<Connection> connection, Executor strand,
+               absl::AnyInvocable<void()> resume)
+      : connection_(std::move(connection)),
+        strand_(std::move(strand)),
+        resume_(std::move(resume)) {}
+
+  // `resume` is called on the strand, if the connection is still there.
+  static void Add(const std::shared_ptr<ReadyStreams>& self, int32_t id) {
+    {
+      absl::MutexLock lock(&self->mutex_);
+      self->ids_.push_back(id);
+      if (self->ids_.size() > 1) return;
+    }
+    boost::asio::post(self->strand_, [self] {
+      if (const auto connection = self->connection_.lock()) self->resume_();
+    });
+  }
+
+  std::vector<int32_t> Take() {
+    absl::MutexLock lock(&mutex_);
+    return std::exchange(ids_, {});
+  }
+
+ private:
+  const std::weak_ptr<Connection> connection_;
+  const Executor strand_;
+  absl::AnyInvocable<void()> resume_;  // on the strand
+  absl::Mutex mutex_;
+  std::vector<int32_t> ids_ ABSL_GUARDED_BY(mutex_);
+};
+
+struct Http2Stream : Waker {
+  Http2Stream(int32_t id, std::shared_ptr<ReadyStreams> ready) : id(id), ready(std::move(ready)) {}
+  // The source has more. Any thread.
+  void Wake() override { ReadyStreams::Add(ready, id); }
+
   const int32_t id;
+  const std::shared_ptr<ReadyStreams> ready;
   Request request;  // until it is dispatched
   size_t header_bytes = 0;
   bool dispatched = false;
@@ -38,7 +80,8 @@ struct Http2Stream {
   bool head_only = false;
   CancelSource cancel;
   OutQueue out;
-  Notifier drained;
+  BodySource* source = nullptr;  // asked when `out` is empty; null behind its end
+  Notifier drained;              // or the source is at its end
 };
 using StreamPtr = std::shared_ptr<Http2Stream>;
 
@@ -70,7 +113,10 @@ nghttp2_nv Field(std::string_view name, std::string_view value) {
 
 class Http2Session : public Session {
  public:
-  explicit Http2Session(Connection& connection) : connection_(connection) {
+  explicit Http2Session(Connection& connection)
+      : connection_(connection),
+        ready_(std::make_shared<ReadyStreams>(connection.weak_from_this(), connection.executor(),
+                                              [this] { ResumeReady(); })) {
     nghttp2_option* option = nullptr;
     nghttp2_option_new(&option);
     nghttp2_option_set_no_closed_streams(option, 1);
@@ -210,7 +256,7 @@ class Http2Session : public Session {
       nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
       return 0;
     }
-    streams_.emplace(id, std::make_shared<Http2Stream>(id));
+    streams_.emplace(id, std::make_shared<Http2Stream>(id, ready_));
     ++unread_;
     return 0;
   }
@@ -371,10 +417,34 @@ class Http2Session : public Session {
     FlushSoon();
   }
 
-  static ssize_t ReadData(nghttp2_session*, int32_t id, uint8_t*, size_t length, uint32_t* flags,
-                          nghttp2_data_source*, void* user) {
-    const StreamPtr stream = static_cast<Http2Session*>(user)->Find(id);
-    if (!stream) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  // Sources have woken their streams.
+  void ResumeReady() {
+    if (gone_) return;
+    for (const int32_t id : ready_->Take()) {
+      auto it = streams_.find(id);
+      if (it == streams_.end() || !it->second->deferred) continue;
+      it->second->deferred = false;
+      nghttp2_session_resume_data(session_, id);
+    }
+    connection_.Flush();
+  }
+
+  static void TakeFromSource(Http2Stream* stream) {
+    BodySource::State state = BodySource::State::kMore;
+    while (stream->out.empty() && state == BodySource::State::kMore) {
+      std::shared_ptr<const std::string> chunk;
+      state = stream->source->Take(&chunk);
+      stream->out.Append(std::move(chunk));
+    }
+    if (state != BodySource::State::kEnd) return;
+    stream->source = nullptr;
+    stream->drained.Notify();
+  }
+
+  static ssize_t ReadData(nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags,
+                          nghttp2_data_source* source, void*) {
+    auto* stream = static_cast<Http2Stream*>(source->ptr);
+    if (stream->out.empty() && stream->source != nullptr) TakeFromSource(stream);
     const size_t count = std::min(length, stream->out.size());
     if (count == 0 && !stream->complete) {
       stream->deferred = true;
@@ -385,10 +455,9 @@ class Http2Session : public Session {
     return static_cast<ssize_t>(count);
   }
 
-  int SendData(const nghttp2_frame* frame, const uint8_t* head, size_t length) {
+  int SendData(Http2Stream* stream, const uint8_t* head, size_t length) {
     if (out_.size() >= kGatherBytes) return NGHTTP2_ERR_WOULDBLOCK;
-    const StreamPtr stream = Find(frame->hd.stream_id);
-    if (!stream || stream->out.size() < length) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (stream->out.size() < length) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     out_.append(reinterpret_cast<const char*>(head), 9);
     while (length > 0) {
       const std::string_view bytes = stream->out.Front().substr(0, length);
@@ -412,6 +481,7 @@ class Http2Session : public Session {
   static nghttp2_session_callbacks* Callbacks();
 
   Connection& connection_;
+  const std::shared_ptr<ReadyStreams> ready_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<int32_t, StreamPtr> streams_;
   size_t unread_ = 0;   // streams whose request is not complete
@@ -433,9 +503,10 @@ nghttp2_session_callbacks* Http2Session::Callbacks() {
           return static_cast<Http2Session*>(user)->Send(bytes, length);
         });
     nghttp2_session_callbacks_set_send_data_callback(
-        made, [](nghttp2_session*, nghttp2_frame* frame, const uint8_t* head, size_t length,
-                 nghttp2_data_source*, void* user) {
-          return static_cast<Http2Session*>(user)->SendData(frame, head, length);
+        made, [](nghttp2_session*, nghttp2_frame*, const uint8_t* head, size_t length,
+                 nghttp2_data_source* source, void* user) {
+          return static_cast<Http2Session*>(user)->SendData(static_cast<Http2Stream*>(source->ptr),
+                                                            head, length);
         });
     nghttp2_session_callbacks_set_on_begin_headers_callback(
         made, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -480,6 +551,18 @@ class Http2Session::Writer : public BodyWriter {
       stream_->writer_waits = true;
       co_await stream_->drained.Wait(session_.connection_.context().env);
     }
+    if (stream_->closed) co_return Canceled("the client is gone");
+    co_return Status::Ok();
+  }
+
+  Task<Status> Drain(Env& env, BodySource& source) override {
+    if (stream_->closed) co_return Canceled("the client is gone");
+    source.Start(stream_);
+    stream_->source = &source;
+    session_.Resume(*stream_);
+    while (stream_->source != nullptr && !stream_->closed)
+      co_await stream_->drained.Wait(env);
+    stream_->source = nullptr;
     if (stream_->closed) co_return Canceled("the client is gone");
     co_return Status::Ok();
   }

@@ -11,6 +11,8 @@
 #include "apiserver/openapi/json_writer.h"
 #include "apiserver/openapi/paths.h"
 #include "apiserver/openapi/schemas.h"
+#include "base/wire/accept.h"
+#include "base/wire/headers.h"
 
 namespace gantry::apiserver {
 namespace {
@@ -76,23 +78,12 @@ Result<std::string> Decompress(const std::string& bytes) {
   return out;
 }
 
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ')
-    text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ')
-    text.remove_suffix(1);
-  return text;
-}
-
 // The form that the first fitting media range names; none where nothing fits.
 enum class Choice { kNone, kJson, kProtobuf };
 Choice Choose(std::string_view accept, bool has_protobuf) {
-  if (Trim(accept).empty()) return Choice::kJson;
-  while (!accept.empty()) {
-    size_t comma = std::min(accept.find(','), accept.size());
-    std::string_view range = accept.substr(0, comma);
-    accept.remove_prefix(std::min(comma + 1, accept.size()));
-    std::string_view type = Trim(range.substr(0, range.find(';')));
+  if (wire::Trim(accept).empty()) return Choice::kJson;
+  for (const wire::MediaRange& range : wire::ParseAccept(accept)) {
+    const std::string& type = range.type;
     if (type == "application/json" || type == "*/*" || type == "application/*")
       return Choice::kJson;
     if (has_protobuf && (type == kProtobufType || type == kProtobufTypeOld))

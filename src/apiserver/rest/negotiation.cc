@@ -1,61 +1,14 @@
 #include "apiserver/rest/negotiation.h"
 
-#include <algorithm>
-#include <cstdlib>
 #include <optional>
-#include <vector>
+
+#include "base/wire/accept.h"
 
 namespace gantry::apiserver {
 namespace {
 
 constexpr std::string_view kJson = "application/json", kYaml = "application/yaml",
                            kProtobuf = "application/vnd.kubernetes.protobuf";
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
-
-// The next part up to `separator`, which is taken off `rest`.
-std::string_view NextPart(std::string_view* rest, char separator) {
-  size_t end = rest->find(separator);
-  std::string_view part = rest->substr(0, end);
-  *rest = end == std::string_view::npos ? std::string_view() : rest->substr(end + 1);
-  return Trim(part);
-}
-
-struct Clause {
-  std::string type;
-  double quality = 1;
-  std::string as, group, version;
-  bool pretty = false;
-};
-
-std::vector<Clause> ParseAccept(std::string_view header) {
-  std::vector<Clause> clauses;
-  while (!header.empty()) {
-    std::string_view part = NextPart(&header, ',');
-    if (part.empty()) continue;
-    Clause clause;
-    clause.type = MediaTypeOf(NextPart(&part, ';'));
-    while (!part.empty()) {
-      std::string_view parameter = NextPart(&part, ';');
-      std::string_view name = NextPart(&parameter, '=');
-      if (name == "q") clause.quality = std::atof(std::string(parameter).c_str());
-      if (name == "as") clause.as = std::string(parameter);
-      if (name == "g") clause.group = std::string(parameter);
-      if (name == "v") clause.version = std::string(parameter);
-      if (name == "pretty") clause.pretty = parameter == "1";
-    }
-    clauses.push_back(std::move(clause));
-  }
-  std::stable_sort(clauses.begin(), clauses.end(),
-                   [](const Clause& a, const Clause& b) { return a.quality > b.quality; });
-  return clauses;
-}
 
 std::optional<Media> MediaOf(std::string_view type) {
   if (type == kJson || type == "*/*" || type == "application/*") return Media::kJson;
@@ -76,13 +29,6 @@ bool ReadByPeople(const Headers& headers, const Query& query) {
 
 }  // namespace
 
-std::string MediaTypeOf(std::string_view content_type) {
-  std::string type(Trim(content_type.substr(0, content_type.find(';'))));
-  std::transform(type.begin(), type.end(), type.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return type;
-}
-
 std::string Output::ContentType() const {
   switch (media) {
     case Media::kJson:
@@ -100,27 +46,28 @@ std::string Output::StreamContentType() const {
 }
 
 Result<Output> NegotiateOutput(const Headers& headers, const Query& query, bool transforms) {
-  std::string_view accept = headers.Get("accept");
   Output output;
   output.pretty = ReadByPeople(headers, query);
-  if (Trim(accept).empty()) return output;
-  for (const Clause& clause : ParseAccept(accept)) {
-    std::optional<Media> media = MediaOf(clause.type);
+  const std::string_view accept = headers.Get("accept");
+  if (wire::Trim(accept).empty()) return output;
+  for (const wire::MediaRange& range : wire::ParseAccept(accept)) {
+    std::optional<Media> media = MediaOf(range.type);
     if (!media) continue;
     output.media = *media;
     output.shape = Shape::kObject;
-    if (!clause.as.empty()) {
-      if (!transforms || clause.group != "meta.k8s.io" || clause.version != "v1") continue;
-      if (clause.as == "Table") {
+    if (const std::string_view as = range.Parameter("as"); !as.empty()) {
+      if (!transforms || range.Parameter("g") != "meta.k8s.io" || range.Parameter("v") != "v1")
+        continue;
+      if (as == "Table") {
         if (*media == Media::kProtobuf) continue;
         output.shape = Shape::kTable;
-      } else if (clause.as == "PartialObjectMetadata" || clause.as == "PartialObjectMetadataList") {
+      } else if (as == "PartialObjectMetadata" || as == "PartialObjectMetadataList") {
         output.shape = Shape::kPartial;
       } else {
         continue;
       }
     }
-    output.pretty = output.pretty || clause.pretty;
+    output.pretty = output.pretty || range.Parameter("pretty") == "1";
     return output;
   }
   return Status(Code::kNotAcceptable,
@@ -129,7 +76,7 @@ Result<Output> NegotiateOutput(const Headers& headers, const Query& query, bool 
 }
 
 Result<Media> InputMedia(std::string_view content_type) {
-  std::string type = MediaTypeOf(content_type);
+  const std::string type = wire::MediaTypeOf(content_type);
   if (type.empty() || type == kJson) return Media::kJson;
   if (type == kYaml) return Media::kYaml;
   if (type == kProtobuf) return Media::kProtobuf;

@@ -31,9 +31,6 @@ Result<Output> NegotiateOutput(const Headers& headers, const Query& query, bool 
 // Of a body; absent means JSON. kUnsupportedMediaType for anything unknown.
 Result<Media> InputMedia(std::string_view content_type);
 
-// "application/json" of "application/json; charset=utf-8", in lower case.
-std::string MediaTypeOf(std::string_view content_type);
-
 // Indents JSON by two spaces, as Kubernetes does for people. The input is valid JSON.
 std::string PrettyJson(std::string_view json);
 

@@ -11,6 +11,7 @@
 #include "apiserver/status_body.h"
 #include "apiserver/subresources/connector.h"
 #include "apiserver/subresources/views.h"
+#include "base/wire/accept.h"
 
 namespace gantry::apiserver {
 namespace {
@@ -91,6 +92,32 @@ Result<FieldValidation> ReadValidation(const ResourceRequest& request) {
   return InvalidOption(OptionsKind(request.info.verb), "fieldValidation",
                        "Unsupported value: \"" + std::string(value) +
                            "\": supported values: \"Ignore\", \"Strict\", \"Warn\"");
+}
+
+// How a write is read and answered.
+struct WriteForm {
+  Output output;
+  int table_include = 0;
+  FieldValidation validation = FieldValidation::kWarn;
+};
+
+Result<WriteForm> ReadWriteForm(const ResourceRequest& request) {
+  WriteForm form;
+  GANTRY_ASSIGN(form.output, NegotiateOutput(request.http.headers, request.query,
+                                             request.info.subresource.empty()));
+  GANTRY_ASSIGN(form.table_include, TableInclude(request.query));
+  GANTRY_ASSIGN(form.validation, ReadValidation(request));
+  return form;
+}
+
+// The object in the body, which is let go.
+Result<std::unique_ptr<Message>> TakeBody(const ResourceRow& row, FieldValidation validation,
+                                          ResourceRequest* request, const Call& call) {
+  GANTRY_ASSIGN(const Media media, InputMedia(request->http.headers.Get("content-type")));
+  const api::KindInfo* kind = KindOfSubresource(row, request->info.subresource);
+  if (kind == nullptr) return NoSuchResource();
+  const std::string body = std::move(request->http.body);
+  return DecodeBody(*kind, media, body, validation, call.warnings.get());
 }
 
 std::string Escaped(std::string_view text) {
@@ -189,7 +216,7 @@ constexpr PatchMedia kPatchMedia[] = {
 };
 
 Result<client::PatchType> ReadPatchType(const Headers& headers) {
-  std::string media = MediaTypeOf(headers.Get("content-type"));
+  const std::string media = wire::MediaTypeOf(headers.Get("content-type"));
   std::string all;
   for (const PatchMedia& known : kPatchMedia) {
     if (known.media == media) return known.type;
@@ -367,28 +394,17 @@ Task<Response> ResourceHandler::Watch(const ResourceRow& row, ResourceRequest re
 }
 
 Task<Response> ResourceHandler::Create(const ResourceRow& row, ResourceRequest request, Call call) {
-  Result<Output> output =
-      NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
-  if (!output.ok()) co_return ErrorResponse(output.status());
-  Result<int> include = TableInclude(request.query);
-  if (!include.ok()) co_return ErrorResponse(include.status());
-  Result<FieldValidation> validation = ReadValidation(request);
-  if (!validation.ok()) co_return ErrorResponse(validation.status());
-  Result<Media> media = InputMedia(request.http.headers.Get("content-type"));
-  if (!media.ok()) co_return ErrorResponse(media.status());
-  const api::KindInfo* kind = KindOfSubresource(row, request.info.subresource);
-  if (kind == nullptr) co_return ErrorResponse(NoSuchResource());
-  Result<std::unique_ptr<Message>> object =
-      DecodeBody(*kind, *media, request.http.body, *validation, call.warnings.get());
+  Result<WriteForm> form = ReadWriteForm(request);
+  if (!form.ok()) co_return ErrorResponse(form.status());
+  Result<std::unique_ptr<Message>> object = TakeBody(row, form->validation, &request, call);
   if (!object.ok()) co_return ErrorResponse(object.status());
-  request.http.body = std::string();
 
   if (row.kind->storage_prefix.empty() && row.kind->kind != "Binding") {
     if (reviews_ == nullptr) co_return ErrorResponse(NoSuchResource());
     Result<std::unique_ptr<Message>> answer =
         reviews_->Answer(*row.kind, request.user, request.info.ns, std::move(*object));
     if (!answer.ok()) co_return ErrorResponse(answer.status());
-    co_return MessageResponse(201, *output, *row.kind, **answer);
+    co_return MessageResponse(201, form->output, *row.kind, **answer);
   }
   std::string name = request.info.name, subresource = request.info.subresource;
   const ResourceRow* target = &row;
@@ -404,42 +420,28 @@ Task<Response> ResourceHandler::Create(const ResourceRow& row, ResourceRequest r
   if (made->status_only) {
     api::meta::v1::Status status = StatusMessage(Status());
     status.set_code(201);
-    co_return MessageResponse(201, *output, api::KindOf<api::meta::v1::Status>(), status);
+    co_return MessageResponse(201, form->output, api::KindOf<api::meta::v1::Status>(), status);
   }
-  co_return ObjectResponse(201, *output, made->object, *include, Now());
+  co_return ObjectResponse(201, form->output, made->object, form->table_include, Now());
 }
 
 Task<Response> ResourceHandler::Update(const ResourceRow& row, ResourceRequest request, Call call) {
-  Result<Output> output =
-      NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
-  if (!output.ok()) co_return ErrorResponse(output.status());
-  Result<int> include = TableInclude(request.query);
-  if (!include.ok()) co_return ErrorResponse(include.status());
-  Result<FieldValidation> validation = ReadValidation(request);
-  if (!validation.ok()) co_return ErrorResponse(validation.status());
-  Result<Media> media = InputMedia(request.http.headers.Get("content-type"));
-  if (!media.ok()) co_return ErrorResponse(media.status());
-  const api::KindInfo* kind = KindOfSubresource(row, request.info.subresource);
-  if (kind == nullptr) co_return ErrorResponse(NoSuchResource());
-  Result<std::unique_ptr<Message>> object =
-      DecodeBody(*kind, *media, request.http.body, *validation, call.warnings.get());
+  Result<WriteForm> form = ReadWriteForm(request);
+  if (!form.ok()) co_return ErrorResponse(form.status());
+  Result<std::unique_ptr<Message>> object = TakeBody(row, form->validation, &request, call);
   if (!object.ok()) co_return ErrorResponse(object.status());
   const bool may_create = row.strategy->create_on_update && MayCreate(request);
   Result<Outcome> made =
       co_await verbs_.Update(std::move(call), row, request.info.ns, request.info.name,
                              request.info.subresource, std::move(*object), may_create);
   if (!made.ok()) co_return ErrorResponse(made.status());
-  co_return ObjectResponse(made->created ? 201 : 200, *output, made->object, *include, Now());
+  co_return ObjectResponse(made->created ? 201 : 200, form->output, made->object,
+                           form->table_include, Now());
 }
 
 Task<Response> ResourceHandler::Patch(const ResourceRow& row, ResourceRequest request, Call call) {
-  Result<Output> output =
-      NegotiateOutput(request.http.headers, request.query, request.info.subresource.empty());
-  if (!output.ok()) co_return ErrorResponse(output.status());
-  Result<int> include = TableInclude(request.query);
-  if (!include.ok()) co_return ErrorResponse(include.status());
-  Result<FieldValidation> validation = ReadValidation(request);
-  if (!validation.ok()) co_return ErrorResponse(validation.status());
+  Result<WriteForm> form = ReadWriteForm(request);
+  if (!form.ok()) co_return ErrorResponse(form.status());
   Result<client::PatchType> type = ReadPatchType(request.http.headers);
   if (!type.ok()) co_return ErrorResponse(type.status());
   const bool apply = *type == client::PatchType::kApply;
@@ -458,9 +460,10 @@ Task<Response> ResourceHandler::Patch(const ResourceRow& row, ResourceRequest re
   const bool may_create = apply && MayCreate(request);
   Result<Outcome> made = co_await verbs_.Patch(
       std::move(call), row, request.info.ns, request.info.name, request.info.subresource, *type,
-      std::move(request.http.body), request.query.GetBool("force"), *validation, may_create);
+      std::move(request.http.body), request.query.GetBool("force"), form->validation, may_create);
   if (!made.ok()) co_return ErrorResponse(made.status());
-  co_return ObjectResponse(made->created ? 201 : 200, *output, made->object, *include, Now());
+  co_return ObjectResponse(made->created ? 201 : 200, form->output, made->object,
+                           form->table_include, Now());
 }
 
 Task<Response> ResourceHandler::Delete(const ResourceRow& row, ResourceRequest request, Call call) {

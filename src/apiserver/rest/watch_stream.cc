@@ -16,7 +16,9 @@ using Item = store::WatchItem;
 
 constexpr Duration kBookmarkEvery = std::chrono::seconds(60);
 constexpr int64_t kMinSeconds = 1800;
+// A chunk is about this large; it is looked at after so many events.
 constexpr size_t kMaxChunk = 256 * 1024;
+constexpr size_t kItemsPerTurn = 8;
 
 std::string_view NameOf(Item::Type type) {
   switch (type) {
@@ -41,7 +43,7 @@ std::string Framed(const Output& output, std::string_view type, std::string_view
   return line;
 }
 
-// Everything that a running watch needs; one per watcher.
+// What the bytes of a watcher's events depend on.
 struct Watching {
   Watching(Env& env_, const api::KindInfo& kind_, Output output_, WatchOptions options_)
       : env(env_), kind(kind_), output(output_), options(options_) {}
@@ -50,10 +52,7 @@ struct Watching {
   const api::KindInfo& kind;
   Output output;
   WatchOptions options;
-  std::unique_ptr<store::CacheWatch> watch;
-  CancelToken cancel;
   bool sent_headers = false;  // of a table
-  int64_t last_revision = 0;
 };
 
 std::string Encode(const Watching& state, const Item& item, bool no_headers) {
@@ -142,57 +141,95 @@ std::shared_ptr<const std::string> FrameOf(Watching& state, const Item& item) {
   return item.event->Frame(static_cast<size_t>(slot), [&] { return Encode(state, item, true); });
 }
 
-Task<void> RunWatch(BodyWriter& writer, std::shared_ptr<Watching> state) {
-  Env& env = state->env;
-  const int64_t seconds = state->options.timeout_seconds.value_or(
-      kMinSeconds + static_cast<int64_t>(RandomBelow(env, kMinSeconds)));
-  const SteadyTime end =
-      env.Steady() + std::chrono::seconds(std::min<int64_t>(seconds, 86400 * 365));
-  SteadyTime next_bookmark = env.Steady() + kBookmarkEvery;
-  while (!state->cancel.cancelled()) {
-    SteadyTime deadline = state->options.bookmarks ? std::min(end, next_bookmark) : end;
-    Result<std::vector<Item>> items = co_await state->watch->Next(state->cancel, deadline);
-    if (!items.ok()) {
-      if (items.code() == Code::kCanceled) co_return;
-      Response failed = WatchErrorResponse(state->output, items.status());
-      auto last = std::make_shared<const std::string>(std::move(failed.body));
-      Status ignored = co_await writer.Write(std::move(last));
-      if (!ignored.ok()) co_return;
-      co_return;
-    }
-    std::string together;
-    std::shared_ptr<const std::string> single;
-    for (const Item& item : *items) {
-      if (item.type == Item::Type::kInitialEnd && !state->options.mark_initial_end) continue;
-      std::shared_ptr<const std::string> frame = FrameOf(*state, item);
-      state->last_revision = item.revision;
-      if (items->size() == 1) {
-        single = std::move(frame);
-        break;
-      }
-      together += *frame;
-      if (together.size() < kMaxChunk) continue;
-      auto chunk = std::make_shared<const std::string>(std::move(together));
-      together = std::string();
-      Status written = co_await writer.Write(std::move(chunk));
-      if (!written.ok()) co_return;
-    }
-    if (!together.empty()) single = std::make_shared<const std::string>(std::move(together));
-    const SteadyTime now = env.Steady();
-    if (single == nullptr && now >= end) co_return;
-    if (single == nullptr && state->options.bookmarks && now >= next_bookmark) {
-      next_bookmark = now + kBookmarkEvery;
-      int64_t revision = state->watch->revision();
-      if (revision > state->last_revision) {
-        state->last_revision = revision;
-        single = std::make_shared<const std::string>(Bookmark(*state, revision, false));
-      }
-    }
-    if (single != nullptr) {
-      Status written = co_await writer.Write(std::move(single));
-      if (!written.ok()) co_return;
-    }
+// One watcher's events, bookmarks and end.
+class WatchSource final : public BodySource {
+ public:
+  WatchSource(const Watching& state, std::unique_ptr<store::CacheWatch> watch, CancelToken cancel)
+      : state_(state), watch_(std::move(watch)), cancel_(std::move(cancel)) {}
+
+  Env& env() { return state_.env; }
+
+  void Start(std::shared_ptr<Waker> waker) override {
+    const int64_t seconds = state_.options.timeout_seconds.value_or(
+        kMinSeconds + static_cast<int64_t>(RandomBelow(state_.env, kMinSeconds)));
+    const SteadyTime now = state_.env.Steady();
+    end_ = now + std::chrono::seconds(std::min<int64_t>(seconds, 86400 * 365));
+    next_bookmark_ = state_.options.bookmarks ? now + kBookmarkEvery : SteadyTime::max();
+    waker_ = std::move(waker);
+    watch_->SetWaker(waker_);
+    cancelled_ = cancel_.OnCancel([waker = waker_] { waker->Wake(); });
+    SetTimer();
   }
+
+  State Take(std::shared_ptr<const std::string>* chunk) override {
+    if (cancel_.cancelled()) return State::kEnd;
+    const Result<bool> more = TakeEvents(chunk);
+    if (!more.ok()) {
+      if (more.code() == Code::kCanceled) return State::kEnd;
+      Response failed = WatchErrorResponse(state_.output, more.status());
+      *chunk = std::make_shared<const std::string>(std::move(failed.body));
+      return State::kEnd;
+    }
+    if (*more) return State::kMore;
+    const SteadyTime now = state_.env.Steady();
+    if (now < std::min(end_, next_bookmark_)) return State::kIdle;
+    if (*chunk != nullptr) return State::kMore;  // what is due comes behind the events
+    if (now >= end_) return State::kEnd;
+    next_bookmark_ = now + kBookmarkEvery;
+    SetTimer();
+    const int64_t revision = watch_->revision();
+    if (revision > last_revision_) {
+      last_revision_ = revision;
+      *chunk = std::make_shared<const std::string>(Bookmark(state_, revision, false));
+    }
+    return State::kIdle;
+  }
+
+ private:
+  // About a chunk of events; null when there are none. True: there are more.
+  Result<bool> TakeEvents(std::shared_ptr<const std::string>* chunk) {
+    // Filled and emptied here, so that idle watchers hold no memory.
+    thread_local std::vector<Item> items;
+    std::string together;
+    size_t size = 0;
+    bool more = true;
+    while (more && size < kMaxChunk) {
+      items.clear();
+      GANTRY_ASSIGN(more, watch_->Take(kItemsPerTurn, &items));
+      for (const Item& item : items) {
+        if (item.type == Item::Type::kInitialEnd && !state_.options.mark_initial_end) continue;
+        std::shared_ptr<const std::string> frame = FrameOf(state_, item);
+        last_revision_ = item.revision;
+        // One event alone, as most come, is shared and not copied.
+        if (size > 0 && together.empty()) together = **chunk;
+        if (size > 0) together += *frame;
+        size += frame->size();
+        *chunk = std::move(frame);
+      }
+    }
+    items.clear();
+    if (!together.empty()) *chunk = std::make_shared<const std::string>(std::move(together));
+    return more;
+  }
+
+  void SetTimer() {
+    timer_ = state_.env.CallAt(std::min(end_, next_bookmark_), [waker = waker_] { waker->Wake(); });
+  }
+
+  Watching state_;
+  const std::unique_ptr<store::CacheWatch> watch_;
+  const CancelToken cancel_;
+  CancelToken::Registration cancelled_;
+  std::shared_ptr<Waker> waker_;
+  std::unique_ptr<TimerHandle> timer_;
+  SteadyTime end_{};
+  SteadyTime next_bookmark_{};
+  int64_t last_revision_ = 0;
+};
+
+Task<void> RunWatch(BodyWriter& writer, std::shared_ptr<WatchSource> source) {
+  const Status ended = co_await writer.Drain(source->env(), *source);
+  if (!ended.ok()) co_return;  // the client is gone, which is how most watches end
 }
 
 }  // namespace
@@ -200,13 +237,12 @@ Task<void> RunWatch(BodyWriter& writer, std::shared_ptr<Watching> state) {
 Response WatchResponse(Env& env, const api::KindInfo& kind, const Output& output,
                        std::unique_ptr<store::CacheWatch> watch, WatchOptions options,
                        CancelToken cancel) {
-  auto state = std::make_shared<Watching>(env, kind, output, options);
-  state->watch = std::move(watch);
-  state->cancel = std::move(cancel);
+  auto source = std::make_shared<WatchSource>(Watching(env, kind, output, options),
+                                              std::move(watch), std::move(cancel));
   Response response;
   response.headers.Set("Content-Type", output.StreamContentType());
-  response.stream = [state = std::move(state)](BodyWriter& writer) {
-    return RunWatch(writer, state);
+  response.stream = [source = std::move(source)](BodyWriter& writer) {
+    return RunWatch(writer, source);
   };
   return response;
 }

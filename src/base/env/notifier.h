@@ -8,6 +8,7 @@
 
 #include "base/env/cancel.h"
 #include "base/env/env.h"
+#include "base/env/waker.h"
 
 namespace gantry {
 
@@ -36,6 +37,13 @@ class Notifier {
   absl::Mutex mutex_;
   bool pending_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<internal::Waiter>> waiters_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Wakes a coroutine.
+class NotifyingWaker final : public Waker {
+ public:
+  void Wake() override { notifier.Notify(); }
+  Notifier notifier;
 };
 
 // kTimeout after `duration`, or kCanceled.

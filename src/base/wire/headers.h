@@ -7,6 +7,9 @@
 
 namespace gantry::wire {
 
+// Without the blanks and tabs at both ends.
+std::string_view Trim(std::string_view text);
+
 // ASCII comparison without case, as header names and tokens need it.
 bool EqualFold(std::string_view a, std::string_view b);
 

@@ -172,6 +172,14 @@ class FakeClient::FakeWatcher : public Watcher {
     }
   }
 
+  void WantRevision(int64_t revision) override {
+    {
+      absl::MutexLock lock(&client_.mutex_);
+      wanted_ = std::max(wanted_, revision);
+    }
+    arrived_.Notify();
+  }
+
   void Wakeup() { arrived_.Notify(); }
   void Break(Status status) {
     broken_ = std::move(status);
@@ -198,13 +206,21 @@ class FakeClient::FakeWatcher : public Watcher {
       event.object = is ? change.after : change.before;
       event.revision = change.revision;
     }
+    if (wanted_ > 0 && revision_ >= wanted_) {
+      wanted_ = 0;
+      WatchEvent bookmark;
+      bookmark.type = WatchEvent::Type::kBookmark;
+      bookmark.revision = revision_;
+      events->push_back(std::move(bookmark));
+    }
     return Status::Ok();
   }
 
   FakeClient& client_;
   const api::KindInfo& kind_;
   const Selection selection_;
-  int64_t revision_;  // these two are guarded by the client's lock
+  int64_t revision_;  // these three are guarded by the client's lock
+  int64_t wanted_ = 0;
   Status broken_;
   Notifier arrived_;
 };

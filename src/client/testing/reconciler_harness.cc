@@ -60,8 +60,10 @@ int ReconcilerHarness::Settle(int limit) {
     Result<Plan> plan = Reconcile(*key);
     Status status = plan.status();
     std::optional<Duration> requeue_after;
+    std::vector<ViewAt> look_again_at;
     if (plan.ok()) {
       requeue_after = plan->requeue_after;
+      look_again_at = plan->look_again_at;
       status = Apply(std::move(plan).value());
     }
     if (!status.ok()) {
@@ -70,6 +72,10 @@ int ReconcilerHarness::Settle(int limit) {
     } else {
       queue_.Forget(*key);
       if (requeue_after) queue_.AddAfter(*key, *requeue_after);
+      for (const ViewAt& view : look_again_at) {
+        view.informer->WantRevision(view.revision);
+        queue_.Add(*key);
+      }
     }
     queue_.Done(*key);
   }

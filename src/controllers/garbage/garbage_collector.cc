@@ -5,6 +5,7 @@
 
 #include "api/json_value.h"
 #include "api/owners.h"
+#include "api/same.h"
 #include "controllers/ownership/collectable.h"
 #include "controllers/ownership/ownership.h"
 
@@ -58,6 +59,7 @@ client::Action DeleteObject(const api::Object& object, std::string policy) {
 class GarbageCollector : public client::Reconciler {
  public:
   std::string_view name() const override { return "garbagecollector"; }
+  std::string event_source() const override { return "garbage-collector-controller"; }
 
   void Setup(client::InformerSet& informers, Enqueue enqueue) override {
     kinds_.emplace(informers);
@@ -109,11 +111,7 @@ class GarbageCollector : public client::Reconciler {
 
   static bool OwnersDiffer(const ObjectMeta& a, const ObjectMeta& b) {
     if (a.owner_references_size() != b.owner_references_size()) return true;
-    for (int i = 0; i < a.owner_references_size(); ++i) {
-      if (a.owner_references(i).SerializeAsString() != b.owner_references(i).SerializeAsString())
-        return true;
-    }
-    return false;
+    return !api::SameList(a.owner_references(), b.owner_references());
   }
 
   void EnqueueOwners(const api::Object& object, const Enqueue& enqueue) const {
@@ -145,12 +143,12 @@ class GarbageCollector : public client::Reconciler {
           api::IsBeingDeleted(found->meta()) && HasFinalizer(found->meta(), kForeground);
       return waiting ? OwnerState::kWaiting : OwnerState::kPresent;
     }
-    const bool current =
-        entry->informer->synced() && entry->informer->revision() >= object.revision();
-    return current ? OwnerState::kAbsent : OwnerState::kUnknown;
+    return entry->informer->revision() >= object.revision() ? OwnerState::kAbsent
+                                                            : OwnerState::kUnknown;
   }
 
   void Collect(const api::Object& object, Plan* plan) const {
+    ReportStrayOwners(object, plan);
     int present = 0, waiting = 0, absent = 0;
     for (const OwnerReference& owner : object.meta().owner_references()) {
       switch (StateOf(object, owner)) {
@@ -164,7 +162,8 @@ class GarbageCollector : public client::Reconciler {
           ++absent;
           break;
         case OwnerState::kUnknown:
-          plan->requeue_after = std::chrono::milliseconds(50);
+          plan->look_again_at = {
+              {kinds_->FindKind(owner.api_version(), owner.kind())->informer, object.revision()}};
           return;
       }
     }
@@ -174,13 +173,67 @@ class GarbageCollector : public client::Reconciler {
         return StateOf(object, owner) == OwnerState::kPresent;
       }));
     } else if (waiting > 0 && !kinds_->Dependents(object.uid()).empty()) {
-      plan->actions.push_back(DeleteObject(object, "Foreground"));
+      // Owners that wait for each other in a ring: this one holds up nobody any more.
+      const bool ring = HoldsUpOwners(object) && HasWaitingDependent(object);
+      plan->actions.push_back(ring ? Unblock(object) : DeleteObject(object, "Foreground"));
     } else {
       const char* policy = HasFinalizer(object.meta(), kOrphan)       ? "Orphan"
                            : HasFinalizer(object.meta(), kForeground) ? "Foreground"
                                                                       : "Background";
       plan->actions.push_back(DeleteObject(object, policy));
     }
+  }
+
+  static bool HoldsUpOwners(const api::Object& object) {
+    const auto& owners = object.meta().owner_references();
+    return std::any_of(owners.begin(), owners.end(),
+                       [](const OwnerReference& owner) { return owner.block_owner_deletion(); });
+  }
+
+  bool HasWaitingDependent(const api::Object& object) const {
+    const std::vector<api::ObjectPtr> dependents = kinds_->Dependents(object.uid());
+    return std::any_of(dependents.begin(), dependents.end(), [](const api::ObjectPtr& dependent) {
+      return api::IsBeingDeleted(dependent->meta()) &&
+             HasFinalizer(dependent->meta(), kForeground);
+    });
+  }
+
+  static client::Action Unblock(const api::Object& object) {
+    std::vector<OwnerReference> owners(object.meta().owner_references().begin(),
+                                       object.meta().owner_references().end());
+    for (OwnerReference& owner : owners)
+      owner.set_block_owner_deletion(false);
+    return PatchOwners(object, owners);
+  }
+
+  // Owners are looked for in the object's own namespace only; who names one of another learns it.
+  void ReportStrayOwners(const api::Object& object, Plan* plan) const {
+    for (const OwnerReference& owner : object.meta().owner_references()) {
+      const Collectables::Entry* entry = kinds_->FindKind(owner.api_version(), owner.kind());
+      if (entry == nullptr || !entry->kind->namespaced || FindOwner(object, owner)) continue;
+      bool stray = !object.kind().namespaced;
+      for (const api::ObjectPtr& candidate :
+           stray ? std::vector<api::ObjectPtr>() : entry->informer->List()) {
+        stray = stray || candidate->uid() == owner.uid();
+      }
+      if (!stray) continue;
+      api::ObjectPtr about = kinds_->Find(object.kind().GroupResource())
+                                 ->informer->Get(object.ns(), object.name());
+      plan->events.push_back(
+          {std::move(about), "Warning", "OwnerRefInvalidNamespace",
+           "ownerRef [" + owner.api_version() + "/" + owner.kind() + ", namespace: " + object.ns() +
+               ", name: " + owner.name() + ", uid: " + owner.uid() +
+               "] does not exist in namespace \"" + object.ns() + "\""});
+    }
+  }
+
+  // Dependents that were made before the deletion began are all in the views from here on.
+  bool MaySeeDependents(const api::Object& object, Plan* plan) const {
+    for (const Collectables::Entry& entry : kinds_->all()) {
+      if (entry.informer->revision() < object.revision())
+        plan->look_again_at.push_back({entry.informer, object.revision()});
+    }
+    return plan->look_again_at.empty();
   }
 
   void FinishDeletion(const api::Object& object, Plan* plan) const {
@@ -190,14 +243,15 @@ class GarbageCollector : public client::Reconciler {
             *dependent, [&](const OwnerReference& owner) { return owner.uid() != object.uid(); }));
       }
       // Dependents first: the owner goes once none refers to it.
-      if (plan->actions.empty()) plan->actions.push_back(RemoveFinalizer(object, kOrphan));
+      if (plan->actions.empty() && MaySeeDependents(object, plan)) plan->actions.push_back(RemoveFinalizer(object, kOrphan));
     } else if (HasFinalizer(object.meta(), kForeground)) {
       for (const api::ObjectPtr& dependent : kinds_->Dependents(object.uid())) {
         for (const OwnerReference& owner : dependent->meta().owner_references()) {
           if (owner.uid() == object.uid() && owner.block_owner_deletion()) return;
         }
       }
-      plan->actions.push_back(RemoveFinalizer(object, kForeground));
+      if (MaySeeDependents(object, plan))
+        plan->actions.push_back(RemoveFinalizer(object, kForeground));
     }
   }
 

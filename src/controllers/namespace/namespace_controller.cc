@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 
 #include "api/core/v1/namespace.pb.h"
 #include "api/duration.h"
@@ -78,16 +82,15 @@ class NamespaceController : public client::Reconciler {
     std::map<std::string, int> remaining, held;
     const bool pods_left = DeleteContent(key.name, true, &plan, &remaining, &held);
     if (!pods_left) DeleteContent(key.name, false, &plan, &remaining, &held);
-    WriteStatus(home, remaining, held, now, &plan);
+    WriteStatus(home, remaining, held, TakeFailures(key.name), now, &plan);
     if (!remaining.empty()) return plan;
     for (const Collectables::Entry& entry : kinds_->all()) {
       // The views must be at least as new as the deletion, after which nothing can be created here.
-      if (entry.informer->revision() < home.revision()) {
-        plan.requeue_after = std::chrono::milliseconds(50);
-        return plan;
-      }
+      if (entry.informer->revision() < home.revision())
+        plan.look_again_at.push_back({entry.informer, home.revision()});
     }
     plan.actions.clear();  // the status would only be in the way of the end
+    if (!plan.look_again_at.empty()) return plan;
     Namespace last = *home;
     last.mutable_spec()->clear_finalizers();
     for (const std::string& other : finalizers) {
@@ -103,7 +106,7 @@ class NamespaceController : public client::Reconciler {
   // Asks for the deletion of what is not being deleted yet. True when anything was there.
   bool DeleteContent(const std::string& ns, bool pods, Plan* plan,
                      std::map<std::string, int>* remaining,
-                     std::map<std::string, int>* held) const {
+                     std::map<std::string, int>* held) {
     bool any = false;
     for (const Collectables::Entry& entry : kinds_->all()) {
       if (!entry.kind->namespaced || (entry.kind->plural == "pods") != pods) continue;
@@ -121,6 +124,12 @@ class NamespaceController : public client::Reconciler {
         action.delete_options.uid = object->uid();
         action.delete_options.propagation_policy = "Background";
         plan->actions.push_back(std::move(action));
+        action.independent = true;
+        action.on_failure = [this, ns](const Status& failure) {
+          absl::MutexLock lock(&mutex_);
+          failures_[ns].insert(failure.message());
+          return Plan();
+        };
       }
     }
     return any;
@@ -128,14 +137,25 @@ class NamespaceController : public client::Reconciler {
 
   static void WriteStatus(const api::Ref<Namespace>& home,
                           const std::map<std::string, int>& remaining,
-                          const std::map<std::string, int>& held, WallTime now, Plan* plan) {
+                          const std::map<std::string, int>& held,
+                          const std::set<std::string>& failures, WallTime now, Plan* plan) {
     NamespaceStatus status = home->status();
     SetCondition(&status, "NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered",
                  "All resources successfully discovered", now);
     SetCondition(&status, "NamespaceDeletionGroupVersionParsingFailure", false,
                  "ParsedGroupVersions", "All legacy kube types successfully parsed", now);
-    SetCondition(&status, "NamespaceDeletionContentFailure", false, "ContentDeleted",
-                 "All content successfully deleted, may be waiting on finalization", now);
+    if (failures.empty()) {
+      SetCondition(&status, "NamespaceDeletionContentFailure", false, "ContentDeleted",
+                   "All content successfully deleted, may be waiting on finalization", now);
+    } else {
+      std::string list;
+      for (const std::string& failure : failures)
+        list += (list.empty() ? "" : ", ") + failure;
+      SetCondition(&status, "NamespaceDeletionContentFailure", true, "ContentDeletionFailed",
+                   "Failed to delete all resource types, " + std::to_string(failures.size()) +
+                       " remaining: " + list,
+                   now);
+    }
     if (remaining.empty()) {
       SetCondition(&status, "NamespaceContentRemaining", false, "ContentRemoved",
                    "All content successfully removed", now);
@@ -158,6 +178,18 @@ class NamespaceController : public client::Reconciler {
   }
 
   client::Informer* namespaces_ = nullptr;
+  // What went wrong at the last try, for the status that the next one writes.
+  std::set<std::string> TakeFailures(const std::string& ns) {
+    absl::MutexLock lock(&mutex_);
+    auto it = failures_.find(ns);
+    if (it == failures_.end()) return {};
+    std::set<std::string> taken = std::move(it->second);
+    failures_.erase(it);
+    return taken;
+  }
+
+  absl::Mutex mutex_;
+  std::map<std::string, std::set<std::string>> failures_ ABSL_GUARDED_BY(mutex_);  // by namespace
   std::optional<Collectables> kinds_;
 };
 

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "api/apps/v1/deployment.pb.h"
 #include "api/core/v1/config_map.pb.h"
 #include "api/core/v1/namespace.pb.h"
@@ -65,6 +68,43 @@ TEST(NamespaceEnd, PodsFirstThenTheRestThenTheNamespace) {
             "False ResourcesDiscovered: All resources successfully discovered");
   EXPECT_THAT(harness.Restless(), IsEmpty());
   EXPECT_TRUE(harness.client().Peek<ConfigMap>("stays", "a"));
+}
+
+TEST(NamespaceEnd, IsPromptThoughNothingElseChanges) {
+  client::ReconcilerHarness harness(MakeNamespaceController());
+  harness.Put(FromYaml<Namespace>("{metadata: {name: stays}}"));
+  const SteadyTime before = harness.env().Steady();
+  harness.Put(FromYaml<Namespace>(kLeaving));
+  harness.Settle();
+  EXPECT_EQ(harness.env().Steady(), before);
+  ASSERT_FALSE(harness.client().writes().empty());
+  EXPECT_EQ(harness.client().writes().back().subresource, "finalize");
+}
+
+TEST(NamespaceEnd, SaysWhatCannotBeDeletedAndGoesOnWithTheRest) {
+  client::ReconcilerHarness harness(MakeNamespaceController());
+  bool stuck = true;
+  harness.client().SetFault([&stuck](const client::FakeClient::Call& call) {
+    return stuck && call.verb == "delete" && call.name == "a"
+               ? Status(Code::kForbidden, "configmaps \"a\" is forbidden: kept")
+               : Status();
+  });
+  harness.Put(FromYaml<ConfigMap>("{metadata: {name: a, namespace: leaving}}"));
+  harness.Put(FromYaml<ConfigMap>("{metadata: {name: b, namespace: leaving}}"));
+  harness.Put(FromYaml<Namespace>(kLeaving));
+  harness.Advance(std::chrono::seconds(1));
+  EXPECT_FALSE(harness.client().Peek<ConfigMap>("leaving", "b"));
+  const auto home = harness.client().Peek<Namespace>("", "leaving");
+  ASSERT_TRUE(home);
+  std::map<std::string, std::string> shown;
+  for (const auto& condition : home->status().conditions())
+    shown[condition.type()] = condition.reason() + ": " + condition.message();
+  EXPECT_EQ(shown["NamespaceDeletionContentFailure"],
+            "ContentDeletionFailed: Failed to delete all resource types, 1 remaining: configmaps "
+            "\"a\" is forbidden: kept");
+  stuck = false;
+  harness.Advance(std::chrono::seconds(10));
+  EXPECT_FALSE(harness.client().Peek<ConfigMap>("leaving", "a"));
 }
 
 TEST(NamespaceEnd, LeavesNamespacesAloneThatAreNotItsToEnd) {

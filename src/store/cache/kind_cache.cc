@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/env/notifier.h"
 #include "base/log.h"
 
 namespace gantry::store {
@@ -19,6 +20,9 @@ constexpr size_t kFramesKept = 512;
 // Label indexes made on demand, and the number of objects from which on they are worth it.
 constexpr size_t kLabelIndexes = 4;
 constexpr size_t kLabelIndexFrom = 512;
+
+// What Next returns at most.
+constexpr size_t kItemsPerRead = 512;
 
 // From here on JSON is dropped now and then.
 constexpr size_t kManyObjects = 1000;
@@ -57,13 +61,32 @@ class KindCache::Watcher final : public CacheWatch {
 
   Task<Result<std::vector<WatchItem>>> Next(CancelToken cancel,
                                             std::optional<SteadyTime> deadline) override {
-    return subscription_->Next(std::move(cancel), deadline);
+    if (!arrived_) {
+      arrived_ = std::make_shared<NotifyingWaker>();
+      subscription_->SetWaker(arrived_);
+    }
+    std::vector<WatchItem> items;
+    while (true) {
+      GANTRY_CO_TRY(subscription_->Take(kItemsPerRead, &items));
+      if (!items.empty() || subscription_->TakeProgress()) co_return items;
+      const Wake wake = co_await arrived_->notifier.Wait(cache_.env_, cancel, deadline);
+      if (wake == Wake::kCanceled) co_return Canceled("the watch was cancelled");
+      if (wake == Wake::kTimeout) co_return items;
+    }
   }
+  void SetWaker(std::shared_ptr<Waker> waker) override {
+    subscription_->SetWaker(std::move(waker));
+  }
+  Result<bool> Take(size_t limit, std::vector<WatchItem>* items) override {
+    return subscription_->Take(limit, items);
+  }
+  void WantRevision(int64_t revision) override { cache_.Want(revision, subscription_); }
   int64_t revision() const override { return subscription_->Revision(cache_.Dispatched()); }
 
  private:
   KindCache& cache_;
   const std::shared_ptr<Subscription> subscription_;
+  std::shared_ptr<NotifyingWaker> arrived_;  // once Next was called
   const uint64_t id_;
   const std::string bucket_;
 };
@@ -224,13 +247,42 @@ void KindCache::Dispatch() {
     absl::MutexLock lock(&mutex_);
     dispatched_revision_ = events.back()->revision;
   }
+  OnAdvance();
   gate_.Leave();
 }
 
+int64_t KindCache::DispatchedLocked() const {
+  return dispatching_ ? dispatched_revision_ : std::max(all_revision_.load(), dispatched_revision_);
+}
+
 int64_t KindCache::Dispatched() const {
-  const int64_t all = all_revision_.load(std::memory_order_acquire);
   absl::ReaderMutexLock lock(&mutex_);
-  return dispatching_ ? dispatched_revision_ : std::max(all, dispatched_revision_);
+  return DispatchedLocked();
+}
+
+void KindCache::Want(int64_t revision, std::shared_ptr<Subscription> subscription) {
+  {
+    absl::MutexLock lock(&mutex_);
+    wanted_.emplace_back(revision, std::move(subscription));
+    ++wanted_count_;
+  }
+  TellWanted();
+}
+
+void KindCache::TellWanted() {
+  std::vector<std::shared_ptr<Subscription>> reached;
+  {
+    absl::MutexLock lock(&mutex_);
+    const int64_t dispatched = DispatchedLocked();
+    std::erase_if(wanted_, [&](auto& wanted) {
+      if (wanted.first > dispatched) return false;
+      reached.push_back(std::move(wanted.second));
+      return true;
+    });
+    wanted_count_ -= reached.size();
+  }
+  for (const auto& subscription : reached)
+    subscription->Progress();
 }
 
 std::string KindCache::KeyPrefix(const Selection& selection) const {
@@ -364,7 +416,7 @@ WatchCache::Page KindCache::ListLocked(const Selection& selection, std::string_v
 
 Result<std::unique_ptr<CacheWatch>> KindCache::Watch(Selection selection, int64_t after_revision,
                                                      bool initial) {
-  auto subscription = std::make_shared<Subscription>(env_, std::move(selection));
+  auto subscription = std::make_shared<Subscription>(std::move(selection));
   const std::string bucket = BucketOf(subscription->selection());
   // From here on Apply hands events to the dispatcher, which waits for the registry.
   ++watcher_count_;

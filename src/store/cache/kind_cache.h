@@ -52,6 +52,10 @@ class KindCache final : public WatchCache {
   // Forgets changes up to `revision`, and the JSON of what many objects' JSON takes too much room
   // for.
   void Trim(int64_t revision);
+  // The revision that all caches have applied has grown.
+  void OnAdvance() {
+    if (wanted_count_.load() > 0) TellWanted();
+  }
   // Ends all watches.
   void End(const Status& status);
 
@@ -100,6 +104,9 @@ class KindCache final : public WatchCache {
   void DropJson();
   // Up to where all watchers have been offered everything.
   int64_t Dispatched() const;
+  int64_t DispatchedLocked() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void Want(int64_t revision, std::shared_ptr<Subscription> subscription);
+  void TellWanted();
   void Remove(uint64_t id, const std::string& bucket);
 
   Env& env_;
@@ -120,6 +127,10 @@ class KindCache final : public WatchCache {
   std::deque<EventPtr> undispatched_ ABSL_GUARDED_BY(mutex_);
   bool dispatching_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t dispatched_revision_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // Who asked to be told once everything up to a revision has been offered.
+  std::vector<std::pair<int64_t, std::shared_ptr<Subscription>>> wanted_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<size_t> wanted_count_ = 0;
 
   std::atomic<size_t> watcher_count_ = 0;
   mutable std::atomic<int64_t> uses_ = 0;

@@ -8,7 +8,8 @@ namespace {
 
 // Changes that a watcher may be behind before it is cut off.
 constexpr size_t kBufferLimit = 8192;
-constexpr size_t kItemsPerRead = 512;
+// So many taken ones are kept before their room is given back.
+constexpr size_t kItemsSwept = 2048;
 
 bool Admits(const Selection& selection, const api::ObjectPtr& object) {
   if (!object) return false;
@@ -46,26 +47,39 @@ void Subscription::Begin(std::vector<WatchItem> items, int64_t revision) {
 void Subscription::Offer(const std::shared_ptr<const CacheEvent>& event) {
   std::optional<WatchItem> item = View(selection_, event);
   if (!item) return;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!end_.ok() || event->revision <= begin_revision_) return;
-    if (items_.size() - head_ - first_items_ >= kBufferLimit) {
-      end_ = Status(Code::kExpired, "the watcher was too slow");
-      Clear();
-    } else {
-      items_.push_back(*std::move(item));
-    }
+  absl::MutexLock lock(&mutex_);
+  if (!end_.ok() || event->revision <= begin_revision_) return;
+  const bool waits = items_.empty();
+  if (items_.size() - head_ - first_items_ >= kBufferLimit) {
+    end_ = Status(Code::kExpired, "the watcher was too slow");
+    Clear();
+  } else {
+    items_.push_back(*std::move(item));
   }
-  arrived_.Notify();
+  if (waits && waker_) waker_->Wake();
 }
 
 void Subscription::End(Status status) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (end_.ok()) end_ = std::move(status);
-    Clear();
-  }
-  arrived_.Notify();
+  absl::MutexLock lock(&mutex_);
+  if (end_.ok()) end_ = std::move(status);
+  Clear();
+  if (waker_) waker_->Wake();
+}
+
+void Subscription::SetWaker(std::shared_ptr<Waker> waker) {
+  absl::MutexLock lock(&mutex_);
+  waker_ = std::move(waker);
+}
+
+void Subscription::Progress() {
+  absl::MutexLock lock(&mutex_);
+  progress_ = true;
+  if (waker_) waker_->Wake();
+}
+
+bool Subscription::TakeProgress() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(progress_, false);
 }
 
 void Subscription::Clear() {
@@ -74,39 +88,25 @@ void Subscription::Clear() {
   first_items_ = 0;
 }
 
-Task<Result<std::vector<WatchItem>>> Subscription::Next(CancelToken cancel,
-                                                        std::optional<SteadyTime> deadline) {
-  while (true) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (!end_.ok()) co_return end_;
-      if (head_ < items_.size()) {
-        const size_t count = std::min(items_.size() - head_, kItemsPerRead);
-        auto begin = items_.begin() + static_cast<ptrdiff_t>(head_);
-        std::vector<WatchItem> taken(
-            std::make_move_iterator(begin),
-            std::make_move_iterator(begin + static_cast<ptrdiff_t>(count)));
-        head_ += count;
-        first_items_ -= std::min(first_items_, count);
-        if (head_ == items_.size()) {
-          Clear();
-        } else if (head_ > kItemsPerRead * 4) {
-          items_.erase(items_.begin(),
-                       items_.begin() + static_cast<ptrdiff_t>(std::exchange(head_, 0)));
-        }
-        taken_revision_ = std::max(taken_revision_, taken.back().revision);
-        co_return taken;
-      }
-    }
-    switch (co_await arrived_.Wait(env_, cancel, deadline)) {
-      case Wake::kCanceled:
-        co_return Canceled("the watch was cancelled");
-      case Wake::kTimeout:
-        co_return std::vector<WatchItem>();
-      case Wake::kNotified:
-        break;
-    }
+Result<bool> Subscription::Take(size_t limit, std::vector<WatchItem>* items) {
+  absl::MutexLock lock(&mutex_);
+  if (!end_.ok()) return end_;
+  if (head_ == items_.size()) return false;
+  const size_t count = std::min(items_.size() - head_, limit);
+  const auto begin = items_.begin() + static_cast<ptrdiff_t>(head_);
+  items->insert(items->end(), std::make_move_iterator(begin),
+                std::make_move_iterator(begin + static_cast<ptrdiff_t>(count)));
+  head_ += count;
+  first_items_ -= std::min(first_items_, count);
+  taken_revision_ = std::max(taken_revision_, items->back().revision);
+  if (head_ == items_.size()) {
+    Clear();
+    return false;
   }
+  if (head_ > kItemsSwept) {
+    items_.erase(items_.begin(), items_.begin() + static_cast<ptrdiff_t>(std::exchange(head_, 0)));
+  }
+  return true;
 }
 
 int64_t Subscription::Revision(int64_t dispatched) const {

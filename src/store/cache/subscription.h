@@ -2,12 +2,11 @@
 
 #include <absl/synchronization/mutex.h>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "base/env/notifier.h"
+#include "base/env/waker.h"
 #include "store/cache/watch_cache.h"
 
 namespace gantry::store {
@@ -15,7 +14,7 @@ namespace gantry::store {
 // The bounded buffer between the dispatcher and one watcher. Threading: any thread.
 class Subscription {
  public:
-  Subscription(Env& env, Selection selection) : env_(env), selection_(std::move(selection)) {}
+  explicit Subscription(Selection selection) : selection_(std::move(selection)) {}
 
   // Before the dispatcher knows it: what the watcher begins with, and up to which revision that
   // goes.
@@ -26,7 +25,12 @@ class Subscription {
   // Ends it; what is buffered is dropped.
   void End(Status status);
 
-  Task<Result<std::vector<WatchItem>>> Next(CancelToken cancel, std::optional<SteadyTime> deadline);
+  void SetWaker(std::shared_ptr<Waker> waker);
+  // As CacheWatch::Take.
+  Result<bool> Take(size_t limit, std::vector<WatchItem>* items);
+  // Wakes the reader, who then finds this true once.
+  void Progress();
+  bool TakeProgress();
   // `dispatched`: up to where the dispatcher has offered everything.
   int64_t Revision(int64_t dispatched) const;
 
@@ -38,9 +42,7 @@ class Subscription {
  private:
   void Clear() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  Env& env_;
   const Selection selection_;
-  Notifier arrived_;
 
   mutable absl::Mutex mutex_;
   // Those before `head_` are taken. No std::deque: an empty one takes more than all the rest of an
@@ -50,7 +52,9 @@ class Subscription {
   size_t first_items_ ABSL_GUARDED_BY(mutex_) = 0;  // of those not taken, how many it began with
   int64_t begin_revision_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t taken_revision_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool progress_ ABSL_GUARDED_BY(mutex_) = false;
   Status end_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<Waker> waker_ ABSL_GUARDED_BY(mutex_);  // called with the lock held
 };
 
 }  // namespace gantry::store

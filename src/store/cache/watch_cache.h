@@ -16,6 +16,7 @@
 #include "api/object.h"
 #include "base/env/cancel.h"
 #include "base/env/env.h"
+#include "base/env/waker.h"
 #include "base/status.h"
 #include "store/store.h"
 
@@ -67,14 +68,24 @@ struct WatchItem {
   std::shared_ptr<const CacheEvent> event;  // null for the snapshot's objects and kInitialEnd
 };
 
-// One subscription. Destroying it ends it. Threading: one caller at a time.
+// One subscription, read either by Next or by Take. Destroying it ends it. Threading: one caller at
+// a time, but for WantRevision.
 class CacheWatch {
  public:
   virtual ~CacheWatch() = default;
-  // The next items, in order; empty when `deadline` passed without any. kExpired: this reader was
-  // too slow.
+  // The next items, in order; empty when `deadline` passed without any, or when a wanted revision
+  // is reached. kExpired: this reader was too slow.
   virtual Task<Result<std::vector<WatchItem>>> Next(CancelToken cancel,
                                                     std::optional<SteadyTime> deadline) = 0;
+
+  // For those who do not wait. SetWaker comes first: `waker` is told when there is something, or an
+  // end, after Take left nothing.
+  virtual void SetWaker(std::shared_ptr<Waker> waker) = 0;
+  // Appends at most `limit` of the items that are there. True: there are more.
+  virtual Result<bool> Take(size_t limit, std::vector<WatchItem>* items) = 0;
+
+  // Wakes the reader once revision() has reached `revision`. Any thread.
+  virtual void WantRevision(int64_t revision) = 0;
   // Everything up to this revision that concerns this watcher has been returned by Next. For
   // bookmarks.
   virtual int64_t revision() const = 0;

@@ -274,6 +274,66 @@ TEST_F(WatchCacheTest, BookmarksAdvanceWithOtherKinds) {
   EXPECT_EQ(watch->revision(), revision + 1);
 }
 
+TEST_F(WatchCacheTest, AWantedRevisionIsToldWhenItIsReachedAlsoWhereNothingChanges) {
+  std::unique_ptr<CacheWatch> watch = Watch(Selection(), Put(MakePod("a", "x", "n1")));
+  const int64_t there = Put(std::make_unique<ConfigMap>());
+  std::optional<Result<std::vector<WatchItem>>> told;
+  auto wait = [](CacheWatch& watch, std::optional<Result<std::vector<WatchItem>>>& told) -> Task<> {
+    told = co_await watch.Next(CancelToken(), std::nullopt);
+  };
+  Gate gate;
+  Spawn(env.executor(), gate, "reader", wait(*watch, told));
+  env.RunUntilIdle();
+  EXPECT_FALSE(told);
+  watch->WantRevision(there);
+  env.RunUntilIdle();
+  ASSERT_TRUE(told && told->ok());
+  EXPECT_THAT(**told, IsEmpty());
+  EXPECT_EQ(watch->revision(), there);
+
+  // One that is yet to come.
+  told.reset();
+  Spawn(env.executor(), gate, "reader", wait(*watch, told));
+  watch->WantRevision(there + 2);
+  auto second = std::make_unique<ConfigMap>();
+  second->mutable_metadata()->set_name("second");
+  Put(std::move(second));
+  env.RunUntilIdle();
+  EXPECT_FALSE(told);
+  auto third = std::make_unique<ConfigMap>();
+  third->mutable_metadata()->set_name("third");
+  EXPECT_EQ(Put(std::move(third)), there + 2);
+  env.RunUntilIdle();
+  ASSERT_TRUE(told && told->ok());
+  EXPECT_EQ(watch->revision(), there + 2);
+}
+
+TEST_F(WatchCacheTest, WhoTakesIsWokenWhenThereIsSomethingAfterNothing) {
+  struct Counter : Waker {
+    void Wake() override { ++count; }
+    int count = 0;
+  };
+  auto waker = std::make_shared<Counter>();
+  std::unique_ptr<CacheWatch> watch = Watch(Selection(), Put(MakePod("a", "x", "n1")));
+  watch->SetWaker(waker);
+  std::vector<WatchItem> items;
+  EXPECT_FALSE(*watch->Take(10, &items));
+  EXPECT_THAT(items, IsEmpty());
+  Put(MakePod("a", "y", "n1"));
+  Put(MakePod("a", "z", "n1"));
+  env.RunUntilIdle();
+  EXPECT_EQ(waker->count, 1);
+  EXPECT_TRUE(*watch->Take(1, &items));
+  EXPECT_FALSE(*watch->Take(1, &items));
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[1].object->name(), "z");
+  Remove("a", "x");
+  env.RunUntilIdle();
+  EXPECT_EQ(waker->count, 2);
+  env.RunToEnd(caches->Stop());
+  EXPECT_EQ(watch->Take(1, &items).code(), Code::kCanceled);
+}
+
 TEST_F(WatchCacheTest, WhoIsTooSlowOrTooLateIsTold) {
   std::unique_ptr<CacheWatch> slow = Watch(Selection(), 1), quick = Watch(Selection(), 1);
   for (int i = 0; i < 9000; ++i) {

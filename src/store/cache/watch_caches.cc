@@ -71,11 +71,13 @@ struct WatchCaches::State : CommitObserver {
     std::vector<std::shared_ptr<Notifier>> wake;
     {
       absl::MutexLock lock(&mutex);
-      if (to > revision.load()) revision.store(to, std::memory_order_release);
+      if (to > revision.load()) revision.store(to);
       wake.swap(waiters);
     }
     for (const auto& waiter : wake)
       waiter->Notify();
+    for (const auto& [prefix, cache] : by_prefix)
+      cache->OnAdvance();
   }
 
   void End(const Status& status) {

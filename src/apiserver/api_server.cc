@@ -108,7 +108,17 @@ Response AnswerDiscovery(const Discovery& discovery, const ResourceRequest& requ
   return response;
 }
 
-Response AnswerOpenApi(OpenApi& open_api, const ResourceRequest& request) {
+// "Mon, 02 Jan 2026 15:04:05 UTC"
+std::string LongTime(WallTime time) {
+  const time_t seconds = std::chrono::system_clock::to_time_t(
+      std::chrono::time_point_cast<std::chrono::system_clock::duration>(time));
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[64];
+  return std::string(text, strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S UTC", &parts));
+}
+
+Response AnswerOpenApi(OpenApi& open_api, const ResourceRequest& request, WallTime now) {
   const bool gzip = request.http.headers.HasToken("accept-encoding", "gzip");
   Result<OpenApiDocument> document =
       open_api.Get(request.info.path, request.http.headers.Get("accept"), gzip);
@@ -121,6 +131,17 @@ Response AnswerOpenApi(OpenApi& open_api, const ResourceRequest& request) {
     response.headers.Set("Content-Encoding", document->content_encoding);
   response.headers.Set("ETag", document->etag);
   response.headers.Set("Cache-Control", "no-cache, private");
+  // Who names a document by its hash may keep it for ever; who names an old one is sent to the new.
+  if (const std::string_view hash = request.query.Get("hash"); !hash.empty()) {
+    const std::string current = document->etag.substr(1, document->etag.size() - 2);
+    if (hash != current) {
+      Response moved = TextResponse(301, "Moved Permanently\n");
+      moved.headers.Set("Location", request.info.path + "?hash=" + current);
+      return moved;
+    }
+    response.headers.Set("Cache-Control", "public, immutable");
+    response.headers.Set("Expires", LongTime(now + std::chrono::hours(24 * 365)));
+  }
   if (request.http.headers.Get("if-none-match") == document->etag) {
     response.status = 304;
     return response;
@@ -246,7 +267,9 @@ void AddPaths(ApiServer::Parts& parts) {
     parts.chain.AddRoute(std::string(path) + "/", discovery);
   }
   PathHandler open_api = Plain(
-      [&parts](const ResourceRequest& request) { return AnswerOpenApi(parts.open_api, request); });
+      [&parts](const ResourceRequest& request) {
+        return AnswerOpenApi(parts.open_api, request, parts.env.Now());
+      });
   parts.chain.AddRoute("/openapi/v2", open_api);
   parts.chain.AddRoute("/openapi/v3", open_api);
   parts.chain.AddRoute("/openapi/v3/", open_api);
@@ -341,6 +364,7 @@ void ApiServer::AddReadyCheck(std::string name, std::function<Status()> check) {
 
 Handler& ApiServer::handler() { return parts_->chain; }
 Registry& ApiServer::registry() { return parts_->registry; }
+Authorizer& ApiServer::authorizer() { return parts_->authorizer; }
 store::WatchCaches& ApiServer::caches() { return parts_->caches; }
 
 std::unique_ptr<client::Client> ApiServer::ClientFor(UserInfo user) {

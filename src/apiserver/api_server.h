@@ -19,6 +19,7 @@
 
 namespace gantry::apiserver {
 
+class Authorizer;
 class Registry;
 struct ResourceRequest;
 
@@ -63,6 +64,7 @@ class ApiServer {
   std::unique_ptr<client::Client> ClientFor(UserInfo user);
 
   Registry& registry();
+  Authorizer& authorizer();
   store::WatchCaches& caches();
 
   struct Parts;  // for api_server.cc

@@ -85,6 +85,7 @@ Task<Status> Execute(Env& env, Client& client, Plan plan, Execution& execution) 
     RecordNote(execution, std::move(note));
   std::vector<Action> actions = std::move(plan.actions);
   size_t allowed = 1;
+  Status first_failure;
   for (size_t begin = 0; begin < actions.size();) {
     const size_t count = RunLength(actions, begin, allowed);
     const bool creates = actions[begin].verb == Action::Verb::kCreate;
@@ -118,7 +119,8 @@ Task<Status> Execute(Env& env, Client& client, Plan plan, Execution& execution) 
     }
     if (!failure.ok()) {
       if (creates && NamespaceIsTerminating(failure)) co_return Status::Ok();
-      co_return failure;
+      if (first_failure.ok()) first_failure = failure;
+      if (!actions[begin].independent) co_return first_failure;
     }
     begin += count;
     const bool more = begin < actions.size() && creates &&
@@ -126,7 +128,7 @@ Task<Status> Execute(Env& env, Client& client, Plan plan, Execution& execution) 
                       actions[begin].kind == actions[begin - 1].kind;
     allowed = more ? allowed * 2 : 1;
   }
-  co_return Status::Ok();
+  co_return first_failure;
 }
 
 }  // namespace gantry::client

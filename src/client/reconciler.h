@@ -24,10 +24,10 @@ struct EventNote {
 struct Plan;
 
 // What one reconcile wants done. The shell carries it out in order, each write with its
-// preconditions, and stops at the first failure (the key then comes back with back-off).
-// Neighbouring creates of one kind go out together, in batches that double (1, 2, 4, ...), so that
-// a hopeless one is tried once and not five hundred times. NotFound on a delete and AlreadyExists
-// with `tolerate_exists` are success.
+// preconditions, and stops at the first failure of an action that is not `independent` (the key
+// comes back with back-off after any). Neighbouring creates of one kind go out together, in batches
+// that double (1, 2, 4, ...), so that a hopeless one is tried once and not five hundred times.
+// NotFound on a delete and AlreadyExists with `tolerate_exists` are success.
 struct Action {
   enum class Verb : uint8_t { kCreate, kUpdate, kUpdateStatus, kPatch, kDelete };
   Action() = default;
@@ -41,6 +41,8 @@ struct Action {
   PatchType patch_type = PatchType::kMerge;
   DeleteOptions delete_options;
   bool tolerate_exists = false;
+  // What comes behind it is tried even when it fails.
+  bool independent = false;
   // What else is to be said once the write went through, or failed: events that name the object
   // that the server made, a status that tells of the failure. Both see only their argument and what
   // they captured by value.
@@ -48,22 +50,22 @@ struct Action {
   std::function<Plan(const Status& failure)> on_failure;
 };
 
-struct Plan {
-  std::vector<Action> actions;
-  std::vector<EventNote> events;
 // A view and a revision that it has reached, or is to reach.
 struct ViewAt {
   Informer* informer = nullptr;
   int64_t revision = 0;
 };
 
+struct Plan {
+  std::vector<Action> actions;
+  std::vector<EventNote> events;
   std::optional<Duration> requeue_after;  // look again by then, even if nothing changes
-
-  template <class T>
-  void Create(T object);
   // What the reconciler could not judge with views this old: it looks again once they show
   // everything up to the revision.
   std::vector<ViewAt> look_again_at;
+
+  template <class T>
+  void Create(T object);
   template <class T>
   void Update(T object);
   template <class T>
@@ -85,8 +87,9 @@ class Reconciler {
   using Enqueue = std::function<void(Key)>;
 
   virtual ~Reconciler() = default;
-  virtual std::string_view name() const = 0;  // "deployment", also the metrics label and the event
-                                              // source: "deployment-controller"
+  virtual std::string_view name() const = 0;  // "deployment", also the metrics label
+  // The component that its events name.
+  virtual std::string event_source() const { return std::string(name()) + "-controller"; }
   // Registers informers, indexes and handlers.
   virtual void Setup(InformerSet& informers, Enqueue enqueue) = 0;
   // A failed status is a retry with back-off.

@@ -25,7 +25,7 @@ class Controller {
         informers_(informers),
         reconciler_(std::move(reconciler)),
         max_workers_(max_workers),
-        recorder_(env, client, std::string(reconciler_->name()) + "-controller"),
+        recorder_(env, client, reconciler_->event_source()),
         failures_(MetricRegistry::Default()
                       .Counters("controller_runtime_reconcile_errors_total",
                                 "Total number of reconciliation errors per controller",

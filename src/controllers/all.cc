@@ -2,6 +2,7 @@
 
 #include "controllers/aggregation/cluster_roles.h"
 #include "controllers/deployment/deployment.h"
+#include "controllers/disruption/disruption.h"
 #include "controllers/endpoints/endpointslice.h"
 #include "controllers/garbage/garbage_collector.h"
 #include "controllers/namespace/namespace_controller.h"
@@ -20,8 +21,10 @@ Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
   runner->Add(MakeRootCaPublisher(options.ca_certificate));
   runner->Add(MakeDeploymentController());
   runner->Add(MakeReplicaSetController());
+  runner->Add(MakeDisruptionController());
   runner->Add(MakeEndpointSliceController());
   runner->Add(MakeEndpointsController());
+  runner->Add(MakeEndpointSliceMirroringController());
   runner->Add(MakeNamespaceController());
   runner->Add(MakeResourceQuotaController(), 2);
   runner->Add(MakeClusterRoleAggregationController(), 1);
@@ -29,8 +32,8 @@ Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
   runner->Add(MakePodGarbageCollector(), 1);
   runner->Add(MakeNodeLifecycleController(options.node_lifecycle));
   runner->Add(MakeTaintEvictionController());
-  runner->Add(MakeNodeApprovalController(options.read_request));
-  runner->Add(MakeSigningController(options.sign));
+  runner->Add(MakeNodeApprovalController(options.read_request, options.may_request));
+  runner->Add(MakeSigningController(options.sign, options.read_request));
   runner->Add(MakeRequestCleaner());
   return Status::Ok();
 }

@@ -14,6 +14,7 @@ struct Options {
   std::string cluster_cidr;
   SignCertificate sign;
   ReadRequest read_request;
+  MayRequest may_request;
   NodeLifecycleOptions node_lifecycle;
 };
 

@@ -1,19 +1,46 @@
 #include "scheduler/evaluation.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace gantry::scheduler {
 
-std::string Explanation::Message() const {
-  std::string message = "0/" + std::to_string(nodes) + " nodes are available";
-  if (nodes == 0) return "no nodes available to schedule pods";
+namespace {
+
+constexpr char kNotHelpful[] = "Preemption is not helpful for scheduling";
+constexpr char kNoVictims[] = "No preemption victims found for incoming pod";
+
+// "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable."
+std::string Summary(int nodes, const std::map<std::string, int>& reasons) {
   std::vector<std::string> parts;
   for (const auto& [reason, count] : reasons)
     parts.push_back(std::to_string(count) + " " + reason);
   std::sort(parts.begin(), parts.end());
+  std::string message = "0/" + std::to_string(nodes) + " nodes are available";
   for (size_t i = 0; i < parts.size(); ++i)
     message += (i == 0 ? ": " : ", ") + parts[i];
   return message + ".";
+}
+
+// The node as it would be without the pods that `pod` may push aside; nullopt when there are none.
+std::optional<NodeInfo> WithoutLowerPriority(const NodeInfo& node, const PodInfo& pod) {
+  std::optional<NodeInfo> left;
+  for (const auto& [uid, other] : node.pods) {
+    if (other->pod->spec().priority() >= pod.pod->spec().priority()) continue;
+    if (!left) left = node;
+    left->pods.erase(uid);
+    left->requested.Subtract(other->requests);
+  }
+  return left;
+}
+
+}  // namespace
+
+std::string Explanation::Message() const {
+  if (nodes == 0) return "no nodes available to schedule pods";
+  std::string message = Summary(nodes, reasons);
+  if (!preemption.empty()) message += " preemption: " + preemption;
+  return message;
 }
 
 void Evaluation::Refresh(const PodInfo& pod) {
@@ -102,23 +129,52 @@ const NodeInfo* Evaluation::Best(uint64_t tie) {
   return winners.empty() ? nullptr : &nodes_.slots()[winners[tie % winners.size()]];
 }
 
+std::vector<Rejection> Evaluation::FirstRejections(const PodInfo& pod, const NodeInfo& node,
+                                                   const FilterPlugin** rule) const {
+  for (size_t i = 0; i < filters_.size(); ++i) {
+    std::vector<Rejection> rejections = filters_[i]->Filter(pod, filter_states_[i].get(), node);
+    if (rejections.empty()) continue;
+    *rule = filters_[i];
+    return rejections;
+  }
+  return {};
+}
+
 Explanation Evaluation::Explain(const PodInfo& pod) const {
   Explanation explanation;
   explanation.nodes = nodes_.node_count();
-  for (size_t slot = 0; slot < nodes_.slots().size(); ++slot) {
-    const NodeInfo& node = nodes_.slots()[slot];
+  explanation.wakes_on = kNodeAdded;
+  std::map<std::string, int> preemption;
+  bool has_candidate = false;
+  for (const NodeInfo& node : nodes_.slots()) {
     if (!node.node) continue;
-    for (size_t i = 0; i < filters_.size(); ++i) {
-      const std::vector<Rejection> rejections =
-          filters_[i]->Filter(pod, filter_states_[i].get(), node);
-      for (const Rejection& rejection : rejections) {
-        ++explanation.reasons[rejection.reason];
-        explanation.nodes_by_reason[rejection.reason].push_back(node.name);
-      }
-      if (rejections.empty()) continue;
-      ++explanation.plugins[std::string(filters_[i]->name())];
-      break;  // as kube-scheduler: a node counts for the first rule that turns it away
+    // As kube-scheduler: a node counts for the first rule that turns it away.
+    const FilterPlugin* rule = nullptr;
+    const std::vector<Rejection> rejections = FirstRejections(pod, node, &rule);
+    if (rejections.empty()) continue;
+    ++explanation.plugins[std::string(rule->name())];
+    explanation.wakes_on |= rule->WakesOn();
+    bool unresolvable = false;
+    for (const Rejection& rejection : rejections) {
+      ++explanation.reasons[rejection.reason];
+      explanation.nodes_by_reason[rejection.reason].push_back(node.name);
+      unresolvable = unresolvable || rejection.unresolvable;
     }
+    if (unresolvable) {
+      ++preemption[kNotHelpful];
+    } else if (const std::optional<NodeInfo> left = WithoutLowerPriority(node, pod)) {
+      const std::vector<Rejection> still = FirstRejections(pod, *left, &rule);
+      for (const Rejection& rejection : still)
+        ++preemption[rejection.reason];
+      has_candidate = has_candidate || still.empty();
+    } else {
+      ++preemption[kNoVictims];
+    }
+  }
+  if (pod.pod->spec().preemption_policy() == "Never") {
+    explanation.preemption = "not eligible due to preemptionPolicy=Never.";
+  } else if (!has_candidate) {
+    explanation.preemption = Summary(explanation.nodes, preemption);
   }
   return explanation;
 }

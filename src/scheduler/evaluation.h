@@ -16,8 +16,11 @@ struct Explanation {
   std::map<std::string, int> reasons;
   std::map<std::string, std::vector<std::string>> nodes_by_reason;
   std::map<std::string, int> plugins;  // by the name of the filter that said no
+  uint32_t wakes_on = 0;               // ClusterChanges that may help
+  // Why removing pods of lower priority would not help either; empty where it would.
+  std::string preemption;
 
-  // "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable."
+  // "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable. preemption: ..."
   std::string Message() const;
 };
 
@@ -43,6 +46,9 @@ class Evaluation {
     bool passed = false;
   };
   void Ask(const PodInfo& pod, size_t slot);
+  // The reasons of the first rule that turns the node away, and which it is.
+  std::vector<Rejection> FirstRejections(const PodInfo& pod, const NodeInfo& node,
+                                         const FilterPlugin** rule) const;
 
   const Profile& profile_;
   const NodeTable& nodes_;

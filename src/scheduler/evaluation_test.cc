@@ -67,7 +67,10 @@ TEST_F(EvaluationTest, EveryRuleNamesItsReason) {
   };
   for (const ReasonRow& row : rows) {
     AddNode("node", row.node);
-    EXPECT_EQ(Place(MakePod("a", row.pod)), std::string("none: ") + row.message);
+    EXPECT_EQ(Place(MakePod("a", row.pod)),
+              std::string("none: ") + row.message +
+                  " preemption: 0/1 nodes are available: 1 Preemption is not helpful for "
+                  "scheduling.");
   }
 }
 
@@ -76,7 +79,8 @@ TEST_F(EvaluationTest, CountsReasonsAcrossNodes) {
   AddNode("b", "", "1");
   AddNode("c", "", "1");
   EXPECT_EQ(Place(MakePod("p", "{containers: [{name: c, resources: {requests: {cpu: \"2\"}}}]}")),
-            "none: 0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu.");
+            "none: 0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu. "
+            "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.");
 }
 
 TEST_F(EvaluationTest, TolerationsAndAffinityLetThrough) {
@@ -104,8 +108,10 @@ TEST_F(EvaluationTest, LikePodsSpreadOverNodesAndFillThemUp) {
   }
   EXPECT_EQ(placed["a"], 4);
   EXPECT_EQ(placed["b"], 4);
-  EXPECT_EQ(Place(MakePod("more", "{containers: [{name: c, resources: {requests: {cpu: 500m}}}]}")),
-            "none: 0/2 nodes are available: 2 Insufficient cpu.");
+  EXPECT_EQ(
+      Place(MakePod("more", "{containers: [{name: c, resources: {requests: {cpu: 500m}}}]}")),
+      "none: 0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 "
+      "No preemption victims found for incoming pod.");
 }
 
 TEST_F(EvaluationTest, HostPortsAreTakenOncePerAddress) {
@@ -113,9 +119,11 @@ TEST_F(EvaluationTest, HostPortsAreTakenOncePerAddress) {
   const std::string spec =
       "{containers: [{name: c, ports: [{containerPort: 80, hostPort: 8080}]}]}";
   nodes_.PutPod(MakePod("first", spec), "a");
-  EXPECT_EQ(Place(MakePod("second", spec)),
-            "none: 0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod "
-            "ports.");
+  EXPECT_EQ(
+      Place(MakePod("second", spec)),
+      "none: 0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod "
+      "ports. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming "
+      "pod.");
   nodes_.RemovePod("first");
   EXPECT_EQ(Place(MakePod("second", spec)), "a");
 }
@@ -128,12 +136,77 @@ TEST_F(EvaluationTest, PreferencesDecideAmongThoseThatPass) {
 
 TEST_F(EvaluationTest, InitContainersAndSidecarsCountAtTheirPeak) {
   AddNode("a");
-  EXPECT_EQ(Place(MakePod("p",
-                          "{initContainers: [{name: side, restartPolicy: Always, resources: "
-                          "{requests: {cpu: \"1\"}}},"
-                          " {name: init, resources: {requests: {cpu: \"1500m\"}}}],"
-                          " containers: [{name: c, resources: {requests: {cpu: 100m}}}]}")),
-            "none: 0/1 nodes are available: 1 Insufficient cpu.");
+  EXPECT_EQ(
+      Place(MakePod("p",
+                    "{initContainers: [{name: side, restartPolicy: Always, resources: "
+                    "{requests: {cpu: \"1\"}}},"
+                    " {name: init, resources: {requests: {cpu: \"1500m\"}}}],"
+                    " containers: [{name: c, resources: {requests: {cpu: 100m}}}]}")),
+      "none: 0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: "
+      "1 Preemption is not helpful for scheduling.");
+}
+
+TEST_F(EvaluationTest, SaysWhatRemovingOtherPodsWouldDo) {
+  const struct {
+    const char* pod;
+    const char* preemption;  // behind "1 Insufficient cpu."
+  } rows[] = {
+      {"{priority: 10",
+       " preemption: 0/1 nodes are available: 1 No preemption victims found for "
+       "incoming pod."},
+      {"{priority: 50", " preemption: 0/1 nodes are available: 1 Insufficient cpu."},
+      {"{priority: 100, preemptionPolicy: Never",
+       " preemption: not eligible due to preemptionPolicy=Never."},
+      {"{priority: 100", ""},
+  };
+  AddNode("a");
+  nodes_.PutPod(MakePod("low",
+                        "{priority: 20, containers: [{name: c, resources: {requests: {cpu: "
+                        "500m}}}]}"),
+                "a");
+  nodes_.PutPod(MakePod("high",
+                        "{priority: 60, containers: [{name: c, resources: {requests: {cpu: "
+                        "1000m}}}]}"),
+                "a");
+  for (const auto& row : rows) {
+    EXPECT_EQ(Place(MakePod("p", std::string(row.pod) +
+                                     ", containers: [{name: c, resources: {requests: {cpu: "
+                                     "1600m}}}]}")),
+              std::string("none: 0/1 nodes are available: 1 Insufficient cpu.") + row.preemption)
+        << row.pod;
+  }
+}
+
+TEST_F(EvaluationTest, TheRulesThatSaidNoSayWhatMayHelp) {
+  AddNode("a", ", spec: {taints: [{key: gpu, effect: NoSchedule}]}");
+  const PodInfoPtr pod = MakePod("p", "{containers: [{name: c}]}");
+  evaluation_.Refresh(*pod);
+  EXPECT_EQ(evaluation_.Explain(*pod).wakes_on, uint32_t{kNodeAdded | kNodeTaints});
+}
+
+TEST_F(EvaluationTest, HostPortsOfSidecarsAndOtherAddressesAndProtocols) {
+  const struct {
+    const char* first;
+    const char* second;
+    bool fits;
+  } rows[] = {
+      {"{hostPort: 53}", "{hostPort: 53}", false},
+      {"{hostPort: 53}", "{hostPort: 53, protocol: UDP}", true},
+      {"{hostPort: 53, hostIP: 10.0.0.1}", "{hostPort: 53, hostIP: 10.0.0.2}", true},
+      {"{hostPort: 53, hostIP: 10.0.0.1}", "{hostPort: 53}", false},
+      {"{hostPort: 53, hostIP: 0.0.0.0}", "{hostPort: 53, hostIP: 10.0.0.1}", false},
+  };
+  AddNode("a");
+  for (const auto& row : rows) {
+    nodes_.PutPod(MakePod("first", std::string("{initContainers: [{name: s, restartPolicy: Always, "
+                                               "ports: [") +
+                                       row.first + "]}], containers: [{name: c}]}"),
+                  "a");
+    const std::string placed = Place(
+        MakePod("second", std::string("{containers: [{name: c, ports: [") + row.second + "]}]}"));
+    EXPECT_EQ(placed == "a", row.fits) << row.first << " " << row.second << " " << placed;
+    nodes_.RemovePod("first");
+  }
 }
 
 // A node table that is changed at random answers as one that is built anew.

@@ -1,10 +1,12 @@
 #include "scheduler/scheduler.h"
 
 #include <boost/asio/post.hpp>
+#include <optional>
 
 #include "api/core/v1/binding.pb.h"
 #include "api/duration.h"
 #include "api/pods.h"
+#include "api/same.h"
 #include "base/env/spawn.h"
 #include "base/log.h"
 #include "client/events.h"
@@ -23,17 +25,51 @@ using api::core::v1::Pod;
 constexpr char kComponent[] = "default-scheduler";
 // Bindings that are being written at the same time; more wait for a place.
 constexpr int kMaxBindings = 256;
+constexpr int kConflictTries = 5;
 
-// What may make room for a pod that fits nowhere: heartbeats alone do not.
-bool MayMakeRoom(const Node& before, const Node& after) {
-  return before.spec().SerializeAsString() != after.spec().SerializeAsString() ||
-         api::ToAmounts(before.status().allocatable()) !=
-             api::ToAmounts(after.status().allocatable()) ||
-         !std::equal(before.metadata().labels().begin(), before.metadata().labels().end(),
-                     after.metadata().labels().begin(), after.metadata().labels().end(),
-                     [](const auto& a, const auto& b) {
-                       return a.first == b.first && a.second == b.second;
-                     });
+// Events hold no more.
+constexpr size_t kMaxMessage = 1024;
+
+std::string Shortened(std::string message) {
+  constexpr std::string_view kEllipsis = " ...";
+  if (message.size() <= kMaxMessage) return message;
+  message.resize(kMaxMessage - kEllipsis.size());
+  return message.append(kEllipsis);
+}
+
+// What about a node changed that rules look at (ClusterChange bits); heartbeats are none of it.
+uint32_t ChangesBetween(const Node& before, const Node& after) {
+  uint32_t changes = 0;
+  if (before.spec().unschedulable() != after.spec().unschedulable() ||
+      !api::SameList(before.spec().taints(), after.spec().taints())) {
+    changes |= kNodeTaints;
+  }
+  if (api::ToAmounts(before.status().allocatable()) !=
+      api::ToAmounts(after.status().allocatable())) {
+    changes |= kNodeAllocatable;
+  }
+  if (!api::SameMap(before.metadata().labels(), after.metadata().labels())) changes |= kNodeLabels;
+  return changes;
+}
+
+// The pod with PodScheduled False; nullopt when it says so already.
+std::optional<Pod> WithCondition(const Pod& pod, const std::string& reason,
+                                 const std::string& message, WallTime now) {
+  const auto* had = api::FindCondition(pod.status(), "PodScheduled");
+  const bool was_false = had && had->status() == "False";
+  if (was_false && had->reason() == reason && had->message() == message) return std::nullopt;
+  Pod copy = pod;
+  api::core::v1::PodCondition* condition = nullptr;
+  for (auto& candidate : *copy.mutable_status()->mutable_conditions()) {
+    if (candidate.type() == "PodScheduled") condition = &candidate;
+  }
+  if (!condition) condition = copy.mutable_status()->add_conditions();
+  condition->set_type("PodScheduled");
+  condition->set_status("False");
+  condition->set_reason(reason);
+  condition->set_message(message);
+  if (!was_false) api::SetTime(now, condition->mutable_last_transition_time());
+  return copy;
 }
 
 }  // namespace
@@ -85,9 +121,10 @@ class Scheduler::Loop {
       nodes_.RemoveNode(before->name());
       return;
     }
-    const bool room = !before || MayMakeRoom(before->As<Node>(), after->As<Node>());
+    const uint32_t changes =
+        before ? ChangesBetween(before->As<Node>(), after->As<Node>()) : uint32_t{kNodeAdded};
     nodes_.PutNode(api::Ref<Node>(after));
-    if (room) queue_.ClusterChanged(env_.Steady());
+    if (changes != 0) queue_.ClusterChanged(changes, env_.Steady());
   }
 
   void OnPod(const api::ObjectPtr& before, const api::ObjectPtr& after) {
@@ -105,6 +142,9 @@ class Scheduler::Loop {
           before->meta().generation() != after->meta().generation()) {
         nodes_.PutPod(std::make_shared<const PodInfo>(api::Ref<Pod>(after)),
                       pod.spec().node_name());
+        // It may ask for less than it did.
+        const bool was_bound = before && !before->As<Pod>().spec().node_name().empty();
+        if (was_bound) queue_.ClusterChanged(kPodGone, env_.Steady());
       }
     } else if (nodes_.HasPod(uid)) {
       return;  // decided, its binding is on its way
@@ -120,7 +160,7 @@ class Scheduler::Loop {
     queue_.Remove(uid);
     if (!nodes_.HasPod(uid)) return;
     nodes_.RemovePod(uid);
-    queue_.ClusterChanged(env_.Steady());
+    queue_.ClusterChanged(kPodGone, env_.Steady());
   }
 
   Task<> Run() {
@@ -141,10 +181,10 @@ class Scheduler::Loop {
     evaluation_.Refresh(*pod);
     const NodeInfo* node = evaluation_.Best(RandomUint64(env_));
     if (node == nullptr) {
-      const std::string message = evaluation_.Explain(*pod).Message();
-      queue_.Failed(pod->uid(), false, env_.Steady());
+      const Explanation explanation = evaluation_.Explain(*pod);
+      queue_.Failed(pod->uid(), false, explanation.wakes_on, env_.Steady());
       Spawn(strand_, gate_, "scheduler-unschedulable",
-            ReportUnschedulable(std::move(pod), message));
+            Report(std::move(pod), "Unschedulable", explanation.Message()));
       return;
     }
     const std::string name = node->name;
@@ -183,35 +223,35 @@ class Scheduler::Loop {
     }
     log::Warning("scheduler", "binding failed",
                  {{"pod", pod->FullName()}, {"node", node}, {"error", bound.status().message()}});
-    events_.Record(pod->pod.object(), "Warning", "FailedScheduling", bound.status().message());
-    queue_.Failed(pod->uid(), true, env_.Steady());
-    queue_.ClusterChanged(env_.Steady());
+    queue_.Failed(pod->uid(), true, 0, env_.Steady());
+    queue_.ClusterChanged(kPodGone, env_.Steady());
+    std::string text = "running Bind plugin \"DefaultBinder\": " + bound.status().message();
+    co_await Report(std::move(pod), "SchedulerError", std::move(text));
   }
 
-  Task<> ReportUnschedulable(PodInfoPtr pod, std::string message) {
-    events_.Record(pod->pod.object(), "Warning", "FailedScheduling", message);
-    const auto* had = api::FindCondition(pod->pod->status(), "PodScheduled");
-    if (had && had->status() == "False" && had->reason() == "Unschedulable" &&
-        had->message() == message)
-      co_return;
-    const bool was_false = had && had->status() == "False";
-    Pod copy = *pod->pod;
-    api::core::v1::PodCondition* condition = nullptr;
-    for (auto& candidate : *copy.mutable_status()->mutable_conditions()) {
-      if (candidate.type() == "PodScheduled") condition = &candidate;
-    }
-    if (!condition) condition = copy.mutable_status()->add_conditions();
-    condition->set_type("PodScheduled");
-    condition->set_status("False");
-    condition->set_reason("Unschedulable");
-    condition->set_message(message);
-    if (!was_false) api::SetTime(env_.Now(), condition->mutable_last_transition_time());
-    Result<api::Ref<Pod>> written = co_await client::UpdateStatus(client_, std::move(copy));
-    // A pod that changed meanwhile comes back to the queue and is judged anew.
-    const bool expected = written.code() == Code::kNotFound || written.code() == Code::kConflict;
-    if (!written.ok() && !expected) {
-      log::Warning("scheduler", "cannot report an unschedulable pod",
-                   {{"pod", pod->FullName()}, {"error", written.status().message()}});
+  // The event and the condition that say why the pod has no node.
+  Task<> Report(PodInfoPtr pod, std::string reason, std::string message) {
+    events_.Record(pod->pod.object(), "Warning", "FailedScheduling", Shortened(message));
+    api::Ref<Pod> current = pod->pod;
+    for (int tries = 0; tries < kConflictTries; ++tries) {
+      if (!current->spec().node_name().empty()) co_return;
+      std::optional<Pod> next = WithCondition(*current, reason, message, env_.Now());
+      if (!next) co_return;
+      Result<api::Ref<Pod>> written = co_await client::UpdateStatus(client_, *std::move(next));
+      if (written.ok() || written.code() == Code::kNotFound) co_return;
+      if (written.code() == Code::kConflict) {
+        written = co_await client::Get<Pod>(client_, current->metadata().namespace_(),
+                                            current->metadata().name());
+      }
+      if (!written.ok()) {
+        if (written.code() != Code::kNotFound) {
+          log::Warning("scheduler", "cannot report an unschedulable pod",
+                       {{"pod", pod->FullName()}, {"error", written.status().message()}});
+        }
+        co_return;
+      }
+      current = *std::move(written);
+      if (current->metadata().uid() != pod->uid()) co_return;
     }
   }
 

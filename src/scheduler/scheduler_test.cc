@@ -78,7 +78,10 @@ TEST_F(SchedulerTest, TellsWhyAPodWaitsAndBindsItOnceThereIsRoom) {
   const auto* condition = api::FindCondition(pod->status(), "PodScheduled");
   ASSERT_NE(condition, nullptr);
   EXPECT_EQ(condition->reason(), "Unschedulable");
-  EXPECT_EQ(condition->message(), "0/1 nodes are available: 1 Insufficient cpu.");
+  EXPECT_EQ(
+      condition->message(),
+      "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No "
+      "preemption victims found for incoming pod.");
   client_.Remove<Pod>("default", "first");
   env_.Advance(std::chrono::seconds(2));
   EXPECT_EQ(NodeOf("second"), "a");
@@ -103,8 +106,66 @@ TEST_F(SchedulerTest, ABindingThatFailsIsTriedAgainAndDoesNotHoldTheRoom) {
   });
   AddPod("web");
   EXPECT_EQ(NodeOf("web"), "");
+  const auto pod = client_.Peek<Pod>("default", "web");
+  const auto* condition = api::FindCondition(pod->status(), "PodScheduled");
+  ASSERT_NE(condition, nullptr);
+  EXPECT_EQ(condition->reason(), "SchedulerError");
+  EXPECT_EQ(condition->message(), "running Bind plugin \"DefaultBinder\": no");
   fail = false;
   env_.Advance(std::chrono::seconds(3));
+  EXPECT_EQ(NodeOf("web"), "a");
+}
+
+TEST_F(SchedulerTest, OnlyAChangeThatMayHelpBringsAPodBack) {
+  AddNode("a");
+  AddPod("first");
+  AddPod("second");
+  auto tries = [&] {
+    int count = 0;
+    for (const auto& event : client_.All<Event>())
+      count += event->reason() == "FailedScheduling" ? std::max(1, event->count()) : 0;
+    return count;
+  };
+  EXPECT_EQ(tries(), 1);
+  Node labelled = *client_.Peek<Node>("", "a");
+  (*labelled.mutable_metadata()->mutable_labels())["disk"] = "ssd";
+  client_.Put(labelled);
+  env_.Advance(std::chrono::seconds(30));
+  EXPECT_EQ(tries(), 1) << "a label gives no room";
+  (*labelled.mutable_status()->mutable_allocatable())["memory"].set_string("2Gi");
+  client_.Put(labelled);
+  env_.Advance(std::chrono::seconds(30));
+  EXPECT_EQ(tries(), 2);
+  (*labelled.mutable_status()->mutable_allocatable())["cpu"].set_string("2");
+  client_.Put(labelled);
+  env_.Advance(std::chrono::seconds(30));
+  EXPECT_EQ(NodeOf("second"), "a");
+}
+
+TEST_F(SchedulerTest, TheReasonIsWrittenAlsoWhenThePodChangesMeanwhile) {
+  int conflicts = 2;
+  client_.SetFault([&conflicts](const client::FakeClient::Call& call) {
+    return call.subresource == "status" && conflicts-- > 0 ? Status(Code::kConflict, "changed")
+                                                           : Status();
+  });
+  AddPod("web");
+  const auto pod = client_.Peek<Pod>("default", "web");
+  const auto* condition = api::FindCondition(pod->status(), "PodScheduled");
+  ASSERT_NE(condition, nullptr);
+  EXPECT_EQ(condition->message(), "no nodes available to schedule pods");
+}
+
+TEST_F(SchedulerTest, PodsThatOthersPlacedCountAgainstTheRoom) {
+  AddNode("a");
+  client_.Put(FromYaml<Pod>(
+      "{metadata: {name: own, namespace: default}, spec: {nodeName: a, containers: [{name: c, "
+      "resources: {requests: {cpu: 600m}}}]}, status: {phase: Running}}"));
+  AddPod("web");
+  EXPECT_EQ(NodeOf("web"), "");
+  Pod done = *client_.Peek<Pod>("default", "own");
+  done.mutable_status()->set_phase("Succeeded");
+  client_.Put(done);
+  env_.Advance(std::chrono::seconds(5));
   EXPECT_EQ(NodeOf("web"), "a");
 }
 

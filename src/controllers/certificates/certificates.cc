@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "api/certificates/v1/signing_request.pb.h"
 #include "api/duration.h"
 #include "api/owners.h"
+#include "controllers/certificates/signers.h"
 
 namespace gantry::controllers {
 namespace {
@@ -12,32 +12,11 @@ namespace {
 using CertificateRequest = api::certificates::v1::CertificateSigningRequest;
 using client::Plan;
 
-constexpr char kNodeClientSigner[] = "kubernetes.io/kube-apiserver-client-kubelet";
-constexpr char kClientSigner[] = "kubernetes.io/kube-apiserver-client";
-constexpr char kNodeServingSigner[] = "kubernetes.io/kubelet-serving";
-constexpr char kNodesGroup[] = "system:nodes";
-constexpr char kNodePrefix[] = "system:node:";
-constexpr char kBootstrappers[] = "system:bootstrappers";
 constexpr Duration kDefaultLifetime = std::chrono::hours(24 * 365);
 
 bool HasCondition(const CertificateRequest& request, std::string_view type) {
   return std::any_of(request.status().conditions().begin(), request.status().conditions().end(),
                      [&](const auto& condition) { return condition.type() == type; });
-}
-
-// The usages are `purpose`, "digital signature" and perhaps "key encipherment", nothing else.
-bool HasExactUsages(const CertificateRequest& request, std::string_view purpose) {
-  bool signs = false, serves = false;
-  for (const std::string& usage : request.spec().usages()) {
-    if (usage == "digital signature") {
-      signs = true;
-    } else if (usage == purpose) {
-      serves = true;
-    } else if (usage != "key encipherment") {
-      return false;
-    }
-  }
-  return signs && serves;
 }
 
 bool IsDecided(const CertificateRequest& request) {
@@ -80,27 +59,29 @@ class RequestController : public client::Reconciler {
 
 class NodeApprovalController : public RequestController {
  public:
-  explicit NodeApprovalController(ReadRequest read) : read_(std::move(read)) {}
+  NodeApprovalController(ReadRequest read, MayRequest may_request)
+      : read_(std::move(read)), may_request_(std::move(may_request)) {}
   std::string_view name() const override { return "certificatesigningrequest-approving"; }
 
  protected:
   Result<Plan> Handle(const CertificateRequest& request, WallTime now) override {
     Plan plan;
-    if (request.spec().signer_name() != kNodeClientSigner || IsDecided(request)) return plan;
+    if (request.spec().signer_name() != kNodeClientSigner || IsDecided(request) ||
+        !request.status().certificate().empty())
+      return plan;
     Result<RequestSubject> subject = read_(request.spec().request());
-    if (!subject.ok() || !IsNodeClient(request, *subject)) return plan;
-    const auto& groups = request.spec().groups();
-    const bool self = request.spec().username() == subject->common_name &&
-                      std::find(groups.begin(), groups.end(), kNodesGroup) != groups.end();
-    const bool joining = std::any_of(groups.begin(), groups.end(), [](const std::string& group) {
-      return group == kBootstrappers || group.starts_with(std::string(kBootstrappers) + ":");
-    });
-    if (!self && !joining) return plan;
+    if (!subject.ok() || !CheckNodeClient(*subject, request).ok()) return plan;
+    std::string message;
+    if (request.spec().username() == subject->common_name &&
+        may_request_(request.spec(), "selfnodeclient")) {
+      message = "Auto approving self kubelet client certificate after SubjectAccessReview.";
+    } else if (may_request_(request.spec(), "nodeclient")) {
+      message = "Auto approving kubelet client certificate after SubjectAccessReview.";
+    } else {
+      return plan;
+    }
     CertificateRequest approved = request;
-    AddCondition("Approved", "AutoApproved",
-                 self ? "Auto approving self kubelet client certificate after SubjectAccessReview."
-                      : "Auto approving kubelet client certificate after SubjectAccessReview.",
-                 now, &approved);
+    AddCondition("Approved", "AutoApproved", std::move(message), now, &approved);
     client::Action action = client::WriteAction(client::Action::Verb::kUpdate, std::move(approved));
     action.subresource = "approval";
     plan.actions.push_back(std::move(action));
@@ -108,28 +89,29 @@ class NodeApprovalController : public RequestController {
   }
 
  private:
-  static bool IsNodeClient(const CertificateRequest& request, const RequestSubject& subject) {
-    return HasExactUsages(request, "client auth") && !subject.has_alternative_names &&
-           subject.organizations == std::vector<std::string>{kNodesGroup} &&
-           subject.common_name.starts_with(kNodePrefix);
-  }
-
   const ReadRequest read_;
+  const MayRequest may_request_;
 };
 
 class SigningController : public RequestController {
  public:
-  explicit SigningController(SignCertificate sign) : sign_(std::move(sign)) {}
+  SigningController(SignCertificate sign, ReadRequest read)
+      : sign_(std::move(sign)), read_(std::move(read)) {}
   std::string_view name() const override { return "certificatesigningrequest-signing"; }
 
  protected:
   Result<Plan> Handle(const CertificateRequest& request, WallTime now) override {
     Plan plan;
-    const std::string& signer = request.spec().signer_name();
-    if (signer != kNodeClientSigner && signer != kClientSigner && signer != kNodeServingSigner)
-      return plan;
-    if (!HasCondition(request, "Approved") || HasCondition(request, "Denied") ||
+    const SignerRule* rule = FindSigner(request.spec().signer_name());
+    if (rule == nullptr || !HasCondition(request, "Approved") || HasCondition(request, "Denied") ||
         HasCondition(request, "Failed") || !request.status().certificate().empty()) {
+      return plan;
+    }
+    GANTRY_ASSIGN(const RequestSubject subject, read_(request.spec().request()));
+    CertificateRequest next = request;
+    if (Status checked = rule->check(subject, request); !checked.ok()) {
+      AddCondition("Failed", "SignerValidationFailure", checked.message(), now, &next);
+      plan.UpdateStatus(std::move(next));
       return plan;
     }
     Duration lifetime = kDefaultLifetime;
@@ -139,19 +121,15 @@ class SigningController : public RequestController {
     }
     const std::vector<std::string> usages(request.spec().usages().begin(),
                                           request.spec().usages().end());
-    Result<std::string> certificate = sign_(request.spec().request(), usages, lifetime);
-    CertificateRequest next = request;
-    if (certificate.ok()) {
-      next.mutable_status()->set_certificate(*certificate);
-    } else {
-      AddCondition("Failed", "SignerValidationFailure", certificate.status().message(), now, &next);
-    }
+    GANTRY_ASSIGN(std::string certificate, sign_(request.spec().request(), usages, lifetime));
+    next.mutable_status()->set_certificate(std::move(certificate));
     plan.UpdateStatus(std::move(next));
     return plan;
   }
 
  private:
   const SignCertificate sign_;
+  const ReadRequest read_;
 };
 
 class RequestCleaner : public RequestController {
@@ -180,11 +158,12 @@ class RequestCleaner : public RequestController {
 
 }  // namespace
 
-std::unique_ptr<client::Reconciler> MakeNodeApprovalController(ReadRequest read) {
-  return std::make_unique<NodeApprovalController>(std::move(read));
+std::unique_ptr<client::Reconciler> MakeNodeApprovalController(ReadRequest read,
+                                                               MayRequest may_request) {
+  return std::make_unique<NodeApprovalController>(std::move(read), std::move(may_request));
 }
-std::unique_ptr<client::Reconciler> MakeSigningController(SignCertificate sign) {
-  return std::make_unique<SigningController>(std::move(sign));
+std::unique_ptr<client::Reconciler> MakeSigningController(SignCertificate sign, ReadRequest read) {
+  return std::make_unique<SigningController>(std::move(sign), std::move(read));
 }
 std::unique_ptr<client::Reconciler> MakeRequestCleaner() {
   return std::make_unique<RequestCleaner>();

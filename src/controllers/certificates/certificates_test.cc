@@ -26,8 +26,15 @@ Csr Request(const std::string& signer, const std::string& who, const std::string
                        "'], usages: [" + usages + "], request: UEVN}}");
 }
 
+// As the default roles have it.
+bool MayRequest(const api::certificates::v1::CertificateSigningRequestSpec& who,
+                const std::string& subresource) {
+  const std::string group = subresource == "nodeclient" ? "system:bootstrappers" : "system:nodes";
+  return who.groups_size() > 0 && who.groups(0) == group;
+}
+
 TEST(NodeApproval, ApprovesNodesAndNobodyElse) {
-  const RequestSubject node{"system:node:n1", {"system:nodes"}, false};
+  const RequestSubject node{"system:node:n1", {"system:nodes"}, {}, {}, {}, {}};
   struct {
     const char* signer;
     const char* who;
@@ -52,20 +59,24 @@ TEST(NodeApproval, ApprovesNodesAndNobodyElse) {
       {kNodeSigner,
        "a|system:bootstrappers",
        kUsages,
-       {"system:node:n1", {"system:nodes", "system:masters"}, false},
+       {"system:node:n1", {"system:nodes", "system:masters"}, {}, {}, {}, {}},
        ""},
-      {kNodeSigner, "a|system:bootstrappers", kUsages, {"admin", {"system:nodes"}, false}, ""},
       {kNodeSigner,
        "a|system:bootstrappers",
        kUsages,
-       {"system:node:n1", {"system:nodes"}, true},
+       {"admin", {"system:nodes"}, {}, {}, {}, {}},
+       ""},
+      {kNodeSigner,
+       "a|system:bootstrappers",
+       kUsages,
+       {"system:node:n1", {"system:nodes"}, {"n1.example.com"}, {}, {}, {}},
        ""},
       {"kubernetes.io/kube-apiserver-client", "a|system:bootstrappers", kUsages, node, ""},
   };
   for (const auto& row : rows) {
     const RequestSubject subject = row.subject;
     client::ReconcilerHarness harness(MakeNodeApprovalController(
-        [subject](const std::string&) -> Result<RequestSubject> { return subject; }));
+        [subject](const std::string&) -> Result<RequestSubject> { return subject; }, MayRequest));
     harness.Put(Request(row.signer, row.who, row.usages));
     harness.Settle();
     auto after = harness.client().Peek<Csr>("", "r");
@@ -82,7 +93,8 @@ TEST(NodeApproval, ApprovesNodesAndNobodyElse) {
 
 TEST(NodeApproval, LeavesAnUnreadableRequestToPeople) {
   client::ReconcilerHarness harness(MakeNodeApprovalController(
-      [](const std::string&) -> Result<RequestSubject> { return BadRequest("not PEM"); }));
+      [](const std::string&) -> Result<RequestSubject> { return BadRequest("not PEM"); },
+      MayRequest));
   harness.Put(Request(kNodeSigner, "system:node:n1|system:nodes", kUsages));
   harness.Settle();
   EXPECT_THAT(harness.client().writes(), IsEmpty());
@@ -96,6 +108,15 @@ void Decide(Csr* request, const char* type, WallTime when) {
       std::chrono::floor<std::chrono::seconds>(when).time_since_epoch().count());
 }
 
+Result<std::string> SignAll(const std::string&, const std::vector<std::string>&,
+                            Duration lifetime) {
+  return "cert " +
+         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(lifetime).count());
+}
+
+constexpr char kClientSigner[] = "kubernetes.io/kube-apiserver-client";
+constexpr char kServingSigner[] = "kubernetes.io/kubelet-serving";
+
 TEST(Signing, SignsWhatIsApprovedForAsLongAsIsAsked) {
   struct {
     const char* signer;
@@ -106,8 +127,8 @@ TEST(Signing, SignsWhatIsApprovedForAsLongAsIsAsked) {
       {kNodeSigner, {"Approved"}, 0, "cert 31536000"},
       {kNodeSigner, {"Approved"}, 600, "cert 600"},
       {kNodeSigner, {"Approved"}, 999999999, "cert 31536000"},
-      {"kubernetes.io/kubelet-serving", {"Approved"}, 0, "cert 31536000"},
-      {"kubernetes.io/kube-apiserver-client", {"Approved"}, 0, "cert 31536000"},
+      {kClientSigner, {"Approved"}, 0, "cert 31536000"},
+      {"kubernetes.io/legacy-unknown", {"Approved"}, 0, "cert 31536000"},
       {"example.com/other", {"Approved"}, 0, ""},
       {kNodeSigner, {}, 0, ""},
       {kNodeSigner, {"Denied"}, 0, ""},
@@ -116,10 +137,8 @@ TEST(Signing, SignsWhatIsApprovedForAsLongAsIsAsked) {
   };
   for (const auto& row : rows) {
     client::ReconcilerHarness harness(
-        MakeSigningController([](const std::string&, const std::vector<std::string>&,
-                                 Duration lifetime) -> Result<std::string> {
-          return "cert " +
-                 std::to_string(std::chrono::duration_cast<std::chrono::seconds>(lifetime).count());
+        MakeSigningController(SignAll, [](const std::string&) -> Result<RequestSubject> {
+          return RequestSubject{"system:node:n1", {"system:nodes"}, {}, {}, {}, {}};
         }));
     Csr request = Request(row.signer, "a|b", kUsages);
     if (row.expiration) request.mutable_spec()->set_expiration_seconds(row.expiration);
@@ -127,26 +146,110 @@ TEST(Signing, SignsWhatIsApprovedForAsLongAsIsAsked) {
       Decide(&request, decision, harness.env().Now());
     harness.Put(std::move(request));
     harness.Settle();
-    EXPECT_EQ(harness.client().Peek<Csr>("", "r")->status().certificate(), row.certificate);
+    EXPECT_EQ(harness.client().Peek<Csr>("", "r")->status().certificate(), row.certificate)
+        << row.signer;
     EXPECT_THAT(harness.Restless(), IsEmpty());
   }
 }
 
-TEST(Signing, TellsWhyItFailedAndDoesNotTryAgain) {
+TEST(Signing, SaysWhatASignerDoesNotAdmit) {
+  const char* const kServing = "digital signature, server auth";
+  const std::vector<std::string> nodes = {"system:nodes"}, one = {"x"};
+  struct {
+    const char* signer;
+    const char* usages;
+    RequestSubject subject;
+    const char* message;  // empty: signed
+  } rows[] = {
+      {kClientSigner, "client auth", {"jane", {"people"}, {}, {}, {}, {}}, ""},
+      {kClientSigner,
+       "client auth, server auth",
+       {"jane", {}, {}, {}, {}, {}},
+       "invalid usage for client certificate: server auth"},
+      {kClientSigner,
+       "digital signature",
+       {"jane", {}, {}, {}, {}, {}},
+       "missing required usage for client certificate: client auth"},
+      {kNodeSigner,
+       kUsages,
+       {"system:node:n1", {}, {}, {}, {}, {}},
+       "subject organization is not system:nodes"},
+      {kNodeSigner,
+       kUsages,
+       {"system:node:n1", nodes, one, {}, {}, {}},
+       "DNS subjectAltNames are not allowed"},
+      {kNodeSigner,
+       kUsages,
+       {"system:node:n1", nodes, {}, one, {}, {}},
+       "IP subjectAltNames are not allowed"},
+      {kNodeSigner,
+       kUsages,
+       {"system:node:n1", nodes, {}, {}, one, {}},
+       "Email subjectAltNames are not allowed"},
+      {kNodeSigner,
+       kUsages,
+       {"system:node:n1", nodes, {}, {}, {}, one},
+       "URI subjectAltNames are not allowed"},
+      {kNodeSigner,
+       kUsages,
+       {"n1", nodes, {}, {}, {}, {}},
+       "subject common name does not begin with system:node:"},
+      {kNodeSigner,
+       "client auth",
+       {"system:node:n1", nodes, {}, {}, {}, {}},
+       "usages did not match [client auth digital signature key encipherment]"},
+      {kServingSigner, kServing, {"system:node:n1", nodes, one, {}, {}, {}}, ""},
+      {kServingSigner,
+       "digital signature, key encipherment, server auth",
+       {"system:node:n1", nodes, {}, one, {}, {}},
+       ""},
+      {kServingSigner,
+       kServing,
+       {"system:node:n1", nodes, {}, {}, {}, {}},
+       "DNS or IP subjectAltName is required"},
+      {kServingSigner,
+       kUsages,
+       {"system:node:n1", nodes, one, {}, {}, {}},
+       "usages did not match [digital signature key encipherment server auth]"},
+      {kServingSigner,
+       kServing,
+       {"n1", nodes, one, {}, {}, {}},
+       "subject common name does not begin with system:node:"},
+  };
+  for (const auto& row : rows) {
+    const RequestSubject subject = row.subject;
+    client::ReconcilerHarness harness(MakeSigningController(
+        SignAll, [subject](const std::string&) -> Result<RequestSubject> { return subject; }));
+    Csr request = Request(row.signer, "a|b", row.usages);
+    Decide(&request, "Approved", harness.env().Now());
+    harness.Put(std::move(request));
+    harness.Settle();
+    auto after = harness.client().Peek<Csr>("", "r");
+    EXPECT_EQ(after->status().certificate().empty(), *row.message != 0) << row.message;
+    if (*row.message == 0) continue;
+    ASSERT_EQ(after->status().conditions_size(), 2) << row.message;
+    EXPECT_EQ(after->status().conditions(1).type(), "Failed");
+    EXPECT_EQ(after->status().conditions(1).reason(), "SignerValidationFailure");
+    EXPECT_EQ(after->status().conditions(1).message(), row.message);
+    EXPECT_THAT(harness.Restless(), IsEmpty());
+  }
+}
+
+TEST(Signing, TriesAgainWhenItCannotSign) {
+  bool works = false;
   client::ReconcilerHarness harness(MakeSigningController(
-      [](const std::string&, const std::vector<std::string>&, Duration) -> Result<std::string> {
-        return BadRequest("no such key");
-      }));
-  Csr request = Request(kNodeSigner, "a|b", kUsages);
+      [&works](const std::string&, const std::vector<std::string>&, Duration) {
+        return works ? Result<std::string>("cert") : Result<std::string>(InternalError("no key"));
+      },
+      [](const std::string&) -> Result<RequestSubject> { return RequestSubject(); }));
+  Csr request = Request(kClientSigner, "a|b", kUsages);
   Decide(&request, "Approved", harness.env().Now());
   harness.Put(std::move(request));
-  harness.Settle();
-  auto after = harness.client().Peek<Csr>("", "r");
-  ASSERT_EQ(after->status().conditions_size(), 2);
-  EXPECT_EQ(after->status().conditions(1).type(), "Failed");
-  EXPECT_EQ(after->status().conditions(1).reason(), "SignerValidationFailure");
-  EXPECT_EQ(after->status().conditions(1).message(), "no such key");
-  EXPECT_THAT(harness.Restless(), IsEmpty());
+  harness.Settle(3);
+  EXPECT_EQ(harness.client().Peek<Csr>("", "r")->status().certificate(), "");
+  works = true;
+  harness.Advance(std::chrono::seconds(5));
+  EXPECT_EQ(harness.client().Peek<Csr>("", "r")->status().certificate(), "cert");
 }
 
 TEST(RequestCleaner, ForgetsRequestsInTime) {

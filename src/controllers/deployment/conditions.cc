@@ -29,10 +29,10 @@ DeploymentStatus Count(const Deployment& deployment, const Revisions& revisions,
     terminating += set->status().terminating_replicas();
   status.set_terminating_replicas(terminating);
   if (available >= deployment.spec().replicas() - MaxUnavailable(deployment)) {
-    SetCondition(&status, "Available", true, "MinimumReplicasAvailable",
+    SetCondition(&status, "Available", "True", "MinimumReplicasAvailable",
                  "Deployment has minimum availability.", now);
   } else {
-    SetCondition(&status, "Available", false, "MinimumReplicasUnavailable",
+    SetCondition(&status, "Available", "False", "MinimumReplicasUnavailable",
                  "Deployment does not have minimum availability.", now);
   }
   return status;
@@ -64,7 +64,7 @@ void JudgeProgress(const Deployment& deployment, const Revisions& revisions,
                               : "Deployment \"" + deployment.metadata().name() + "\"";
   const auto deadline = std::chrono::seconds(deployment.spec().progress_deadline_seconds());
   if (IsComplete(deployment, *status)) {
-    SetCondition(status, kProgressing, true, "NewReplicaSetAvailable",
+    SetCondition(status, kProgressing, "True", "NewReplicaSetAvailable",
                  who + " has successfully progressed.", now);
     return;
   }
@@ -74,18 +74,18 @@ void JudgeProgress(const Deployment& deployment, const Revisions& revisions,
     std::optional<api::meta::v1::Time> transition;
     if (before && before->status() == "True") transition = before->last_transition_time();
     RemoveCondition(status, kProgressing);
-    SetCondition(status, kProgressing, true, "ReplicaSetUpdated", who + " is progressing.", now);
+    SetCondition(status, kProgressing, "True", "ReplicaSetUpdated", who + " is progressing.", now);
     if (transition) {
       *status->mutable_conditions(status->conditions_size() - 1)->mutable_last_transition_time() =
           *transition;
     }
   } else if (before == nullptr && revisions.current) {
-    SetCondition(status, kProgressing, true, "NewReplicaSetCreated",
-                 "Created new replica set \"" + revisions.current->metadata().name() + "\"", now);
+    SetCondition(status, kProgressing, "True", "FoundNewReplicaSet",
+                 "Found new replica set \"" + revisions.current->metadata().name() + "\"", now);
   } else if (std::optional<WallTime> last = LastProgress(deployment.status())) {
     if (before->reason() == "ProgressDeadlineExceeded") return;
     if (*last + deadline < now) {
-      SetCondition(status, kProgressing, false, "ProgressDeadlineExceeded",
+      SetCondition(status, kProgressing, "False", "ProgressDeadlineExceeded",
                    who + " has timed out progressing.", now);
       return;
     }
@@ -94,6 +94,21 @@ void JudgeProgress(const Deployment& deployment, const Revisions& revisions,
     *requeue = std::max<Duration>(std::chrono::seconds(1),
                                   *last + deadline - now + std::chrono::seconds(1));
   }
+}
+
+// The first failure that a set tells of, the current one first, as a condition of the deployment.
+void ShowFailure(const Revisions& revisions, DeploymentStatus* status) {
+  std::vector<SetRef> sets = revisions.old;
+  if (revisions.current) sets.insert(sets.begin(), revisions.current);
+  for (const SetRef& set : sets) {
+    for (const auto& failure : set->status().conditions()) {
+      if (failure.type() != "ReplicaFailure") continue;
+      SetCondition(status, failure.type(), failure.status(), failure.reason(), failure.message(),
+                   api::ToWallTime(failure.last_transition_time()));
+      return;
+    }
+  }
+  RemoveCondition(status, "ReplicaFailure");
 }
 
 }  // namespace
@@ -112,19 +127,18 @@ void RemoveCondition(DeploymentStatus* status, std::string_view type) {
   }
 }
 
-void SetCondition(DeploymentStatus* status, std::string_view type, bool value,
+void SetCondition(DeploymentStatus* status, std::string_view type, std::string_view value,
                   std::string_view reason, std::string message, WallTime now) {
-  const char* text = value ? "True" : "False";
   DeploymentCondition next;
   next.set_type(std::string(type));
-  next.set_status(text);
+  next.set_status(std::string(value));
   next.set_reason(std::string(reason));
   next.set_message(std::move(message));
   api::SetTime(now, next.mutable_last_update_time());
   api::SetTime(now, next.mutable_last_transition_time());
   if (const DeploymentCondition* had = FindCondition(*status, type)) {
-    if (had->status() == text && had->reason() == reason) return;
-    if (had->status() == text) *next.mutable_last_transition_time() = had->last_transition_time();
+    if (had->status() == value && had->reason() == reason) return;
+    if (had->status() == value) *next.mutable_last_transition_time() = had->last_transition_time();
   }
   RemoveCondition(status, type);
   *status->add_conditions() = std::move(next);
@@ -151,17 +165,7 @@ DeploymentStatus ComputeStatus(const Deployment& deployment, const Revisions& re
   } else {
     JudgeProgress(deployment, revisions, &status, now, requeue);
   }
-  RemoveCondition(&status, "ReplicaFailure");
-  std::vector<SetRef> sets = revisions.old;
-  if (revisions.current) sets.insert(sets.begin(), revisions.current);
-  for (const SetRef& set : sets) {
-    for (const auto& failure : set->status().conditions()) {
-      if (failure.type() != "ReplicaFailure") continue;
-      SetCondition(&status, "ReplicaFailure", failure.status() == "True", failure.reason(),
-                   failure.message(), now);
-      return status;
-    }
-  }
+  ShowFailure(revisions, &status);
   return status;
 }
 

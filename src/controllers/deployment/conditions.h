@@ -16,8 +16,9 @@ const DeploymentCondition* FindCondition(const api::apps::v1::DeploymentStatus& 
 
 // Sets the condition; its transition time stays when the status does, and nothing changes when
 // status and reason are the same.
-void SetCondition(api::apps::v1::DeploymentStatus* status, std::string_view type, bool value,
-                  std::string_view reason, std::string message, WallTime now);
+void SetCondition(api::apps::v1::DeploymentStatus* status, std::string_view type,
+                  std::string_view value, std::string_view reason, std::string message,
+                  WallTime now);
 void RemoveCondition(api::apps::v1::DeploymentStatus* status, std::string_view type);
 
 bool IsComplete(const api::apps::v1::Deployment& deployment,

@@ -6,6 +6,7 @@
 #include "api/duration.h"
 #include "api/owners.h"
 #include "api/pods.h"
+#include "api/same.h"
 #include "api/selector.h"
 #include "controllers/deployment/conditions.h"
 #include "controllers/deployment/revisions.h"
@@ -42,7 +43,7 @@ void AddResize(const DeploymentRef& deployment, const Resize& step, Plan* plan) 
 }
 
 void WriteStatus(const DeploymentRef& deployment, DeploymentStatus status, Plan* plan) {
-  if (status.SerializeAsString() == deployment->status().SerializeAsString()) return;
+  if (api::Same(status, deployment->status())) return;
   Deployment copy = *deployment;
   *copy.mutable_status() = std::move(status);
   plan->UpdateStatus(std::move(copy));
@@ -88,6 +89,9 @@ class DeploymentController : public client::Reconciler {
       plan.events.push_back(
           {deployment.object(), "Warning", "SelectingAll",
            "This deployment is selecting all pods. A non-empty selector is required."});
+      DeploymentStatus status = deployment->status();
+      status.set_observed_generation(deployment->metadata().generation());
+      WriteStatus(deployment, std::move(status), &plan);
       return plan;
     }
     Claim claim = ClaimOwned(
@@ -134,12 +138,9 @@ class DeploymentController : public client::Reconciler {
     const bool noted = progressing && progressing->reason() == "DeploymentPaused";
     if (deployment->spec().paused() == noted) return false;
     DeploymentStatus status = deployment->status();
-    // Neither true nor false: the condition is unknown while nothing may move.
-    SetCondition(&status, "Progressing", true, noted ? "DeploymentResumed" : "DeploymentPaused",
+    SetCondition(&status, "Progressing", "Unknown",
+                 noted ? "DeploymentResumed" : "DeploymentPaused",
                  noted ? "Deployment is resumed" : "Deployment is paused", now);
-    for (DeploymentCondition& condition : *status.mutable_conditions()) {
-      if (condition.type() == "Progressing") condition.set_status("Unknown");
-    }
     WriteStatus(deployment, std::move(status), plan);
     return true;
   }
@@ -170,8 +171,8 @@ class DeploymentController : public client::Reconciler {
   }
 
   // Makes the set of the current template, with the replicas it may have at once.
-  static void MakeCurrent(const DeploymentRef& deployment, const Revisions& revisions, WallTime now,
-                          Plan* plan) {
+  void MakeCurrent(const DeploymentRef& deployment, const Revisions& revisions, WallTime now,
+                   Plan* plan) const {
     const int64_t revision = revisions.max_old_revision + 1;
     ReplicaSet set = NewReplicaSet(*deployment, revision);
     const int replicas = CurrentSetReplicas(*deployment, revisions.old, 0);
@@ -185,27 +186,46 @@ class DeploymentController : public client::Reconciler {
       EventNote note = ScalingEvent(deployment, name, 0, replicas);
       create.on_success = [note](const api::ObjectPtr&) { return note; };
     }
-    create.on_failure = [deployment, name, now](const Status& failure) {
-      Plan more;
-      DeploymentStatus status = deployment->status();
-      if (failure.code() == Code::kAlreadyExists) {
-        // Another template has the same hash: the next round tries the next name.
-        status.set_collision_count(status.collision_count() + 1);
-      } else {
-        SetCondition(&status, "Progressing", false, "ReplicaSetCreateError",
-                     "Failed to create new replica set \"" + name + "\": " + failure.message(),
-                     now);
-        more.events.push_back(
-            {deployment.object(), "Warning", "ReplicaSetCreateError", failure.message()});
-      }
-      WriteStatus(deployment, std::move(status), &more);
-      return more;
+    create.on_failure = [deployment, name, now, sets = sets_](const Status& failure) {
+      return CreationFailed(deployment, name, failure, *sets, now);
     };
-    SyncDeploymentRevision(deployment, revision, plan);
+    if (!HasProgressDeadline(*deployment)) return;
+    // The deadline counts from here, also where the last rollout had come to its end.
+    DeploymentStatus status = deployment->status();
+    SetCondition(&status, "Progressing", "True", "NewReplicaSetCreated",
+                 "Created new replica set \"" + name + "\"", now);
+    WriteStatus(deployment, std::move(status), plan);
   }
 
-  static void Roll(const DeploymentRef& deployment, const Revisions& revisions, WallTime now,
-                   Plan* plan) {
+  static Plan CreationFailed(const DeploymentRef& deployment, const std::string& name,
+                             const Status& failure, const client::Informer& sets, WallTime now) {
+    Plan plan;
+    DeploymentStatus status = deployment->status();
+    if (failure.code() == Code::kAlreadyExists) {
+      SetRef taken = client::GetFrom<ReplicaSet>(sets, deployment->metadata().namespace_(), name);
+      // Not seen yet, or made by us and only the answer was lost: the next round finds it.
+      if (!taken || (api::IsControlledBy(taken->metadata(), deployment->metadata().uid()) &&
+                     SameTemplate(taken->spec().template_(), deployment->spec().template_()))) {
+        return plan;
+      }
+      // Another template has the same hash: the next round tries the next name.
+      status.set_collision_count(status.collision_count() + 1);
+    } else {
+      for (const StatusCause& cause : failure.details().causes) {
+        if (cause.reason == "NamespaceTerminating") return plan;
+      }
+      const std::string message =
+          "Failed to create new replica set \"" + name + "\": " + failure.message();
+      plan.events.push_back({deployment.object(), "Warning", "ReplicaSetCreateError", message});
+      if (!HasProgressDeadline(*deployment)) return plan;
+      SetCondition(&status, "Progressing", "False", "ReplicaSetCreateError", message, now);
+    }
+    WriteStatus(deployment, std::move(status), &plan);
+    return plan;
+  }
+
+  void Roll(const DeploymentRef& deployment, const Revisions& revisions, WallTime now,
+            Plan* plan) const {
     if (!revisions.current) {
       MakeCurrent(deployment, revisions, now, plan);
       return;
@@ -231,6 +251,7 @@ class DeploymentController : public client::Reconciler {
   }
 
   bool OldPodsRun(const Revisions& revisions) const {
+    if (ActualReplicas(revisions.old) > 0) return true;
     for (const SetRef& set : revisions.old) {
       for (const api::ObjectPtr& pod : pods_->ByIndex("controller-uid", set->metadata().uid())) {
         if (!api::IsTerminal(pod->As<Pod>())) return true;

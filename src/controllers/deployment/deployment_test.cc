@@ -8,6 +8,7 @@
 #include "api/testing/from_yaml.h"
 #include "client/testing/reconciler_harness.h"
 #include "controllers/deployment/conditions.h"
+#include "controllers/deployment/revisions.h"
 #include "controllers/deployment/rollout.h"
 
 namespace gantry::controllers {
@@ -201,6 +202,130 @@ TEST_F(DeploymentTest, RecreateStopsTheOldBeforeItStartsTheNew) {
   EXPECT_EQ(SetOf("web:1")->spec().replicas(), 0);
   RunToEnd();
   EXPECT_EQ(SetOf("web:2")->spec().replicas(), 4);
+}
+
+TEST_F(DeploymentTest, ANewRolloutStartsTheDeadlineAnewAlsoWhenNothingMoves) {
+  Deployment web = FromYaml<Deployment>(kWeb);
+  web.mutable_spec()
+      ->mutable_strategy()
+      ->mutable_rolling_update()
+      ->mutable_max_unavailable()
+      ->set_str_val("0%");
+  harness_.Put(std::move(web));
+  harness_.Settle();
+  RunToEnd();
+  ASSERT_EQ(ReasonOf("Progressing"), "True NewReplicaSetAvailable");
+  SetImage("web:2");
+  const std::string created = SetOf("web:2")->metadata().name();
+  const DeploymentCondition* progressing = FindCondition(Web()->status(), "Progressing");
+  EXPECT_EQ(progressing->reason(), "NewReplicaSetCreated");
+  EXPECT_EQ(progressing->message(), "Created new replica set \"" + created + "\"");
+  // The new set cannot make a single pod.
+  harness_.Advance(std::chrono::seconds(602));
+  progressing = FindCondition(Web()->status(), "Progressing");
+  EXPECT_EQ(progressing->reason(), "ProgressDeadlineExceeded");
+  EXPECT_EQ(progressing->message(), "ReplicaSet \"" + created + "\" has timed out progressing.");
+}
+
+TEST_F(DeploymentTest, AFailureOfASetIsShownOnceAndGoesWithIt) {
+  harness_.Put(FromYaml<Deployment>(kWeb));
+  harness_.Settle();
+  ReplicaSet set = *Sets()[0];
+  auto* failure = set.mutable_status()->add_conditions();
+  failure->set_type("ReplicaFailure");
+  failure->set_status("True");
+  failure->set_reason("FailedCreate");
+  failure->set_message("exceeded quota");
+  failure->mutable_last_transition_time()->set_seconds(77);
+  harness_.Put(set);
+  harness_.Settle();
+  EXPECT_EQ(ReasonOf("ReplicaFailure"), "True FailedCreate");
+  EXPECT_EQ(FindCondition(Web()->status(), "ReplicaFailure")->last_update_time().seconds(), 77);
+  const size_t writes = harness_.client().writes().size();
+  harness_.Advance(std::chrono::seconds(60));
+  EXPECT_THAT(harness_.Restless(), ::testing::IsEmpty());
+  EXPECT_EQ(harness_.client().writes().size(), writes);
+  set = *Sets()[0];
+  set.mutable_status()->clear_conditions();
+  harness_.Put(set);
+  harness_.Settle();
+  EXPECT_EQ(ReasonOf("ReplicaFailure"), "absent");
+}
+
+TEST_F(DeploymentTest, PausingIsATransition) {
+  harness_.Put(FromYaml<Deployment>(kWeb));
+  harness_.Settle();
+  RunToEnd();
+  const auto before = FindCondition(Web()->status(), "Progressing")->last_transition_time();
+  harness_.Advance(std::chrono::seconds(30));
+  Deployment paused = *Web();
+  paused.mutable_spec()->set_paused(true);
+  harness_.Put(std::move(paused));
+  harness_.Settle();
+  EXPECT_GT(FindCondition(Web()->status(), "Progressing")->last_transition_time().seconds(),
+            before.seconds());
+}
+
+TEST_F(DeploymentTest, ANameThatIsTakenGivesAnother) {
+  const Deployment web = FromYaml<Deployment>(kWeb);
+  const std::string taken = "web-" + TemplateHash(web.spec().template_(), 0);
+  harness_.Put(FromYaml<ReplicaSet>("{metadata: {name: " + taken + ", namespace: default}}"));
+  harness_.Put(web);
+  harness_.Settle();
+  harness_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(Web()->status().collision_count(), 1);
+  ASSERT_EQ(Sets().size(), 2u);
+  const std::string next = "web-" + TemplateHash(web.spec().template_(), 1);
+  EXPECT_TRUE(harness_.client().Peek<ReplicaSet>("default", next));
+}
+
+TEST_F(DeploymentTest, ASetThatCannotBeMadeIsSaid) {
+  harness_.client().SetFault([](const client::FakeClient::Call& call) {
+    return call.verb == "create" ? Status(Code::kForbidden, "exceeded quota: q") : Status();
+  });
+  harness_.Put(FromYaml<Deployment>(kWeb));
+  harness_.Settle(1);
+  const std::string name = "web-" + TemplateHash(Web()->spec().template_(), 0);
+  const std::string message =
+      "Failed to create new replica set \"" + name + "\": exceeded quota: q";
+  EXPECT_THAT(harness_.events(),
+              ::testing::ElementsAre("Warning ReplicaSetCreateError " + message));
+  EXPECT_EQ(ReasonOf("Progressing"), "False ReplicaSetCreateError");
+  EXPECT_EQ(FindCondition(Web()->status(), "Progressing")->message(), message);
+}
+
+TEST_F(DeploymentTest, WithoutHistoryOldSetsGoWhenTheRolloutIsOver) {
+  Deployment web = FromYaml<Deployment>(kWeb);
+  web.mutable_spec()->set_revision_history_limit(0);
+  harness_.Put(std::move(web));
+  harness_.Settle();
+  RunToEnd();
+  SetImage("web:2");
+  EXPECT_TRUE(SetOf("web:1"));
+  RunToEnd();
+  EXPECT_FALSE(SetOf("web:1"));
+}
+
+TEST_F(DeploymentTest, ScalingInTheMiddleOfARolloutIsShared) {
+  Deployment web = FromYaml<Deployment>(kWeb);
+  web.mutable_spec()->set_replicas(10);
+  harness_.Put(std::move(web));
+  harness_.Settle();
+  RunToEnd();
+  SetImage("web:broken");
+  for (int round = 0; round < 5; ++round) {
+    SetPods(SetOf("web:1")->metadata().name(), SetOf("web:1")->spec().replicas());
+    SetPods(SetOf("web:broken")->metadata().name(), 0);
+  }
+  ASSERT_EQ(SetOf("web:1")->spec().replicas(), 8);
+  ASSERT_EQ(SetOf("web:broken")->spec().replicas(), 5);
+  Deployment scaled = *Web();
+  scaled.mutable_spec()->set_replicas(20);
+  harness_.Put(std::move(scaled));
+  harness_.Settle();
+  // 12 more of 25 allowed, in proportion 8:5.
+  EXPECT_EQ(SetOf("web:1")->spec().replicas(), 15);
+  EXPECT_EQ(SetOf("web:broken")->spec().replicas(), 10);
 }
 
 struct BoundsRow {

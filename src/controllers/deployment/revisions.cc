@@ -1,14 +1,12 @@
 #include "controllers/deployment/revisions.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <algorithm>
 #include <charconv>
 #include <set>
 
 #include "api/duration.h"
 #include "api/owners.h"
+#include "api/same.h"
 
 namespace gantry::controllers {
 namespace {
@@ -19,21 +17,6 @@ using api::core::v1::PodTemplateSpec;
 
 // The history annotation of a replica set that was rolled back to many times stays below this.
 constexpr size_t kMaxHistoryLength = 2000;
-
-std::string CanonicalBytes(const PodTemplateSpec& pod_template) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream sink(&bytes);
-  google::protobuf::io::CodedOutputStream out(&sink);
-  out.SetSerializationDeterministic(true);
-  pod_template.SerializeToCodedStream(&out);
-  out.Trim();
-  return bytes;
-}
-
-std::string ComparableBytes(PodTemplateSpec pod_template) {
-  pod_template.mutable_metadata()->mutable_labels()->erase(kTemplateHashLabel);
-  return CanonicalBytes(pod_template);
-}
 
 // A share of `replicas` given as "25%" or a number. Rounded up for surge, down for unavailable.
 int Resolve(const api::intstr::IntOrString& value, int replicas, bool round_up) {
@@ -88,16 +71,29 @@ int DesiredReplicasOf(const ReplicaSet& set) {
   return desired;
 }
 
+bool IsOlder(const ReplicaSet& a, const ReplicaSet& b) {
+  const WallTime a_time = api::ToWallTime(a.metadata().creation_timestamp());
+  const WallTime b_time = api::ToWallTime(b.metadata().creation_timestamp());
+  return a_time != b_time ? a_time < b_time : a.metadata().name() < b.metadata().name();
+}
+
+bool SameTemplate(const PodTemplateSpec& a, const PodTemplateSpec& b) {
+  if (!api::Same(a.spec(), b.spec())) return false;
+  auto without_hash = [](const PodTemplateSpec& from) {
+    api::meta::v1::ObjectMeta meta = from.metadata();
+    meta.mutable_labels()->erase(kTemplateHashLabel);
+    return meta;
+  };
+  return api::Same(without_hash(a), without_hash(b));
+}
+
 Revisions SortRevisions(const Deployment& deployment, std::vector<SetRef> sets) {
-  std::sort(sets.begin(), sets.end(), [](const SetRef& a, const SetRef& b) {
-    const WallTime a_time = api::ToWallTime(a->metadata().creation_timestamp());
-    const WallTime b_time = api::ToWallTime(b->metadata().creation_timestamp());
-    return a_time != b_time ? a_time < b_time : a->metadata().name() < b->metadata().name();
-  });
-  const std::string wanted = ComparableBytes(deployment.spec().template_());
+  std::sort(sets.begin(), sets.end(),
+            [](const SetRef& a, const SetRef& b) { return IsOlder(*a, *b); });
   Revisions revisions;
   for (SetRef& set : sets) {
-    if (!revisions.current && ComparableBytes(set->spec().template_()) == wanted) {
+    if (!revisions.current &&
+        SameTemplate(set->spec().template_(), deployment.spec().template_())) {
       revisions.current = std::move(set);
     } else {
       revisions.max_old_revision =
@@ -114,7 +110,7 @@ std::string TemplateHash(const PodTemplateSpec& pod_template, int collision_coun
     for (unsigned char byte : bytes)
       hash = (hash ^ byte) * 16777619u;
   };
-  add(CanonicalBytes(pod_template));
+  add(api::CanonicalBytes(pod_template));
   if (collision_count > 0) add(std::to_string(collision_count));
   // Letters that spell no words, as generated names have them.
   constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";

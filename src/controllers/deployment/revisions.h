@@ -31,6 +31,12 @@ struct Revisions {
 };
 Revisions SortRevisions(const api::apps::v1::Deployment& deployment, std::vector<SetRef> sets);
 
+// Equal but for the label that tells a set's pods from those of others.
+bool SameTemplate(const api::core::v1::PodTemplateSpec& a, const api::core::v1::PodTemplateSpec& b);
+
+// Older sets come first.
+bool IsOlder(const api::apps::v1::ReplicaSet& a, const api::apps::v1::ReplicaSet& b);
+
 // A stable short hash of the template; `collision_count` makes another one when a name is taken.
 std::string TemplateHash(const api::core::v1::PodTemplateSpec& pod_template, int collision_count);
 

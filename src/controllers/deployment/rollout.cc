@@ -58,8 +58,12 @@ std::vector<Resize> ShrinkOld(const Deployment& deployment, const Revisions& rev
     budget -= take;
   }
   // Availability counts what is there now, so what was just taken (unavailable pods) does not lower
-  // it.
-  int spare = AvailableReplicas(all) - min_available;
+  // it. A set that has been told to shrink may still report what it is about to lose.
+  int spare = Sum(all,
+                  [](const ReplicaSet& set) {
+                    return std::min(set.status().available_replicas(), set.spec().replicas());
+                  }) -
+              min_available;
   for (const SetRef& set : revisions.old) {
     int& replicas = wanted[set->metadata().name()];
     const int take = std::clamp(spare, 0, replicas);
@@ -120,7 +124,8 @@ std::vector<Resize> ScalingStep(const Deployment& deployment, const Revisions& r
     // Nothing active: the current set, or the newest old one.
     SetRef only = !active.empty() ? active.front() : revisions.current;
     if (!only && !revisions.old.empty()) only = revisions.old.back();
-    if (!only || only->spec().replicas() == wanted) return {};
+    if (!only || (only->spec().replicas() == wanted && DesiredReplicasOf(*only) == wanted))
+      return {};
     return {{only, wanted}};
   }
   if (revisions.current && revisions.current->spec().replicas() == wanted &&
@@ -138,17 +143,11 @@ std::vector<Resize> ScalingStep(const Deployment& deployment, const Revisions& r
   int to_add = allowed - TotalReplicas(active);
   std::vector<SetRef> order = active;
   // Largest first; among equals the newest first when growing, the oldest first when shrinking.
-  std::stable_sort(order.begin(), order.end(), [&](const SetRef& a, const SetRef& b) {
-    return a->spec().replicas() > b->spec().replicas();
+  std::sort(order.begin(), order.end(), [&](const SetRef& a, const SetRef& b) {
+    if (a->spec().replicas() != b->spec().replicas())
+      return a->spec().replicas() > b->spec().replicas();
+    return to_add > 0 ? IsOlder(*b, *a) : IsOlder(*a, *b);
   });
-  if (to_add > 0) {
-    std::vector<SetRef> newest_first(active.rbegin(), active.rend());
-    std::stable_sort(newest_first.begin(), newest_first.end(),
-                     [](const SetRef& a, const SetRef& b) {
-                       return a->spec().replicas() > b->spec().replicas();
-                     });
-    order = std::move(newest_first);
-  }
   std::vector<Resize> steps;
   int added = 0;
   for (const SetRef& set : order) {

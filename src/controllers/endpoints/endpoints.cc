@@ -1,11 +1,15 @@
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <vector>
 
 #include "api/core/v1/endpoints.pb.h"
 #include "api/owners.h"
 #include "api/pods.h"
+#include "api/same.h"
 #include "controllers/endpoints/endpointslice.h"
 #include "controllers/endpoints/service_pods.h"
+#include "controllers/endpoints/slices.h"
 
 namespace gantry::controllers {
 namespace {
@@ -58,14 +62,17 @@ class EndpointsController : public client::Reconciler {
     auto& labels = *next.mutable_metadata()->mutable_labels();
     labels = service->metadata().labels();
     labels[kManagedBy] = "endpoint-controller";
-    if (service->spec().cluster_ip() == "None") labels["service.kubernetes.io/headless"] = "";
+    SetHeadlessLabel(*service, &labels);
     next.clear_subsets();
     next.mutable_metadata()->mutable_annotations()->erase(kOverCapacity);
-    FillSubsets(*service, &next);
+    const std::vector<api::Ref<Pod>> pods = PodsOf(*pods_, *service);
+    FillSubsets(*service, pods, &next);
+    if (existing && Unchanged(next, *existing)) return plan;
+    SetTriggerTime(LastChange(*service, pods), next.mutable_metadata());
     if (!existing) {
       plan.Create(std::move(next));
       plan.actions.back().tolerate_exists = true;
-    } else if (!Same(next, *existing)) {
+    } else {
       plan.Update(std::move(next));
     }
     return plan;
@@ -76,61 +83,69 @@ class EndpointsController : public client::Reconciler {
     return meta.labels().contains(kManagedBy);
   }
 
-  static bool Same(const Endpoints& a, const Endpoints& b) {
-    if (a.subsets_size() != b.subsets_size()) return false;
-    for (int i = 0; i < a.subsets_size(); ++i) {
-      if (a.subsets(i).SerializeAsString() != b.subsets(i).SerializeAsString()) return false;
-    }
-    const auto& left = a.metadata().labels();
-    const auto& right = b.metadata().labels();
-    return left.size() == right.size() &&
-           std::all_of(left.begin(), left.end(), [&](const auto& label) {
-             auto it = right.find(label.first);
-             return it != right.end() && it->second == label.second;
-           });
+  static bool Unchanged(const Endpoints& a, const Endpoints& b) {
+    return api::SameList(a.subsets(), b.subsets()) &&
+           api::SameMap(a.metadata().labels(), b.metadata().labels()) &&
+           a.metadata().annotations().contains(kOverCapacity) ==
+               b.metadata().annotations().contains(kOverCapacity);
   }
 
-  void FillSubsets(const Service& service, Endpoints* out) const {
+  static std::optional<EndpointAddress> AddressOf(const Service& service, const Pod& pod,
+                                                  const std::string& family) {
+    // A pod that is leaving has no place here: this API cannot say "terminating".
+    if (api::IsBeingDeleted(pod.metadata()) && !service.spec().publish_not_ready_addresses())
+      return std::nullopt;
+    EndpointAddress address;
+    address.set_ip(PodAddress(pod, family));
+    if (address.ip().empty()) return std::nullopt;
+    if (!pod.spec().node_name().empty()) address.set_node_name(pod.spec().node_name());
+    if (std::string hostname = EndpointHostname(pod, service); !hostname.empty()) {
+      address.set_hostname(std::move(hostname));
+    }
+    auto* target = address.mutable_target_ref();
+    target->set_kind("Pod");
+    target->set_namespace_(pod.metadata().namespace_());
+    target->set_name(pod.metadata().name());
+    target->set_uid(pod.metadata().uid());
+    return address;
+  }
+
+  static EndpointSubset PortsOf(const Service& service, const Pod& pod) {
+    EndpointSubset ports;
+    for (const auto& port : service.spec().ports()) {
+      std::optional<int32_t> number = TargetPort(port, pod);
+      if (!number) continue;
+      EndpointPort* added = ports.add_ports();
+      added->set_name(port.name());
+      added->set_port(*number);
+      added->set_protocol(port.protocol().empty() ? "TCP" : port.protocol());
+      if (port.has_app_protocol()) added->set_app_protocol(port.app_protocol());
+    }
+    return ports;
+  }
+
+  static void FillSubsets(const Service& service, const std::vector<api::Ref<Pod>>& pods,
+                          Endpoints* out) {
     const std::string family =
         service.spec().ip_families_size() > 0 ? service.spec().ip_families(0) : "IPv4";
     std::map<std::string, EndpointSubset> by_ports;
     int count = 0;
-    for (const api::Ref<Pod>& pod : PodsOf(*pods_, service)) {
-      // A pod that is leaving has no place here: this API cannot say "terminating".
-      if (api::IsBeingDeleted(pod->metadata()) && !service.spec().publish_not_ready_addresses())
-        continue;
-      EndpointAddress address;
-      address.set_ip(PodAddress(*pod, family));
-      if (address.ip().empty()) continue;
-      if (++count > kMaxAddresses) {
-        (*out->mutable_metadata()->mutable_annotations())[kOverCapacity] = "truncated";
-        break;
+    // Where there is no room for all, those that are ready come first.
+    for (const bool ready : {true, false}) {
+      for (const api::Ref<Pod>& pod : pods) {
+        if (ready != (api::IsReady(*pod) || service.spec().publish_not_ready_addresses())) continue;
+        std::optional<EndpointAddress> address = AddressOf(service, *pod, family);
+        const EndpointSubset ports = PortsOf(service, *pod);
+        // Where none of the service's ports leads into the pod, there is nothing to connect to.
+        if (!address || (service.spec().ports_size() > 0 && ports.ports_size() == 0)) continue;
+        if (++count > kMaxAddresses) {
+          (*out->mutable_metadata()->mutable_annotations())[kOverCapacity] = "truncated";
+          break;
+        }
+        EndpointSubset& subset =
+            by_ports.try_emplace(ports.SerializeAsString(), ports).first->second;
+        *(ready ? subset.add_addresses() : subset.add_not_ready_addresses()) = *std::move(address);
       }
-      if (!pod->spec().node_name().empty()) address.set_node_name(pod->spec().node_name());
-      if (std::string hostname = EndpointHostname(*pod, service); !hostname.empty()) {
-        address.set_hostname(std::move(hostname));
-      }
-      auto* target = address.mutable_target_ref();
-      target->set_kind("Pod");
-      target->set_namespace_(pod->metadata().namespace_());
-      target->set_name(pod->metadata().name());
-      target->set_uid(pod->metadata().uid());
-
-      EndpointSubset ports;
-      for (const auto& port : service.spec().ports()) {
-        std::optional<int32_t> number = TargetPort(port, *pod);
-        if (!number) continue;
-        EndpointPort* added = ports.add_ports();
-        added->set_name(port.name());
-        added->set_port(*number);
-        added->set_protocol(port.protocol().empty() ? "TCP" : port.protocol());
-        if (port.has_app_protocol()) added->set_app_protocol(port.app_protocol());
-      }
-      // Where none of the service's ports leads into the pod, there is nothing to connect to.
-      if (service.spec().ports_size() > 0 && ports.ports_size() == 0) continue;
-      EndpointSubset& subset = by_ports.try_emplace(ports.SerializeAsString(), ports).first->second;
-      const bool ready = api::IsReady(*pod) || service.spec().publish_not_ready_addresses();
-      *(ready ? subset.add_addresses() : subset.add_not_ready_addresses()) = std::move(address);
     }
     for (auto& [key, subset] : by_ports) {
       for (auto* addresses : {subset.mutable_addresses(), subset.mutable_not_ready_addresses()}) {

@@ -12,6 +12,7 @@
 #include "api/testing/from_yaml.h"
 #include "client/testing/reconciler_harness.h"
 #include "controllers/endpoints/endpointslice.h"
+#include "controllers/endpoints/slices.h"
 
 namespace gantry::controllers {
 namespace {
@@ -51,6 +52,7 @@ void SetDeleting(Pod* pod) {
 
 class EndpointSliceTest : public ::testing::Test {
  protected:
+  EndpointSliceTest() { harness_.Put(FromYaml<Node>("{metadata: {name: n1}}")); }
   std::vector<api::Ref<EndpointSlice>> Slices() { return harness_.client().All<EndpointSlice>(); }
   ReconcilerHarness harness_{MakeEndpointSliceController()};
 };
@@ -67,6 +69,7 @@ TEST_F(EndpointSliceTest, TellsReadyServingAndTerminating) {
   };
   for (const auto& row : rows) {
     ReconcilerHarness harness(MakeEndpointSliceController());
+    harness.Put(FromYaml<Node>("{metadata: {name: n1}}"));
     Service service = FromYaml<Service>(kService);
     service.mutable_spec()->set_publish_not_ready_addresses(row.publish);
     harness.Put(std::move(service));
@@ -114,6 +117,154 @@ TEST_F(EndpointSliceTest, DescribesTheServiceAndItsPods) {
   EXPECT_EQ(slice.endpoints(0).node_name(), "n1");
   EXPECT_EQ(slice.endpoints(0).zone(), "z1");
   EXPECT_EQ(slice.endpoints(0).target_ref().name(), "a");
+}
+
+TEST_F(EndpointSliceTest, FollowsTheZonesOfNodesAndLeavesOutPodsOfMissingOnes) {
+  harness_.Put(FromYaml<Service>(kService));
+  harness_.Put(MakePod("a", "10.0.0.1", true));
+  harness_.Settle();
+  EXPECT_EQ(Slices()[0]->endpoints(0).zone(), "");
+  harness_.Put(FromYaml<Node>("{metadata: {name: n1, labels: {topology.kubernetes.io/zone: z2}}}"));
+  harness_.Settle();
+  EXPECT_EQ(Slices()[0]->endpoints(0).zone(), "z2");
+  harness_.Remove<Node>("", "n1");
+  harness_.Settle();
+  EXPECT_EQ(Slices()[0]->endpoints_size(), 0);
+  Service service = FromYaml<Service>(kService);
+  service.mutable_spec()->set_publish_not_ready_addresses(true);
+  harness_.Put(std::move(service));
+  harness_.Settle();
+  EXPECT_EQ(Slices()[0]->endpoints_size(), 1);
+  EXPECT_THAT(harness_.Restless(), IsEmpty());
+}
+
+TEST_F(EndpointSliceTest, TellsWhenWhatItShowsChanged) {
+  Service service = FromYaml<Service>(kService);
+  service.mutable_metadata()->mutable_creation_timestamp()->set_seconds(1'000'000);
+  harness_.Put(std::move(service));
+  auto put = [&](const std::string& name, const std::string& ip, int64_t since) {
+    Pod pod = MakePod(name, ip, true);
+    pod.mutable_status()->mutable_conditions(0)->mutable_last_transition_time()->set_seconds(since);
+    harness_.Put(std::move(pod));
+    harness_.Settle();
+  };
+  auto trigger = [&] {
+    const auto& annotations = Slices()[0]->metadata().annotations();
+    auto it = annotations.find("endpoints.kubernetes.io/last-change-trigger-time");
+    return it == annotations.end() ? "" : it->second;
+  };
+  harness_.Settle();
+  EXPECT_EQ(trigger(), "1970-01-12T13:46:40Z");
+  put("a", "10.0.0.1", 1'000'060);
+  EXPECT_EQ(trigger(), "1970-01-12T13:47:40Z");
+  put("b", "10.0.0.2", 1'000'120);
+  EXPECT_EQ(trigger(), "1970-01-12T13:48:40Z");
+  harness_.Remove<Pod>("default", "a");
+  harness_.Settle();
+  EXPECT_EQ(trigger(), "") << "nobody knows when";
+}
+
+TEST_F(EndpointSliceTest, WhatIsLeftGoesWhereAllOfItFits) {
+  auto frame = [] {
+    SliceFrame made;
+    made.meta.set_namespace_("default");
+    made.prefix = "web-";
+    made.max_endpoints = 4;
+    return made;
+  }();
+  auto group_of = [](int count) {
+    EndpointGroup group{"IPv4", {}, {}};
+    for (int i = 0; i < count; ++i)
+      group.endpoints.emplace_back().add_addresses("10.0.0." + std::to_string(i));
+    return group;
+  };
+  auto slice_of = [](const std::string& name, int from, int to) {
+    EndpointSlice slice;
+    slice.mutable_metadata()->set_name(name);
+    slice.mutable_metadata()->set_namespace_("default");
+    slice.set_address_type("IPv4");
+    for (int i = from; i < to; ++i)
+      slice.add_endpoints()->add_addresses("10.0.0." + std::to_string(i));
+    return SliceRef::Of(std::move(slice));
+  };
+  const struct {
+    int wanted;
+    std::vector<SliceRef> existing;
+    std::vector<std::string> writes;  // "" for a new one
+  } rows[] = {
+      {5, {slice_of("a", 0, 3), slice_of("b", 3, 4)}, {"a"}},  // the fullest that has room
+      {6, {slice_of("a", 0, 3), slice_of("b", 3, 4)}, {"b"}},  // room for both
+      {8, {slice_of("a", 0, 3), slice_of("b", 3, 5)}, {""}},   // nowhere room for all three
+      {4, {slice_of("a", 0, 3), slice_of("b", 7, 9)}, {"b"}},  // it changes anyway
+      {13, {}, {"", "", "", ""}},
+  };
+  for (const auto& row : rows) {
+    client::Plan plan;
+    PlanSlices(frame, {group_of(row.wanted)}, row.existing, &plan);
+    std::vector<std::string> names;
+    for (const auto& action : plan.actions)
+      names.push_back(action.name);
+    EXPECT_EQ(names, row.writes) << row.wanted;
+  }
+}
+
+class MirroringTest : public ::testing::Test {
+ protected:
+  MirroringTest() {
+    Service service = FromYaml<Service>(kService);
+    service.mutable_spec()->clear_selector();
+    harness_.Put(std::move(service));
+  }
+  std::vector<api::Ref<EndpointSlice>> Slices() { return harness_.client().All<EndpointSlice>(); }
+  ReconcilerHarness harness_{MakeEndpointSliceMirroringController()};
+};
+
+TEST_F(MirroringTest, ShowsWhatPeopleWriteIntoEndpoints) {
+  harness_.Put(FromYaml<Endpoints>(R"(
+metadata: {name: web, namespace: default, labels: {team: a}, annotations: {note: x,
+  kubectl.kubernetes.io/last-applied-configuration: old}}
+subsets:
+- addresses: [{ip: 1.2.3.4, hostname: db}, {ip: "fd00::1"}]
+  notReadyAddresses: [{ip: 1.2.3.5}]
+  ports: [{name: http, port: 80}]
+)"));
+  harness_.Settle();
+  ASSERT_EQ(Slices().size(), 2u);
+  const auto& v4 = Slices()[0]->address_type() == "IPv4" ? Slices()[0] : Slices()[1];
+  EXPECT_THAT(v4->metadata().name(), ::testing::StartsWith("web-"));
+  EXPECT_EQ(v4->metadata().labels().at("kubernetes.io/service-name"), "web");
+  EXPECT_EQ(v4->metadata().labels().at("endpointslice.kubernetes.io/managed-by"),
+            "endpointslicemirroring-controller.k8s.io");
+  EXPECT_EQ(v4->metadata().labels().at("team"), "a");
+  EXPECT_EQ(v4->metadata().annotations_size(), 1);
+  EXPECT_EQ(v4->metadata().owner_references(0).kind(), "Endpoints");
+  ASSERT_EQ(v4->endpoints_size(), 2);
+  EXPECT_EQ(v4->endpoints(0).hostname(), "db");
+  EXPECT_TRUE(v4->endpoints(0).conditions().ready());
+  EXPECT_FALSE(v4->endpoints(1).conditions().ready());
+  EXPECT_EQ(v4->ports(0).port(), 80);
+  EXPECT_THAT(harness_.Restless(), IsEmpty());
+
+  Service own = FromYaml<Service>(kService);
+  harness_.Put(std::move(own));
+  harness_.Settle();
+  EXPECT_THAT(Slices(), IsEmpty()) << "the pods' own controller makes them now";
+}
+
+TEST_F(MirroringTest, LeavesOutWhatSaysSoAndGoesWithTheEndpoints) {
+  harness_.Put(
+      FromYaml<Endpoints>("{metadata: {name: web, namespace: default, labels: "
+                          "{endpointslice.kubernetes.io/skip-mirror: \"true\"}}, subsets: "
+                          "[{addresses: [{ip: 1.2.3.4}]}]}"));
+  harness_.Settle();
+  EXPECT_THAT(Slices(), IsEmpty());
+  harness_.Put(FromYaml<Endpoints>(
+      "{metadata: {name: web, namespace: default}, subsets: [{addresses: [{ip: 1.2.3.4}]}]}"));
+  harness_.Settle();
+  EXPECT_EQ(Slices().size(), 1u);
+  harness_.Remove<Endpoints>("default", "web");
+  harness_.Settle();
+  EXPECT_THAT(Slices(), IsEmpty());
 }
 
 TEST_F(EndpointSliceTest, NamedPortsThatDifferMakeSlicesOfTheirOwn) {
@@ -237,6 +388,21 @@ TEST_F(EndpointsTest, SortsReadyFromNotReadyAndLeavesOutWhatLeaves) {
   EXPECT_EQ(subset.not_ready_addresses(0).ip(), "10.0.0.3");
   EXPECT_EQ(subset.ports(0).port(), 8080);
   EXPECT_EQ(Get()->metadata().labels().at("team"), "a");
+  EXPECT_THAT(harness_.Restless(), IsEmpty());
+}
+
+TEST_F(EndpointsTest, ReadyOnesComeFirstWhereThereIsNoRoomForAll) {
+  harness_.Put(FromYaml<Service>(kService));
+  for (int i = 0; i < 1010; ++i)
+    harness_.Put(MakePod("p" + std::to_string(i),
+                         "10.0." + std::to_string(i / 100) + "." + std::to_string(i % 100),
+                         i >= 20));
+  harness_.Settle();
+  ASSERT_EQ(Get()->subsets_size(), 1);
+  EXPECT_EQ(Get()->subsets(0).addresses_size(), 990);
+  EXPECT_EQ(Get()->subsets(0).not_ready_addresses_size(), 10);
+  EXPECT_EQ(Get()->metadata().annotations().at("endpoints.kubernetes.io/over-capacity"),
+            "truncated");
   EXPECT_THAT(harness_.Restless(), IsEmpty());
 }
 

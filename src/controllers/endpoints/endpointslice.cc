@@ -8,6 +8,7 @@
 #include "api/pods.h"
 #include "controllers/endpoints/service_pods.h"
 #include "controllers/endpoints/slices.h"
+#include "controllers/node/pods_by_node.h"
 
 namespace gantry::controllers {
 namespace {
@@ -20,33 +21,37 @@ using api::discovery::v1::EndpointPort;
 using api::discovery::v1::EndpointSlice;
 using client::Plan;
 
-constexpr char kServiceName[] = "kubernetes.io/service-name";
-constexpr char kManagedBy[] = "endpointslice.kubernetes.io/managed-by";
 constexpr char kManager[] = "endpointslice-controller.k8s.io";
-constexpr char kByService[] = "slices-by-service";
+constexpr char kZone[] = "topology.kubernetes.io/zone";
+
+std::string ZoneLabel(const api::ObjectPtr& node) {
+  if (!node) return "";
+  auto it = node->meta().labels().find(kZone);
+  return it == node->meta().labels().end() ? "" : it->second;
+}
 
 class EndpointSliceController : public client::Reconciler {
  public:
   std::string_view name() const override { return "endpointslice"; }
+  std::string event_source() const override { return "endpoint-slice-controller"; }
 
   void Setup(client::InformerSet& informers, Enqueue enqueue) override {
     services_ = &informers.For<Service>();
     pods_ = &informers.For<Pod>();
     nodes_ = &informers.For<Node>();
     slices_ = &informers.For<EndpointSlice>();
+    IndexPodsByNode(*pods_);
+    IndexSlicesBy(*slices_, kManager);
     WatchServicePods(*services_, *pods_, enqueue);
-    slices_->AddIndex(kByService, [](const api::Object& object) {
-      const auto& labels = object.meta().labels();
-      auto manager = labels.find(kManagedBy);
-      auto service = labels.find(kServiceName);
-      if (manager == labels.end() || manager->second != kManager || service == labels.end()) {
-        return std::vector<std::string>();
-      }
-      return std::vector<std::string>{object.ns() + "/" + service->second};
+    // Endpoints name the zones of their nodes, and are left out while they have no node.
+    nodes_->AddHandler([this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      if (before && after && ZoneLabel(before) == ZoneLabel(after)) return;
+      for (const api::Ref<Pod>& pod : PodsOnNode(*pods_, (after ? after : before)->name()))
+        WakeServicesOf(*services_, pod->metadata(), enqueue);
     });
     slices_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
       const api::Object& object = after ? *after : *before;
-      auto it = object.meta().labels().find(kServiceName);
+      auto it = object.meta().labels().find(kServiceNameLabel);
       if (it != object.meta().labels().end()) enqueue({object.ns(), it->second});
     });
   }
@@ -54,8 +59,7 @@ class EndpointSliceController : public client::Reconciler {
   Result<Plan> Reconcile(const Key& key, WallTime now) override {
     Plan plan;
     api::Ref<Service> service = client::GetFrom<Service>(*services_, key.ns, key.name);
-    std::vector<SliceRef> existing =
-        client::Typed<EndpointSlice>(slices_->ByIndex(kByService, key.ns + "/" + key.name));
+    const std::vector<SliceRef> existing = SlicesBy(*slices_, kManager, key.ns, key.name);
     if (!service) {
       for (const SliceRef& slice : existing) {
         if (!api::IsBeingDeleted(slice->metadata())) plan.Delete(*slice);
@@ -66,22 +70,38 @@ class EndpointSliceController : public client::Reconciler {
         api::IsBeingDeleted(service->metadata())) {
       return plan;
     }
-    PlanSlices(*service, Wanted(*service), existing, &plan);
+    const std::vector<api::Ref<Pod>> pods = PodsOf(*pods_, *service);
+    PlanSlices(FrameOf(*service, pods), Wanted(*service, pods), existing, &plan);
     return plan;
   }
 
  private:
-  std::vector<EndpointGroup> Wanted(const Service& service) const {
+  static SliceFrame FrameOf(const Service& service, const std::vector<api::Ref<Pod>>& pods) {
+    SliceFrame frame;
+    frame.prefix = service.metadata().name() + "-";
+    frame.last_change = LastChange(service, pods);
+    frame.meta.set_namespace_(service.metadata().namespace_());
+    auto& labels = *frame.meta.mutable_labels();
+    labels = service.metadata().labels();
+    labels[kSliceManagerLabel] = kManager;
+    labels[kServiceNameLabel] = service.metadata().name();
+    SetHeadlessLabel(service, &labels);
+    *frame.meta.add_owner_references() =
+        api::MakeControllerRef(api::KindOf<Service>(), service.metadata());
+    return frame;
+  }
+
+  std::vector<EndpointGroup> Wanted(const Service& service,
+                                    const std::vector<api::Ref<Pod>>& pods) const {
     std::vector<std::string> families(service.spec().ip_families().begin(),
                                       service.spec().ip_families().end());
     if (families.empty()) families.push_back("IPv4");
-    const std::vector<api::Ref<Pod>> pods = PodsOf(*pods_, service);
     std::vector<EndpointGroup> groups;
     for (const std::string& family : families) {
       std::map<std::string, EndpointGroup> by_ports;
       for (const api::Ref<Pod>& pod : pods) {
         std::string address = PodAddress(*pod, family);
-        if (address.empty()) continue;
+        if (address.empty() || !HasNode(service, *pod)) continue;
         std::vector<EndpointPort> ports = PortsOf(service, *pod);
         std::string key;
         for (const EndpointPort& port : ports)
@@ -96,6 +116,12 @@ class EndpointSliceController : public client::Reconciler {
         groups.push_back(std::move(group));
     }
     return groups;
+  }
+
+  // A pod of a node that is gone is as good as gone.
+  bool HasNode(const Service& service, const Pod& pod) const {
+    return service.spec().publish_not_ready_addresses() || pod.spec().node_name().empty() ||
+           nodes_->Get("", pod.spec().node_name());
   }
 
   static std::vector<EndpointPort> PortsOf(const Service& service, const Pod& pod) {
@@ -131,10 +157,8 @@ class EndpointSliceController : public client::Reconciler {
     target->set_uid(pod->metadata().uid());
     if (pod->spec().node_name().empty()) return endpoint;
     endpoint.set_node_name(pod->spec().node_name());
-    if (api::ObjectPtr node = nodes_->Get("", pod->spec().node_name())) {
-      auto zone = node->meta().labels().find("topology.kubernetes.io/zone");
-      if (zone != node->meta().labels().end()) endpoint.set_zone(zone->second);
-    }
+    std::string zone = ZoneLabel(nodes_->Get("", pod->spec().node_name()));
+    if (!zone.empty()) endpoint.set_zone(std::move(zone));
     return endpoint;
   }
 

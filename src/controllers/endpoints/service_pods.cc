@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "api/duration.h"
 #include "api/pods.h"
+#include "api/same.h"
 #include "api/selector.h"
+#include "controllers/endpoints/slices.h"
 
 namespace gantry::controllers {
 namespace {
@@ -25,8 +28,7 @@ bool SameForEndpoints(const Pod& a, const Pod& b) {
   for (int i = 0; i < a.status().pod_ips_size(); ++i) {
     if (a.status().pod_ips(i).ip() != b.status().pod_ips(i).ip()) return false;
   }
-  return api::Selector::FromMap(a.metadata().labels()) ==
-         api::Selector::FromMap(b.metadata().labels());
+  return api::SameMap(a.metadata().labels(), b.metadata().labels());
 }
 
 }  // namespace
@@ -39,17 +41,40 @@ void WatchServicePods(client::Informer& services, client::Informer& pods,
   });
   pods.AddHandler([&services, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
     if (before && after && SameForEndpoints(before->As<Pod>(), after->As<Pod>())) return;
-    const std::string& ns = after ? after->ns() : before->ns();
-    for (const api::ObjectPtr& object : services.List(ns)) {
-      const Service& service = object->As<Service>();
-      if (service.spec().selector().empty()) continue;
-      const api::Selector selector = api::Selector::FromMap(service.spec().selector());
-      if ((after && selector.Matches(after->meta().labels())) ||
-          (before && selector.Matches(before->meta().labels()))) {
-        enqueue({object->ns(), object->name()});
-      }
-    }
+    if (after) WakeServicesOf(services, after->meta(), enqueue);
+    const bool same_labels =
+        before && after && api::SameMap(before->meta().labels(), after->meta().labels());
+    if (before && !same_labels) WakeServicesOf(services, before->meta(), enqueue);
   });
+}
+
+void WakeServicesOf(const client::Informer& services, const api::meta::v1::ObjectMeta& pod,
+                    const client::Reconciler::Enqueue& enqueue) {
+  for (const api::ObjectPtr& object : services.List(pod.namespace_())) {
+    const Service& service = object->As<Service>();
+    if (service.spec().selector().empty()) continue;
+    if (api::Selector::FromMap(service.spec().selector()).Matches(pod.labels()))
+      enqueue({object->ns(), object->name()});
+  }
+}
+
+WallTime LastChange(const Service& service, const std::vector<api::Ref<Pod>>& pods) {
+  WallTime last = api::ToWallTime(service.metadata().creation_timestamp());
+  for (const api::Ref<Pod>& pod : pods) {
+    const auto* ready = api::FindCondition(pod->status(), "Ready");
+    if (ready) last = std::max(last, api::ToWallTime(ready->last_transition_time()));
+  }
+  return last;
+}
+
+void SetHeadlessLabel(const Service& service,
+                      google::protobuf::Map<std::string, std::string>* labels) {
+  const std::string& address = service.spec().cluster_ip();
+  if (address.empty() || address == "None") {
+    (*labels)[kHeadlessLabel] = "";
+  } else {
+    labels->erase(kHeadlessLabel);
+  }
 }
 
 std::vector<api::Ref<Pod>> PodsOf(const client::Informer& pods, const Service& service) {

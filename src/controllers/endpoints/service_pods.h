@@ -21,6 +21,18 @@ namespace gantry::controllers {
 void WatchServicePods(client::Informer& services, client::Informer& pods,
                       client::Reconciler::Enqueue enqueue);
 
+// Wakes `enqueue` with the services that select a pod with this metadata.
+void WakeServicesOf(const client::Informer& services, const api::meta::v1::ObjectMeta& pod,
+                    const client::Reconciler::Enqueue& enqueue);
+
+// When something last happened to the service or its pods that endpoints show.
+WallTime LastChange(const api::core::v1::Service& service,
+                    const std::vector<api::Ref<api::core::v1::Pod>>& pods);
+
+// Services without an address of their own say so on what is made for them.
+void SetHeadlessLabel(const api::core::v1::Service& service,
+                      google::protobuf::Map<std::string, std::string>* labels);
+
 // The pods that the service selects and that have an address, ordered by name.
 std::vector<api::Ref<api::core::v1::Pod>> PodsOf(const client::Informer& pods,
                                                  const api::core::v1::Service& service);

@@ -3,17 +3,18 @@
 #include <algorithm>
 #include <map>
 
+#include "api/duration.h"
 #include "api/owners.h"
+#include "api/same.h"
 
 namespace gantry::controllers {
 namespace {
 
-using api::core::v1::Service;
 using api::discovery::v1::Endpoint;
 using api::discovery::v1::EndpointPort;
 using api::discovery::v1::EndpointSlice;
 
-constexpr int kMaxEndpointsPerSlice = 100;
+constexpr char kTriggerTime[] = "endpoints.kubernetes.io/last-change-trigger-time";
 
 std::string GroupKey(const std::string& family, const auto& ports) {
   std::string key = family;
@@ -23,31 +24,25 @@ std::string GroupKey(const std::string& family, const auto& ports) {
 }
 
 // An endpoint is known by its pod, so that a changed address is a change and not another endpoint.
-const std::string& IdentityOf(const Endpoint& endpoint) {
-  return endpoint.has_target_ref() ? endpoint.target_ref().uid() : endpoint.addresses(0);
+const std::string& IdentityOf(const SliceFrame& frame, const Endpoint& endpoint) {
+  const bool by_pod = !frame.known_by_address && !endpoint.target_ref().uid().empty();
+  return by_pod ? endpoint.target_ref().uid() : endpoint.addresses(0);
 }
 
-void SetMetadata(const Service& service, EndpointSlice* slice) {
+void SetMetadata(const SliceFrame& frame, EndpointSlice* slice) {
   auto* meta = slice->mutable_metadata();
-  meta->set_namespace_(service.metadata().namespace_());
-  auto& labels = *meta->mutable_labels();
-  labels = service.metadata().labels();
-  labels["endpointslice.kubernetes.io/managed-by"] = "endpointslice-controller.k8s.io";
-  labels["kubernetes.io/service-name"] = service.metadata().name();
-  if (service.spec().cluster_ip() == "None") labels["service.kubernetes.io/headless"] = "";
-  meta->clear_owner_references();
-  *meta->add_owner_references() =
-      api::MakeControllerRef(api::KindOf<Service>(), service.metadata());
+  meta->set_namespace_(frame.meta.namespace_());
+  *meta->mutable_labels() = frame.meta.labels();
+  *meta->mutable_owner_references() = frame.meta.owner_references();
+  auto had = meta->annotations().find(kTriggerTime);
+  const std::string trigger = had == meta->annotations().end() ? "" : had->second;
+  *meta->mutable_annotations() = frame.meta.annotations();
+  if (!trigger.empty()) (*meta->mutable_annotations())[kTriggerTime] = trigger;
 }
 
-bool SameLabels(const EndpointSlice& a, const EndpointSlice& b) {
-  const auto& left = a.metadata().labels();
-  const auto& right = b.metadata().labels();
-  if (left.size() != right.size()) return false;
-  return std::all_of(left.begin(), left.end(), [&](const auto& label) {
-    auto it = right.find(label.first);
-    return it != right.end() && it->second == label.second;
-  });
+bool SameMetadata(const EndpointSlice& a, const EndpointSlice& b) {
+  return api::SameMap(a.metadata().labels(), b.metadata().labels()) &&
+         api::SameMap(a.metadata().annotations(), b.metadata().annotations());
 }
 
 // A slice that exists and what it should become.
@@ -57,83 +52,99 @@ struct Draft {
   bool changed = false;
 };
 
-Draft Retain(const SliceRef& slice, std::map<std::string, Endpoint>* missing) {
+Draft Retain(const SliceFrame& frame, const SliceRef& slice,
+             std::map<std::string, Endpoint>* missing) {
   Draft draft{slice, *slice, false};
   draft.after.clear_endpoints();
   for (const Endpoint& endpoint : slice->endpoints()) {
-    auto it = missing->find(IdentityOf(endpoint));
+    auto it = missing->find(IdentityOf(frame, endpoint));
     if (it == missing->end()) {
       draft.changed = true;
       continue;
     }
-    if (it->second.SerializeAsString() != endpoint.SerializeAsString()) draft.changed = true;
+    if (!api::Same(it->second, endpoint)) draft.changed = true;
     *draft.after.add_endpoints() = std::move(it->second);
     missing->erase(it);
   }
   return draft;
 }
 
-void Fill(EndpointSlice* slice, std::map<std::string, Endpoint>* missing) {
-  while (!missing->empty() && slice->endpoints_size() < kMaxEndpointsPerSlice) {
+void Fill(const SliceFrame& frame, EndpointSlice* slice, std::map<std::string, Endpoint>* missing) {
+  while (!missing->empty() && slice->endpoints_size() < frame.max_endpoints) {
     *slice->add_endpoints() = std::move(missing->begin()->second);
     missing->erase(missing->begin());
   }
 }
 
-EndpointSlice NewSlice(const Service& service, const EndpointGroup& group) {
+EndpointSlice NewSlice(const SliceFrame& frame, const EndpointGroup& group) {
   EndpointSlice slice;
-  SetMetadata(service, &slice);
-  slice.mutable_metadata()->set_generate_name(service.metadata().name() + "-");
+  SetMetadata(frame, &slice);
+  slice.mutable_metadata()->set_generate_name(frame.prefix);
   slice.set_address_type(group.family);
   for (const EndpointPort& port : group.ports)
     *slice.add_ports() = port;
   return slice;
 }
 
-void PlanGroup(const Service& service, const EndpointGroup& group,
+// Puts what is missing into slices that are there, the fullest first.
+void FillGaps(const SliceFrame& frame, std::vector<Draft>* drafts,
+              std::map<std::string, Endpoint>* missing) {
+  std::vector<Draft*> fullest_first;
+  for (Draft& draft : *drafts)
+    fullest_first.push_back(&draft);
+  std::stable_sort(fullest_first.begin(), fullest_first.end(), [](const Draft* a, const Draft* b) {
+    return a->after.endpoints_size() > b->after.endpoints_size();
+  });
+  for (Draft* draft : fullest_first) {
+    if (draft->changed) Fill(frame, &draft->after, missing);
+  }
+  for (Draft* draft : fullest_first) {
+    const size_t room = static_cast<size_t>(frame.max_endpoints - draft->after.endpoints_size());
+    if (draft->changed || missing->empty() || room < missing->size()) continue;
+    Fill(frame, &draft->after, missing);
+    draft->changed = true;
+  }
+}
+
+void PlanGroup(const SliceFrame& frame, const EndpointGroup& group,
                const std::vector<SliceRef>& existing, client::Plan* plan) {
   std::map<std::string, Endpoint> missing;
   for (const Endpoint& endpoint : group.endpoints)
-    missing.emplace(IdentityOf(endpoint), endpoint);
+    missing.emplace(IdentityOf(frame, endpoint), endpoint);
   std::vector<Draft> drafts;
   for (const SliceRef& slice : existing)
-    drafts.push_back(Retain(slice, &missing));
-  for (bool changed_ones : {true, false}) {
-    for (Draft& draft : drafts) {
-      if (missing.empty() || draft.changed != changed_ones ||
-          draft.after.endpoints_size() >= kMaxEndpointsPerSlice) {
-        continue;
-      }
-      Fill(&draft.after, &missing);
-      draft.changed = true;
-    }
-  }
-  // One slice stays even when it is empty, so that readers see a service without endpoints.
+    drafts.push_back(Retain(frame, slice, &missing));
+  FillGaps(frame, &drafts, &missing);
   size_t kept = 0;
   for (Draft& draft : drafts) {
     if (draft.after.endpoints_size() > 0) ++kept;
   }
   for (Draft& draft : drafts) {
-    if (draft.after.endpoints_size() == 0 && (kept > 0 || !missing.empty())) {
+    if (draft.after.endpoints_size() == 0 && (kept > 0 || !missing.empty() || !frame.keep_empty)) {
       plan->Delete(*draft.before);
       continue;
     }
     kept = std::max<size_t>(kept, 1);
-    EndpointSlice labelled = draft.after;
-    SetMetadata(service, &labelled);
-    if (draft.changed || !SameLabels(labelled, *draft.before)) plan->Update(std::move(labelled));
+    EndpointSlice next = draft.after;
+    SetMetadata(frame, &next);
+    if (!draft.changed && SameMetadata(next, *draft.before)) continue;
+    SetTriggerTime(frame.last_change, next.mutable_metadata());
+    plan->Update(std::move(next));
   }
-  while (!missing.empty() || (drafts.empty() && kept == 0)) {
-    EndpointSlice slice = NewSlice(service, group);
-    Fill(&slice, &missing);
+  while (!missing.empty() || (drafts.empty() && kept == 0 && frame.keep_empty)) {
+    EndpointSlice slice = NewSlice(frame, group);
+    SetTriggerTime(frame.last_change, slice.mutable_metadata());
+    Fill(frame, &slice, &missing);
     ++kept;
     plan->Create(std::move(slice));
   }
 }
 
+std::string IndexName(const std::string& manager) { return "slices of " + manager; }
+
 }  // namespace
 
-void PlanSlices(const Service& service, std::vector<EndpointGroup> wanted,
+void PlanSlices(const SliceFrame& frame, std::vector<EndpointGroup> wanted,
                 const std::vector<SliceRef>& existing, client::Plan* plan) {
   std::map<std::string, std::vector<SliceRef>> by_group;
   for (const SliceRef& slice : existing) {
@@ -147,11 +158,40 @@ void PlanSlices(const Service& service, std::vector<EndpointGroup> wanted,
       slices = std::move(it->second);
       by_group.erase(it);
     }
-    PlanGroup(service, group, slices, plan);
+    PlanGroup(frame, group, slices, plan);
   }
   for (const auto& [key, slices] : by_group) {
     for (const SliceRef& slice : slices)
       plan->Delete(*slice);
+  }
+}
+
+void IndexSlicesBy(client::Informer& slices, const std::string& manager) {
+  slices.AddIndex(IndexName(manager), [manager](const api::Object& object) {
+    const auto& labels = object.meta().labels();
+    auto has = labels.find(kSliceManagerLabel);
+    auto service = labels.find(kServiceNameLabel);
+    if (has == labels.end() || has->second != manager || service == labels.end()) {
+      return std::vector<std::string>();
+    }
+    return std::vector<std::string>{object.ns() + "/" + service->second};
+  });
+}
+
+std::vector<SliceRef> SlicesBy(const client::Informer& slices, const std::string& manager,
+                               const std::string& ns, const std::string& service) {
+  return client::Typed<EndpointSlice>(slices.ByIndex(IndexName(manager), ns + "/" + service));
+}
+
+void SetTriggerTime(WallTime last_change, api::meta::v1::ObjectMeta* meta) {
+  auto& annotations = *meta->mutable_annotations();
+  const std::string time = last_change == WallTime() ? "" : api::FormatTime(last_change);
+  auto it = annotations.find(kTriggerTime);
+  const std::string before = it == annotations.end() ? "" : it->second;
+  if (time > before) {
+    annotations[kTriggerTime] = time;
+  } else {
+    annotations.erase(kTriggerTime);
   }
 }
 

@@ -127,13 +127,41 @@ TEST_F(GarbageTest, OneOwnerThatIsThereKeepsTheObjectAndTheOthersAreDropped) {
   EXPECT_EQ(Get<ConfigMap>("two")->metadata().owner_references(0).uid(), "uid-web-1");
 }
 
-TEST_F(GarbageTest, AnOwnerNotSeenYetIsNotAnOwnerThatIsGone) {
+TEST_F(GarbageTest, AnOwnerThatNeverWasIsGone) {
   harness_.Put(Owned<ConfigMap>("early", "ReplicaSet", "uid-late"));
   harness_.Advance(std::chrono::seconds(1));
-  EXPECT_TRUE(Get<ConfigMap>("early"));
-  harness_.Put(FromYaml<ReplicaSet>("{metadata: {name: other, namespace: default}}"));
-  harness_.Advance(std::chrono::seconds(1));
   EXPECT_FALSE(Get<ConfigMap>("early"));
+}
+
+TEST_F(GarbageTest, OwnersThatWaitForEachOtherInARingAllGo) {
+  auto in_ring = [](const std::string& name, const std::string& owner) {
+    return FromYaml<ConfigMap>(
+        "{metadata: {name: " + name + ", namespace: default, uid: uid-" + name +
+        ", ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: " + owner + ", uid: uid-" +
+        owner + ", blockOwnerDeletion: true}]}}");
+  };
+  ConfigMap first = in_ring("a", "c");
+  first.mutable_metadata()->mutable_deletion_timestamp()->set_seconds(1);
+  first.mutable_metadata()->add_finalizers("foregroundDeletion");
+  harness_.Put(in_ring("b", "a"));
+  harness_.Put(in_ring("c", "b"));
+  harness_.Put(first);
+  harness_.Advance(std::chrono::seconds(5));
+  for (const char* name : {"a", "b", "c"})
+    EXPECT_FALSE(Get<ConfigMap>(name)) << name;
+}
+
+TEST_F(GarbageTest, AnOwnerInAnotherNamespaceIsNone) {
+  harness_.Put(FromYaml<ReplicaSet>("{metadata: {name: rs, namespace: other, uid: uid-rs}}"));
+  harness_.Put(Owned<ConfigMap>("stray", "ReplicaSet", "uid-rs"));
+  harness_.Advance(std::chrono::seconds(1));
+  EXPECT_FALSE(Get<ConfigMap>("stray"));
+  ASSERT_FALSE(harness_.events().empty());
+  EXPECT_THAT(harness_.events()[0],
+              ::testing::AllOf(
+                  ::testing::StartsWith("Warning OwnerRefInvalidNamespace ownerRef "
+                                        "[apps/v1/ReplicaSet, namespace: default, "),
+                  ::testing::EndsWith("uid: uid-rs] does not exist in namespace \"default\"")));
 }
 
 TEST_F(GarbageTest, AClusterObjectThatNamesANamespacedOwnerIsSpared) {

@@ -11,6 +11,7 @@
 #include "api/core/v1/namespace.pb.h"
 #include "api/duration.h"
 #include "api/owners.h"
+#include "api/same.h"
 #include "controllers/ownership/collectable.h"
 
 namespace gantry::controllers {
@@ -89,8 +90,8 @@ class NamespaceController : public client::Reconciler {
       if (entry.informer->revision() < home.revision())
         plan.look_again_at.push_back({entry.informer, home.revision()});
     }
-    plan.actions.clear();  // the status would only be in the way of the end
     if (!plan.look_again_at.empty()) return plan;
+    plan.actions.clear();  // the status would only be in the way of the end
     Namespace last = *home;
     last.mutable_spec()->clear_finalizers();
     for (const std::string& other : finalizers) {
@@ -105,8 +106,7 @@ class NamespaceController : public client::Reconciler {
  private:
   // Asks for the deletion of what is not being deleted yet. True when anything was there.
   bool DeleteContent(const std::string& ns, bool pods, Plan* plan,
-                     std::map<std::string, int>* remaining,
-                     std::map<std::string, int>* held) {
+                     std::map<std::string, int>* remaining, std::map<std::string, int>* held) {
     bool any = false;
     for (const Collectables::Entry& entry : kinds_->all()) {
       if (!entry.kind->namespaced || (entry.kind->plural == "pods") != pods) continue;
@@ -123,13 +123,13 @@ class NamespaceController : public client::Reconciler {
         action.name = object->name();
         action.delete_options.uid = object->uid();
         action.delete_options.propagation_policy = "Background";
-        plan->actions.push_back(std::move(action));
         action.independent = true;
         action.on_failure = [this, ns](const Status& failure) {
           absl::MutexLock lock(&mutex_);
           failures_[ns].insert(failure.message());
           return Plan();
         };
+        plan->actions.push_back(std::move(action));
       }
     }
     return any;
@@ -171,13 +171,12 @@ class NamespaceController : public client::Reconciler {
                    "Some content in the namespace has finalizers remaining: " + Joined(held, "in"),
                    now);
     }
-    if (status.SerializeAsString() == home->status().SerializeAsString()) return;
+    if (api::Same(status, home->status())) return;
     Namespace copy = *home;
     *copy.mutable_status() = std::move(status);
     plan->UpdateStatus(std::move(copy));
   }
 
-  client::Informer* namespaces_ = nullptr;
   // What went wrong at the last try, for the status that the next one writes.
   std::set<std::string> TakeFailures(const std::string& ns) {
     absl::MutexLock lock(&mutex_);
@@ -190,6 +189,7 @@ class NamespaceController : public client::Reconciler {
 
   absl::Mutex mutex_;
   std::map<std::string, std::set<std::string>> failures_ ABSL_GUARDED_BY(mutex_);  // by namespace
+  client::Informer* namespaces_ = nullptr;
   std::optional<Collectables> kinds_;
 };
 

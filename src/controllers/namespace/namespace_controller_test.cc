@@ -89,12 +89,12 @@ TEST(NamespaceEnd, SaysWhatCannotBeDeletedAndGoesOnWithTheRest) {
                ? Status(Code::kForbidden, "configmaps \"a\" is forbidden: kept")
                : Status();
   });
-  harness.Put(FromYaml<ConfigMap>("{metadata: {name: a, namespace: leaving}}"));
-  harness.Put(FromYaml<ConfigMap>("{metadata: {name: b, namespace: leaving}}"));
+  harness.Put(FromYaml<ConfigMap>("{metadata: {name: a, namespace: gone}}"));
+  harness.Put(FromYaml<ConfigMap>("{metadata: {name: b, namespace: gone}}"));
   harness.Put(FromYaml<Namespace>(kLeaving));
   harness.Advance(std::chrono::seconds(1));
-  EXPECT_FALSE(harness.client().Peek<ConfigMap>("leaving", "b"));
-  const auto home = harness.client().Peek<Namespace>("", "leaving");
+  EXPECT_FALSE(harness.client().Peek<ConfigMap>("gone", "b"));
+  const auto home = harness.client().Peek<Namespace>("", "gone");
   ASSERT_TRUE(home);
   std::map<std::string, std::string> shown;
   for (const auto& condition : home->status().conditions())
@@ -104,7 +104,7 @@ TEST(NamespaceEnd, SaysWhatCannotBeDeletedAndGoesOnWithTheRest) {
             "\"a\" is forbidden: kept");
   stuck = false;
   harness.Advance(std::chrono::seconds(10));
-  EXPECT_FALSE(harness.client().Peek<ConfigMap>("leaving", "a"));
+  EXPECT_FALSE(harness.client().Peek<ConfigMap>("gone", "a"));
 }
 
 TEST(NamespaceEnd, LeavesNamespacesAloneThatAreNotItsToEnd) {

@@ -1,6 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <map>
+#include <set>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 
 #include "api/coordination/v1/lease.pb.h"
 #include "api/core/v1/node.pb.h"
@@ -9,6 +14,7 @@
 #include "api/owners.h"
 #include "api/pods.h"
 #include "controllers/node/node_lifecycle.h"
+#include "controllers/node/pods_by_node.h"
 
 namespace gantry::controllers {
 namespace {
@@ -21,7 +27,6 @@ using api::core::v1::Taint;
 using client::Plan;
 
 constexpr char kLeaseNamespace[] = "kube-node-lease";
-constexpr char kPodsByNode[] = "node-name";
 
 // Conditions that a node reports about itself, all of which become unknown when it falls silent.
 constexpr std::array kReported = {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"};
@@ -49,9 +54,26 @@ const NodeCondition* Find(const Node& node, std::string_view type) {
   return nullptr;
 }
 
+bool IsManaged(const Taint& taint) {
+  return taint.key() == kUnschedulable ||
+         std::any_of(std::begin(kTaintRules), std::end(kTaintRules),
+                     [&](const TaintRule& rule) { return taint.key() == rule.taint; });
+}
+
+bool Evicts(const Taint& taint) { return taint.effect() == "NoExecute" && IsManaged(taint); }
+
+bool HasEvictingTaint(const Node& node) {
+  return std::any_of(node.spec().taints().begin(), node.spec().taints().end(), Evicts);
+}
+
+bool WantsEviction(const Node& node) {
+  const NodeCondition* ready = Find(node, "Ready");
+  return !ready || ready->status() != "True";
+}
+
 // Taints that follow from the conditions: those there, those that should be, with their time of
-// addition kept.
-bool SyncTaints(WallTime now, Node* node) {
+// addition kept. Those that evict only where `evict`.
+bool SyncTaints(WallTime now, bool evict, Node* node) {
   auto wanted = [&](const std::string& key, const std::string& effect) {
     if (key == kUnschedulable) return node->spec().unschedulable() && effect == "NoSchedule";
     for (const TaintRule& rule : kTaintRules) {
@@ -60,20 +82,15 @@ bool SyncTaints(WallTime now, Node* node) {
       const bool holds = condition ? condition->status() == rule.status
                                    : std::string_view(rule.status) == "Unknown" &&
                                          std::string_view(rule.condition) == "Ready";
-      return holds && (effect == "NoSchedule" || (effect == "NoExecute" && rule.evicts));
+      return holds && (effect == "NoSchedule" || (effect == "NoExecute" && rule.evicts && evict));
     }
     return false;
-  };
-  auto managed = [](const std::string& key) {
-    return key == kUnschedulable ||
-           std::any_of(std::begin(kTaintRules), std::end(kTaintRules),
-                       [&](const TaintRule& rule) { return key == rule.taint; });
   };
   bool changed = false;
   auto* taints = node->mutable_spec()->mutable_taints();
   for (int i = taints->size() - 1; i >= 0; --i) {
     const Taint& taint = taints->Get(i);
-    if (managed(taint.key()) && !wanted(taint.key(), taint.effect())) {
+    if (IsManaged(taint) && !wanted(taint.key(), taint.effect())) {
       taints->DeleteSubrange(i, 1);
       changed = true;
     }
@@ -102,38 +119,108 @@ class NodeLifecycleController : public client::Reconciler {
   explicit NodeLifecycleController(NodeLifecycleOptions options) : options_(options) {}
 
   std::string_view name() const override { return "node-lifecycle"; }
+  std::string event_source() const override { return "node-controller"; }
 
+  // Keys are names of nodes, and the empty one for what looks at all of them.
   void Setup(client::InformerSet& informers, Enqueue enqueue) override {
     nodes_ = &informers.For<Node>();
     leases_ = &informers.For<Lease>();
     pods_ = &informers.For<Pod>();
-    pods_->AddIndex(kPodsByNode, [](const api::Object& object) {
-      const std::string& node = object.As<Pod>().spec().node_name();
-      return node.empty() ? std::vector<std::string>() : std::vector<std::string>{node};
-    });
+    IndexPodsByNode(*pods_);
     nodes_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      if (after) enqueue({"", after->name()});
+      enqueue({"", (after ? after : before)->name()});
+      if (!before || !after ||
+          WantsEviction(before->As<Node>()) != WantsEviction(after->As<Node>()))
+        enqueue({});
     });
   }
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {
-    Plan plan;
-    api::Ref<Node> node = client::GetFrom<Node>(*nodes_, "", key.name);
-    if (!node) return plan;
-    plan.requeue_after = options_.monitor_period;
     WallTime::rep never = 0;
     started_.compare_exchange_strong(never, now.time_since_epoch().count());
-    if (now - LastSeen(*node, key.name) > options_.grace_period) {
+    return key.name.empty() ? EvictSlowly(now) : Look(key.name, now);
+  }
+
+ private:
+  Plan Look(const std::string& name, WallTime now) {
+    Plan plan;
+    api::Ref<Node> node = client::GetFrom<Node>(*nodes_, "", name);
+    Announce(name, node, &plan);
+    if (!node) return plan;
+    plan.requeue_after = options_.monitor_period;
+    const Duration grace =
+        Find(*node, "Ready") ? options_.grace_period : options_.startup_grace_period;
+    if (now - LastSeen(*node, name) > grace) {
       if (MarkUnknown(node, now, &plan)) return plan;
     }
     Node copy = *node;
-    if (SyncTaints(now, &copy)) plan.Update(std::move(copy));
+    const bool evict = HasEvictingTaint(copy) && !halted_.load();
+    if (SyncTaints(now, evict, &copy)) plan.Update(std::move(copy));
     const NodeCondition* ready = Find(*node, "Ready");
     if (ready && ready->status() == "Unknown") MarkPodsNotReady(node, now, &plan);
     return plan;
   }
 
- private:
+  // Which nodes come and go.
+  void Announce(const std::string& name, const api::Ref<Node>& node, Plan* plan) {
+    absl::MutexLock lock(&mutex_);
+    auto it = known_.find(name);
+    auto note = [&](const api::ObjectPtr& about, const char* reason, const std::string& what) {
+      plan->events.push_back(
+          {about, "Normal", reason, "Node " + name + " event: " + what + " Controller"});
+    };
+    if (it != known_.end() && (!node || node->metadata().uid() != it->second->uid())) {
+      note(it->second, "RemovingNode", "Removing Node " + name + " from");
+      known_.erase(it);
+      it = known_.end();
+    }
+    if (!node || it != known_.end()) return;
+    note(node.object(), "RegisteredNode", "Registered Node " + name + " in");
+    known_.emplace(name, node.object());
+  }
+
+  // Taints that evict, one node of a zone at a time.
+  Plan EvictSlowly(WallTime now) {
+    Plan plan;
+    const std::vector<api::Ref<Node>> nodes = client::Typed<Node>(nodes_->List());
+    if (nodes.empty()) return plan;
+    plan.requeue_after = options_.monitor_period;
+    const std::map<std::string, Zone> zones = JudgeZones(nodes, options_.rates);
+    const bool halted = AllDisrupted(zones);
+    if (halted_.exchange(halted) && !halted) {
+      // Nodes could not report while nothing was reached: they get their time anew.
+      started_.store(now.time_since_epoch().count());
+    }
+    absl::MutexLock lock(&mutex_);
+    std::erase_if(next_eviction_, [&](const auto& entry) { return !zones.contains(entry.first); });
+    std::set<std::string> served;
+    for (const api::Ref<Node>& node : nodes) {
+      const std::string zone = ZoneOf(*node);
+      const bool tainted = HasEvictingTaint(*node);
+      if (halted ? !tainted : (tainted || !WantsEviction(*node) || served.contains(zone))) continue;
+      const Duration interval = zones.at(zone).interval;
+      if (!halted) {
+        if (interval == Duration::max()) continue;
+        served.insert(zone);
+        if (const WallTime next = next_eviction_[zone]; now < next) {
+          plan.requeue_after = std::min<Duration>(*plan.requeue_after, next - now);
+          continue;
+        }
+      }
+      Node copy = *node;
+      if (!SyncTaints(now, !halted, &copy)) continue;
+      plan.Update(std::move(copy));
+      plan.actions.back().independent = true;
+      if (halted) continue;
+      plan.actions.back().on_success = [this, zone, next = now + interval](const api::ObjectPtr&) {
+        absl::MutexLock taken(&mutex_);
+        next_eviction_[zone] = next;
+        return client::EventNote();
+      };
+    }
+    return plan;
+  }
+
   WallTime LastSeen(const Node& node, const std::string& name) const {
     // Nodes could not renew their leases while the control plane was away.
     WallTime seen = std::max(api::ToWallTime(node.metadata().creation_timestamp()),
@@ -180,8 +267,7 @@ class NodeLifecycleController : public client::Reconciler {
   }
 
   void MarkPodsNotReady(const api::Ref<Node>& node, WallTime now, Plan* plan) const {
-    for (const api::Ref<Pod>& pod :
-         client::Typed<Pod>(pods_->ByIndex(kPodsByNode, node->metadata().name()))) {
+    for (const api::Ref<Pod>& pod : PodsOnNode(*pods_, node->metadata().name())) {
       if (!api::IsReady(*pod)) continue;
       Pod copy = *pod;
       for (auto& condition : *copy.mutable_status()->mutable_conditions()) {
@@ -195,7 +281,12 @@ class NodeLifecycleController : public client::Reconciler {
   }
 
   const NodeLifecycleOptions options_;
-  std::atomic<WallTime::rep> started_{0};  // when this controller first looked at a node
+  // When this controller first looked at a node, or could again.
+  std::atomic<WallTime::rep> started_{0};
+  std::atomic<bool> halted_{false};  // no node anywhere is ready
+  absl::Mutex mutex_;
+  std::map<std::string, api::ObjectPtr> known_ ABSL_GUARDED_BY(mutex_);  // nodes, for their events
+  std::map<std::string, WallTime> next_eviction_ ABSL_GUARDED_BY(mutex_);  // by zone
   client::Informer* nodes_ = nullptr;
   client::Informer* leases_ = nullptr;
   client::Informer* pods_ = nullptr;

@@ -33,6 +33,13 @@ Node MakeNode(const std::string& conditions, bool unschedulable = false) {
                         conditions + "]}}");
 }
 
+// Another node, which always answers: with none, nobody is evicted.
+void PutHealthyNode(client::ReconcilerHarness* harness) {
+  harness->Put(
+      FromYaml<Node>("{metadata: {name: well}, status: {conditions: [{type: Ready, status: 'True', "
+                     "lastHeartbeatTime: 2200-01-01T00:00:00Z}]}}"));
+}
+
 std::vector<std::string> Taints(const Node& node) {
   std::vector<std::string> taints;
   for (const auto& taint : node.spec().taints())
@@ -62,6 +69,7 @@ TEST(NodeLifecycle, TaintsFollowConditions) {
   };
   for (const auto& row : rows) {
     client::ReconcilerHarness harness(MakeNodeLifecycleController());
+    PutHealthyNode(&harness);
     Node node = MakeNode(row.conditions, row.unschedulable);
     auto* own = node.mutable_spec()->add_taints();
     own->set_key("example.com/mine");
@@ -82,6 +90,7 @@ TEST(NodeLifecycle, TaintsFollowConditions) {
 
 TEST(NodeLifecycle, ATaintKeepsTheTimeItWasAdded) {
   client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  PutHealthyNode(&harness);
   harness.Put(MakeNode("{type: Ready, status: 'False'}"));
   harness.Settle();
   const auto first = harness.client().Peek<Node>("", "n1")->spec().taints(0).time_added();
@@ -99,6 +108,7 @@ TEST(NodeLifecycle, ATaintKeepsTheTimeItWasAdded) {
 
 TEST(NodeLifecycle, ASilentNodeBecomesUnknownAndItsPodsNotReady) {
   client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  PutHealthyNode(&harness);
   harness.Put(MakeNode("{type: Ready, status: 'True', reason: KubeletReady}"));
   harness.Put(FromYaml<Pod>(kReadyPod));
   harness.Settle();
@@ -114,9 +124,12 @@ TEST(NodeLifecycle, ASilentNodeBecomesUnknownAndItsPodsNotReady) {
   EXPECT_THAT(Taints(*node),
               UnorderedElementsAre("unreachable:NoSchedule", "unreachable:NoExecute"));
   EXPECT_FALSE(api::IsReady(*harness.client().Peek<Pod>("default", "p")));
-  EXPECT_THAT(harness.events(),
-              ElementsAre("Normal NodeNotReady Node n1 status is now: NodeNotReady",
-                          "Warning NodeNotReady Node is not ready"));
+  EXPECT_THAT(
+      harness.events(),
+      ElementsAre("Normal RegisteredNode Node well event: Registered Node well in Controller",
+                  "Normal RegisteredNode Node n1 event: Registered Node n1 in Controller",
+                  "Normal NodeNotReady Node n1 status is now: NodeNotReady",
+                  "Warning NodeNotReady Node is not ready"));
   EXPECT_THAT(harness.Restless(), IsEmpty());
 }
 
@@ -142,6 +155,89 @@ TEST(NodeLifecycle, AControlPlaneThatWasAwayGivesNodesTheirTime) {
   EXPECT_THAT(harness.client().writes(), IsEmpty());
   harness.Advance(seconds(56));
   EXPECT_EQ(harness.client().Peek<Node>("", "n1")->status().conditions(0).status(), "Unknown");
+}
+
+TEST(NodeLifecycle, SaysWhenANodeIsTakenAway) {
+  client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  harness.Put(MakeNode("{type: Ready, status: 'True'}"));
+  harness.Settle();
+  harness.Remove<Node>("", "n1");
+  harness.Settle();
+  EXPECT_EQ(harness.events().back(),
+            "Normal RemovingNode Node n1 event: Removing Node n1 from Controller");
+}
+
+TEST(NodeLifecycle, WithoutASingleReadyNodeNobodyIsEvicted) {
+  client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  harness.Put(MakeNode("{type: Ready, status: 'True'}"));
+  harness.Advance(seconds(100));
+  EXPECT_THAT(Taints(*harness.client().Peek<Node>("", "n1")),
+              ElementsAre("unreachable:NoSchedule"));
+  // Once another answers, the silent one is given its time anew.
+  PutHealthyNode(&harness);
+  harness.Settle();
+  EXPECT_THAT(Taints(*harness.client().Peek<Node>("", "n1")),
+              UnorderedElementsAre("unreachable:NoSchedule", "unreachable:NoExecute"));
+  harness.Remove<Node>("", "well");
+  harness.Settle();
+  EXPECT_THAT(Taints(*harness.client().Peek<Node>("", "n1")),
+              ElementsAre("unreachable:NoSchedule"));
+}
+
+TEST(NodeLifecycle, NodesOfAZoneAreEvictedOneByOne) {
+  client::ReconcilerHarness harness(MakeNodeLifecycleController());
+  PutHealthyNode(&harness);
+  auto put = [&](const std::string& name, const std::string& zone) {
+    harness.Put(FromYaml<Node>("{metadata: {name: " + name +
+                               ", labels: {topology.kubernetes.io/zone: " + zone +
+                               "}}, status: {conditions: [{type: Ready, status: 'False', "
+                               "lastHeartbeatTime: 2200-01-01T00:00:00Z}]}}"));
+  };
+  for (const char* name : {"a1", "a2", "a3"})
+    put(name, "a");
+  put("b1", "b");
+  auto evicted = [&] {
+    std::vector<std::string> names;
+    for (const auto& node : harness.client().All<Node>()) {
+      for (const auto& taint : node->spec().taints()) {
+        if (taint.effect() == "NoExecute") names.push_back(node->metadata().name());
+      }
+    }
+    return names;
+  };
+  harness.Settle();
+  EXPECT_THAT(evicted(), ElementsAre("a1", "b1"));
+  harness.Advance(seconds(9));
+  EXPECT_THAT(evicted(), ElementsAre("a1", "b1"));
+  harness.Advance(seconds(2));
+  EXPECT_THAT(evicted(), ElementsAre("a1", "a2", "b1"));
+  harness.Advance(seconds(10));
+  EXPECT_THAT(evicted(), ElementsAre("a1", "a2", "a3", "b1"));
+}
+
+TEST(Zones, AreJudgedByTheShareOfNodesThatAnswer) {
+  const struct {
+    int ready, not_ready;
+    ZoneState state;
+    Duration interval;
+  } rows[] = {
+      {3, 0, ZoneState::kNormal, seconds(10)},
+      {1, 2, ZoneState::kNormal, seconds(10)},
+      {0, 2, ZoneState::kFullDisruption, seconds(10)},
+      {2, 3, ZoneState::kPartialDisruption, Duration::max()},
+      {4, 4, ZoneState::kNormal, seconds(10)},
+      {20, 40, ZoneState::kPartialDisruption, seconds(100)},
+  };
+  for (const auto& row : rows) {
+    std::vector<api::Ref<Node>> nodes;
+    for (int i = 0; i < row.ready + row.not_ready; ++i)
+      nodes.push_back(api::Ref<Node>::Of(
+          MakeNode(i < row.ready ? "{type: Ready, status: 'True'}" : "{type: Ready}")));
+    const auto zones = JudgeZones(nodes, EvictionRates());
+    ASSERT_EQ(zones.size(), 1u);
+    EXPECT_EQ(zones.begin()->second.state, row.state) << row.ready << " " << row.not_ready;
+    EXPECT_EQ(zones.begin()->second.interval, row.interval) << row.ready << " " << row.not_ready;
+  }
 }
 
 TEST(TaintEviction, StaysAsLongAsItsTolerationsSay) {
@@ -229,6 +325,8 @@ TEST(TaintEviction, ATaintThatIsTakenAwayInTimeEvictsNobody) {
   harness.Put(FromYaml<Node>("{metadata: {name: n1}}"));
   harness.Advance(seconds(20));
   EXPECT_THAT(harness.client().writes(), IsEmpty());
+  EXPECT_THAT(harness.events(),
+              ElementsAre("Normal TaintManagerEviction Cancelling deletion of Pod default/p"));
 }
 
 TEST(PodGc, RemovesPodsOfNodesThatAreGoneAfterAWhile) {
@@ -268,6 +366,37 @@ TEST(PodGc, KeepsTheNewestTerminatedPods) {
   ASSERT_EQ(left.size(), 2u);
   EXPECT_EQ(left[0]->metadata().name(), "p3");
   EXPECT_THAT(harness.Restless(), IsEmpty());
+}
+
+TEST(PodGc, EvictedPodsGoFirst) {
+  client::ReconcilerHarness harness(MakePodGarbageCollector(1));
+  harness.Put(
+      FromYaml<Pod>("{metadata: {name: done, namespace: default, creationTimestamp: "
+                    "2000-01-01T00:00:00Z}, status: {phase: Succeeded}}"));
+  harness.Put(
+      FromYaml<Pod>("{metadata: {name: evicted, namespace: default, creationTimestamp: "
+                    "2001-01-01T00:00:00Z}, status: {phase: Failed, reason: Evicted}}"));
+  harness.Advance(seconds(25));
+  EXPECT_TRUE(harness.client().Peek<Pod>("default", "done"));
+  EXPECT_FALSE(harness.client().Peek<Pod>("default", "evicted"));
+}
+
+TEST(PodGc, EndsLeavingPodsOfNodesThatAreOutOfService) {
+  client::ReconcilerHarness harness(MakePodGarbageCollector());
+  harness.Put(
+      FromYaml<Node>("{metadata: {name: n1}, status: {conditions: [{type: Ready, status: "
+                     "Unknown}]}}"));
+  Pod pod = FromYaml<Pod>(kReadyPod);
+  pod.mutable_metadata()->mutable_deletion_timestamp()->set_seconds(1);
+  pod.mutable_metadata()->set_deletion_grace_period_seconds(30);
+  harness.Put(std::move(pod));
+  harness.Advance(seconds(25));
+  EXPECT_TRUE(harness.client().Peek<Pod>("default", "p"));
+  harness.Put(
+      FromYaml<Node>("{metadata: {name: n1}, spec: {taints: [{key: "
+                     "node.kubernetes.io/out-of-service, effect: NoExecute}]}}"));
+  harness.Advance(seconds(25));
+  EXPECT_FALSE(harness.client().Peek<Pod>("default", "p"));
 }
 
 TEST(NodeIpam, GivesTheLowestFreeSubnetAndNoneThatOverlaps) {

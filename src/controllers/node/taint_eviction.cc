@@ -10,8 +10,10 @@
 #include "api/duration.h"
 #include "api/owners.h"
 #include "api/pods.h"
+#include "api/same.h"
 #include "api/tolerations.h"
 #include "controllers/node/node_lifecycle.h"
+#include "controllers/node/pods_by_node.h"
 
 namespace gantry::controllers {
 namespace {
@@ -20,15 +22,6 @@ using api::core::v1::Node;
 using api::core::v1::Pod;
 using api::core::v1::Taint;
 using client::Plan;
-
-constexpr char kPodsByNode[] = "node-name";
-
-bool SameTaints(const Node& a, const Node& b) {
-  return std::equal(a.spec().taints().begin(), a.spec().taints().end(), b.spec().taints().begin(),
-                    b.spec().taints().end(), [](const Taint& left, const Taint& right) {
-                      return left.SerializeAsString() == right.SerializeAsString();
-                    });
-}
 
 // When the pod came to its node.
 WallTime BoundSince(const Pod& pod) {
@@ -50,16 +43,15 @@ class TaintEvictionController : public client::Reconciler {
   void Setup(client::InformerSet& informers, Enqueue enqueue) override {
     nodes_ = &informers.For<Node>();
     pods_ = &informers.For<Pod>();
-    pods_->AddIndex(kPodsByNode, [](const api::Object& object) {
-      const std::string& node = object.As<Pod>().spec().node_name();
-      return node.empty() ? std::vector<std::string>() : std::vector<std::string>{node};
-    });
+    IndexPodsByNode(*pods_);
     nodes_->AddHandler([this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
       const bool had = before && HasNoExecute(before->As<Node>());
       if (!after || (!had && !HasNoExecute(after->As<Node>()))) return;
-      if (before && SameTaints(before->As<Node>(), after->As<Node>())) return;
-      for (const api::ObjectPtr& pod : pods_->ByIndex(kPodsByNode, after->name()))
-        enqueue({pod->ns(), pod->name()});
+      if (before &&
+          api::SameList(before->As<Node>().spec().taints(), after->As<Node>().spec().taints()))
+        return;
+      for (const api::Ref<Pod>& pod : PodsOnNode(*pods_, after->name()))
+        enqueue({pod->metadata().namespace_(), pod->metadata().name()});
     });
     pods_->AddHandler([this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
       if (!after) {
@@ -78,7 +70,12 @@ class TaintEvictionController : public client::Reconciler {
     if (pod && api::IsActive(*pod))
       node = client::GetFrom<Node>(*nodes_, "", pod->spec().node_name());
     if (!node || !HasNoExecute(*node)) {
-      Forget(key);
+      const bool waited = Forget(key);
+      // Deleted or done otherwise: nothing is called off.
+      if (waited && node) {
+        plan.events.push_back({pod.object(), "Normal", "TaintManagerEviction",
+                               "Cancelling deletion of Pod " + key.ns + "/" + key.name});
+      }
       return plan;
     }
     const WallTime first_seen = FirstSeen(key, pod->metadata().uid(), now);
@@ -99,6 +96,7 @@ class TaintEvictionController : public client::Reconciler {
     }
     if (!until) return plan;
     if (*until > now) {
+      NoteWaiting(key);
       plan.requeue_after = *until - now;
       return plan;
     }
@@ -121,23 +119,35 @@ class TaintEvictionController : public client::Reconciler {
   }
 
  private:
+  struct Tainted {
+    std::string uid;
+    WallTime since;
+    bool waiting = false;  // its deletion has a time
+  };
+
   WallTime FirstSeen(const Key& key, const std::string& uid, WallTime now) {
     absl::MutexLock lock(&mutex_);
-    auto& [known_uid, since] = first_seen_[key];
-    if (known_uid != uid) {
-      known_uid = uid;
-      since = now;
-    }
-    return since;
+    Tainted& pod = tainted_[key];
+    if (pod.uid != uid) pod = Tainted{uid, now, false};
+    return pod.since;
   }
-  void Forget(const Key& key) {
+  void NoteWaiting(const Key& key) {
     absl::MutexLock lock(&mutex_);
-    first_seen_.erase(key);
+    tainted_[key].waiting = true;
+  }
+  // True when its deletion had a time.
+  bool Forget(const Key& key) {
+    absl::MutexLock lock(&mutex_);
+    auto it = tainted_.find(key);
+    if (it == tainted_.end()) return false;
+    const bool waited = it->second.waiting;
+    tainted_.erase(it);
+    return waited;
   }
 
   absl::Mutex mutex_;
-  // Pods on tainted nodes: uid, and since when. Taints set by hand do not say when they were added.
-  std::map<Key, std::pair<std::string, WallTime>> first_seen_ ABSL_GUARDED_BY(mutex_);
+  // Pods on tainted nodes. Taints set by hand do not say when they were added.
+  std::map<Key, Tainted> tainted_ ABSL_GUARDED_BY(mutex_);
   client::Informer* nodes_ = nullptr;
   client::Informer* pods_ = nullptr;
 };

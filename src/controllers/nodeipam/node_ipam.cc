@@ -51,6 +51,7 @@ class NodeIpamController : public client::Reconciler {
       : cluster_(cluster), node_prefix_length_(node_prefix_length) {}
 
   std::string_view name() const override { return "node-ipam"; }
+  std::string event_source() const override { return "cidrAllocator"; }
 
   void Setup(client::InformerSet& informers, Enqueue enqueue) override {
     nodes_ = &informers.For<Node>();

@@ -48,6 +48,19 @@ void FailAndDelete(const Pod& pod, const std::string& condition, WallTime now, P
   ForceDelete(pod, plan);
 }
 
+// Its owner says that it is down for good.
+bool IsOutOfService(const Node& node) {
+  const auto& taints = node.spec().taints();
+  const auto& conditions = node.status().conditions();
+  return std::any_of(taints.begin(), taints.end(),
+                     [](const auto& taint) {
+                       return taint.key() == "node.kubernetes.io/out-of-service";
+                     }) &&
+         std::none_of(conditions.begin(), conditions.end(), [](const auto& condition) {
+           return condition.type() == "Ready" && condition.status() == "True";
+         });
+}
+
 // One key for all: what it looks for are pods that no event announces.
 class PodGarbageCollector : public client::Reconciler {
  public:
@@ -85,7 +98,12 @@ class PodGarbageCollector : public client::Reconciler {
     for (const api::Ref<Pod>& pod : client::Typed<Pod>(pods_->List())) {
       if (api::IsTerminal(*pod) && !api::IsBeingDeleted(pod->metadata())) terminated.push_back(pod);
       const std::string& node = pod->spec().node_name();
-      if (node.empty() || nodes_->Get("", node)) continue;
+      if (node.empty()) continue;
+      if (const api::Ref<Node> home = client::GetFrom<Node>(*nodes_, "", node)) {
+        if (api::IsBeingDeleted(pod->metadata()) && IsOutOfService(*home))
+          FailAndDelete(*pod, "", now, &plan);
+        continue;
+      }
       auto since = missing_since_.find(node);
       const WallTime first = since == missing_since_.end() ? now : since->second;
       missing.emplace(node, first);
@@ -101,12 +119,17 @@ class PodGarbageCollector : public client::Reconciler {
   void DeleteOldest(std::vector<api::Ref<Pod>> terminated, Plan* plan) const {
     if (static_cast<int>(terminated.size()) <= terminated_limit_) return;
     std::sort(terminated.begin(), terminated.end(), [](const auto& a, const auto& b) {
+      const bool a_evicted = a->status().reason() == "Evicted";
+      const bool b_evicted = b->status().reason() == "Evicted";
+      if (a_evicted != b_evicted) return a_evicted;
       return api::ToWallTime(a->metadata().creation_timestamp()) <
              api::ToWallTime(b->metadata().creation_timestamp());
     });
     terminated.resize(terminated.size() - static_cast<size_t>(terminated_limit_));
-    for (const api::Ref<Pod>& pod : terminated)
+    for (const api::Ref<Pod>& pod : terminated) {
       ForceDelete(*pod, plan);
+      plan->actions.back().independent = true;
+    }
   }
 
   const int terminated_limit_;

@@ -1,12 +1,16 @@
 #include "controllers/replicaset/replicaset.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "api/apps/v1/replica_set.pb.h"
 #include "api/core/v1/pod.pb.h"
 #include "api/duration.h"
 #include "api/owners.h"
 #include "api/pods.h"
+#include "api/same.h"
 #include "api/selector.h"
 #include "controllers/ownership/ownership.h"
 #include "controllers/replicaset/victims.h"
@@ -60,6 +64,7 @@ class ReplicaSetController : public client::Reconciler {
   void Setup(client::InformerSet& informers, Enqueue enqueue) override {
     sets_ = &informers.For<ReplicaSet>();
     pods_ = &informers.For<Pod>();
+    IndexByController(*sets_);
     IndexByController(*pods_);
     sets_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
       const api::Object& object = after ? *after : *before;
@@ -124,8 +129,26 @@ class ReplicaSetController : public client::Reconciler {
     return status;
   }
 
-  static void Scale(const api::Ref<ReplicaSet>& set, const std::vector<api::Ref<Pod>>& active,
-                    ReplicaSetStatus& status, WallTime now, Plan* plan) {
+  // Active pods by node, of all sets of the set's own controller: those of a rollout's two sides
+  // stand on the same nodes.
+  std::map<std::string, int> Crowd(const ReplicaSet& set) const {
+    std::vector<std::string> related = {set.metadata().uid()};
+    if (const auto* owner = api::ControllerOf(set.metadata())) {
+      for (const api::ObjectPtr& sibling : sets_->ByIndex("controller-uid", owner->uid())) {
+        if (sibling->uid() != set.metadata().uid()) related.push_back(sibling->uid());
+      }
+    }
+    std::map<std::string, int> crowd;
+    for (const std::string& uid : related) {
+      for (const api::ObjectPtr& pod : pods_->ByIndex("controller-uid", uid)) {
+        if (api::IsActive(pod->As<Pod>())) ++crowd[pod->As<Pod>().spec().node_name()];
+      }
+    }
+    return crowd;
+  }
+
+  void Scale(const api::Ref<ReplicaSet>& set, const std::vector<api::Ref<Pod>>& active,
+             ReplicaSetStatus& status, WallTime now, Plan* plan) const {
     const int missing = set->spec().replicas() - static_cast<int>(active.size());
     const bool create = missing > 0;
     const char* failure_reason = create ? "FailedCreate" : "FailedDelete";
@@ -158,7 +181,7 @@ class ReplicaSetController : public client::Reconciler {
       }
     } else {
       const size_t surplus = std::min<size_t>(static_cast<size_t>(-missing), kBurst);
-      for (const api::Ref<Pod>& pod : ChooseVictims(active, surplus, now)) {
+      for (const api::Ref<Pod>& pod : ChooseVictims(active, surplus, Crowd(*set), now)) {
         plan->Delete(*pod);
         plan->actions.back().on_success = [set,
                                            name = pod->metadata().name()](const api::ObjectPtr&) {
@@ -172,7 +195,7 @@ class ReplicaSetController : public client::Reconciler {
 
   static void WriteStatus(const api::Ref<ReplicaSet>& set, ReplicaSetStatus status, Plan* plan) {
     status.set_observed_generation(set->metadata().generation());
-    if (status.SerializeAsString() == set->status().SerializeAsString()) return;
+    if (api::Same(status, set->status())) return;
     ReplicaSet copy = *set;
     *copy.mutable_status() = std::move(status);
     plan->UpdateStatus(std::move(copy));

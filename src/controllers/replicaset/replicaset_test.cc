@@ -129,9 +129,62 @@ TEST(Victims, WhatServesLeastGoesFirst) {
       pod("not-ready", "spec: {nodeName: node}, status: {phase: Running}"),
   };
   std::vector<std::string> order;
-  for (const auto& victim : ChooseVictims(pods, 3, now))
+  for (const auto& victim : ChooseVictims(pods, 3, {}, now))
     order.push_back(victim->metadata().name());
   EXPECT_THAT(order, ::testing::ElementsAre("unassigned", "pending", "not-ready"));
+}
+
+TEST(Victims, AmongEqualsTheMostCrowdedNodeThenTheYoungest) {
+  const WallTime now = WallTime(std::chrono::seconds(1'000'000));
+  auto pod = [&](const char* name, const char* node, int64_t ready_for, int restarts = 0) {
+    Pod made = FromYaml<Pod>(
+        std::string("{metadata: {name: ") + name + ", uid: " + name + "}, spec: {nodeName: " +
+        node + "}, status: {phase: Running, containerStatuses: [{name: c, restartCount: " +
+        std::to_string(restarts) + "}], conditions: [{type: Ready, status: 'True'}]}}");
+    for (auto* time :
+         {made.mutable_metadata()->mutable_creation_timestamp(),
+          made.mutable_status()->mutable_conditions(0)->mutable_last_transition_time()})
+      time->set_seconds(1'000'000 - ready_for);
+    return api::Ref<Pod>::Of(std::move(made));
+  };
+  auto first = [&](std::vector<api::Ref<Pod>> pods, std::map<std::string, int> crowd) {
+    return ChooseVictims(std::move(pods), 1, crowd, now)[0]->metadata().name();
+  };
+  EXPECT_EQ(first({pod("a", "n1", 5), pod("b", "n2", 5000)}, {{"n1", 1}, {"n2", 2}}), "b");
+  EXPECT_EQ(first({pod("a", "n1", 5000), pod("b", "n1", 5)}, {{"n1", 2}}), "b");
+  // Ready for about as long: the one that restarted more.
+  EXPECT_EQ(first({pod("a", "n1", 5000), pod("b", "n1", 5100, 2)}, {{"n1", 2}}), "b");
+}
+
+TEST_F(ReplicaSetTest, ScalesDownWhereThePodsOfItsSiblingsCrowd) {
+  ReplicaSet set = FromYaml<ReplicaSet>(kSet);
+  auto* owner = set.mutable_metadata()->add_owner_references();
+  owner->set_uid("deployment");
+  owner->set_controller(true);
+  set.mutable_spec()->set_replicas(2);
+  harness_.Put(set);
+  ReplicaSet sibling = set;
+  sibling.mutable_metadata()->set_name("old");
+  sibling.mutable_spec()->set_replicas(1);
+  (*sibling.mutable_spec()->mutable_selector()->mutable_match_labels())["app"] = "old";
+  (*sibling.mutable_spec()->mutable_template_()->mutable_metadata()->mutable_labels())["app"] =
+      "old";
+  harness_.Put(sibling);
+  harness_.Settle();
+  std::vector<std::string> mine;
+  for (const auto& pod : Pods()) {
+    Pod copy = *pod;
+    const bool old = pod->metadata().labels().at("app") == "old";
+    if (!old) mine.push_back(pod->metadata().name());
+    copy.mutable_spec()->set_node_name(old || mine.size() == 2 ? "crowded" : "quiet");
+    copy.mutable_status()->set_phase("Running");
+    harness_.Put(copy);
+  }
+  Scale(1);
+  ASSERT_EQ(mine.size(), 2u);
+  EXPECT_FALSE(
+      harness_.client().Peek<Pod>("default", mine[0])->metadata().has_deletion_timestamp());
+  EXPECT_TRUE(harness_.client().Peek<Pod>("default", mine[1])->metadata().has_deletion_timestamp());
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "controllers/replicaset/victims.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <map>
 #include <string>
@@ -29,30 +30,26 @@ int PhaseRank(const std::string& phase) {
   return phase == "Pending" ? 0 : phase == "Unknown" ? 1 : 2;
 }
 
-// Ages are compared in powers of ten, so that pods of about the same age are treated as equals.
+// Ages are compared in powers of two, so that pods of about the same age are treated as equals.
 int AgeRank(WallTime since, WallTime now) {
-  if (since == WallTime()) return -1;
-  int rank = 0;
-  for (auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - since).count();
-       seconds >= 10; seconds /= 10) {
-    ++rank;
-  }
-  return rank;
+  if (since == WallTime() || now <= since) return -1;
+  return std::bit_width(static_cast<uint64_t>((now - since).count())) - 1;
 }
 
 }  // namespace
 
 std::vector<api::Ref<Pod>> ChooseVictims(std::vector<api::Ref<Pod>> pods, size_t count,
-                                         WallTime now) {
+                                         const std::map<std::string, int>& crowd, WallTime now) {
   if (count >= pods.size()) return pods;
-  std::map<std::string, int> crowd;
-  for (const auto& pod : pods)
-    ++crowd[pod->spec().node_name()];
+  auto crowd_of = [&](const Pod& pod) {
+    auto it = crowd.find(pod.spec().node_name());
+    return it == crowd.end() ? 0 : it->second;
+  };
   // Smaller goes first.
   auto rank = [&](const api::Ref<Pod>& pod) {
     const WallTime created = api::ToWallTime(pod->metadata().creation_timestamp());
     return std::tuple(!pod->spec().node_name().empty(), PhaseRank(pod->status().phase()),
-                      api::IsReady(*pod), DeletionCost(*pod), -crowd[pod->spec().node_name()],
+                      api::IsReady(*pod), DeletionCost(*pod), -crowd_of(*pod),
                       AgeRank(api::ReadySince(*pod), now), -api::MaxRestarts(*pod),
                       AgeRank(created, now), pod->metadata().uid());
   };

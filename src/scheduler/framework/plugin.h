@@ -20,6 +20,15 @@ struct Rejection {
   bool unresolvable = false;
 };
 
+// What happens to a cluster that may let a rule pass which said no, as bits.
+enum ClusterChange : uint32_t {
+  kNodeAdded = 1,
+  kNodeAllocatable = 2,
+  kNodeLabels = 4,
+  kNodeTaints = 8,  // and spec.unschedulable
+  kPodGone = 16,    // or asks for less
+};
+
 // What a plug-in works out once for a pod and hands to its own calls for each node.
 class PluginState {
  public:
@@ -42,6 +51,8 @@ class FilterPlugin {
   // All the reasons for which the node is turned away; none when it passes.
   virtual std::vector<Rejection> Filter(const PodInfo& pod, const PluginState* state,
                                         const NodeInfo& node) const = 0;
+  // The changes after which a pod that this rule turned away is worth another try.
+  virtual uint32_t WakesOn() const = 0;
   // True when the answer for one node depends on other nodes, so that nothing may be kept from pod
   // to pod.
   virtual bool DependsOnOtherNodes() const { return false; }

@@ -1,7 +1,6 @@
 #include "scheduler/framework/pod_info.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include "api/same.h"
 
 namespace gantry::scheduler {
 namespace {
@@ -43,13 +42,15 @@ std::string SignatureOf(const Pod& pod) {
   for (const auto& volume : from.volumes()) {
     if (volume.volume_source().has_persistent_volume_claim()) *spec->add_volumes() = volume;
   }
-  std::string bytes;
-  google::protobuf::io::StringOutputStream sink(&bytes);
-  google::protobuf::io::CodedOutputStream out(&sink);
-  out.SetSerializationDeterministic(true);
-  part.SerializeToCodedStream(&out);
-  out.Trim();
-  return bytes;
+  return api::CanonicalBytes(part);
+}
+
+void TakeHostPorts(const api::core::v1::Container& container, std::vector<HostPortUse>* out) {
+  for (const auto& port : container.ports()) {
+    if (port.host_port() == 0) continue;
+    out->push_back({port.protocol().empty() ? "TCP" : port.protocol(),
+                    port.host_ip().empty() ? "0.0.0.0" : port.host_ip(), port.host_port()});
+  }
 }
 
 }  // namespace
@@ -68,11 +69,10 @@ PodInfo::PodInfo(api::Ref<Pod> from) : pod(std::move(from)) {
       score_requests.milli_cpu += kDefaultMilliCpu;
     if (!container.resources().requests().contains("memory"))
       score_requests.memory += kDefaultMemory;
-    for (const auto& port : container.ports()) {
-      if (port.host_port() == 0) continue;
-      host_ports.push_back({port.protocol().empty() ? "TCP" : port.protocol(),
-                            port.host_ip().empty() ? "0.0.0.0" : port.host_ip(), port.host_port()});
-    }
+    TakeHostPorts(container, &host_ports);
+  }
+  for (const auto& container : pod->spec().init_containers()) {
+    if (container.restart_policy() == "Always") TakeHostPorts(container, &host_ports);
   }
   signature = SignatureOf(*pod);
 }

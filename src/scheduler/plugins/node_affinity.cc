@@ -7,6 +7,7 @@ namespace {
 class NodeAffinityFilter : public FilterPlugin {
  public:
   std::string_view name() const override { return "NodeAffinity"; }
+  uint32_t WakesOn() const override { return kNodeAdded | kNodeLabels; }
   bool Applies(const PodInfo& pod, const PluginState*) const override {
     const auto& spec = pod.pod->spec();
     return !spec.node_selector().empty() ||

@@ -6,6 +6,7 @@ namespace {
 class NodeName : public FilterPlugin {
  public:
   std::string_view name() const override { return "NodeName"; }
+  uint32_t WakesOn() const override { return kNodeAdded; }
   bool Applies(const PodInfo& pod, const PluginState*) const override {
     return !pod.pod->spec().node_name().empty();
   }

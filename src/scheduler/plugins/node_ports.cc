@@ -8,6 +8,7 @@ namespace {
 class NodePorts : public FilterPlugin {
  public:
   std::string_view name() const override { return "NodePorts"; }
+  uint32_t WakesOn() const override { return kNodeAdded | kPodGone; }
   bool Applies(const PodInfo& pod, const PluginState*) const override {
     return !pod.host_ports.empty();
   }

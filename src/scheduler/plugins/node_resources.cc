@@ -9,13 +9,14 @@ namespace {
 class NodeResourcesFit : public FilterPlugin {
  public:
   std::string_view name() const override { return "NodeResourcesFit"; }
+  uint32_t WakesOn() const override { return kNodeAdded | kNodeAllocatable | kPodGone; }
   std::vector<Rejection> Filter(const PodInfo& pod, const PluginState*,
                                 const NodeInfo& node) const override {
     std::vector<Rejection> missing;
     const Resources& wants = pod.requests;
     const Resources& has = node.allocatable;
     const Resources& used = node.requested;
-    if (used.pods + 1 > has.pods) missing.push_back({"Too many pods", has.pods == 0});
+    if (used.pods + 1 > has.pods) missing.push_back({"Too many pods", false});
     Check("cpu", wants.milli_cpu, used.milli_cpu, has.milli_cpu, &missing);
     Check("memory", wants.memory, used.memory, has.memory, &missing);
     Check("ephemeral-storage", wants.ephemeral_storage, used.ephemeral_storage,

@@ -7,6 +7,7 @@ namespace {
 class NodeUnschedulable : public FilterPlugin {
  public:
   std::string_view name() const override { return "NodeUnschedulable"; }
+  uint32_t WakesOn() const override { return kNodeAdded | kNodeTaints; }
   std::vector<Rejection> Filter(const PodInfo& pod, const PluginState*,
                                 const NodeInfo& node) const override {
     if (!node.node->spec().unschedulable()) return {};

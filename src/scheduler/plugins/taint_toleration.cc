@@ -7,6 +7,7 @@ namespace {
 class TaintTolerationFilter : public FilterPlugin {
  public:
   std::string_view name() const override { return "TaintToleration"; }
+  uint32_t WakesOn() const override { return kNodeAdded | kNodeTaints; }
   std::vector<Rejection> Filter(const PodInfo& pod, const PluginState*,
                                 const NodeInfo& node) const override {
     for (const auto& taint : node.node->spec().taints()) {

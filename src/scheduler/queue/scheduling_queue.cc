@@ -80,7 +80,7 @@ PodInfoPtr SchedulingQueue::Pop(SteadyTime now) {
   active_.erase(active_.begin());
   Entry& entry = entries_.find(first.uid)->second;
   entry.state = State::kInFlight;
-  entry.popped_change = changes_;
+  entry.missed = 0;
   ++entry.attempts;
   return entry.pod;
 }
@@ -97,25 +97,26 @@ void SchedulingQueue::BackOff(const std::string& uid, Entry* entry, SteadyTime n
   timed_.insert({entry->ready_at, uid});
 }
 
-void SchedulingQueue::Failed(std::string_view uid, bool retry, SteadyTime now) {
+void SchedulingQueue::Failed(std::string_view uid, bool retry, uint32_t wakes_on, SteadyTime now) {
   auto it = entries_.find(uid);
   if (it == entries_.end() || it->second.state != State::kInFlight) return;
   Entry& entry = it->second;
   entry.failed_at = now;
   // What changed while it was being tried may have been what it needs.
-  if (retry || entry.popped_change != changes_) {
+  if (retry || (entry.missed & wakes_on) != 0) {
     BackOff(it->first, &entry, now);
     return;
   }
   entry.state = State::kWaiting;
+  entry.wakes_on = wakes_on;
   entry.ready_at = now + kMaxWait;
   timed_.insert({entry.ready_at, it->first});
 }
 
-void SchedulingQueue::ClusterChanged(SteadyTime now) {
-  ++changes_;
+void SchedulingQueue::ClusterChanged(uint32_t changes, SteadyTime now) {
   for (auto& [uid, entry] : entries_) {
-    if (entry.state != State::kWaiting) continue;
+    if (entry.state == State::kInFlight) entry.missed |= changes;
+    if (entry.state != State::kWaiting || (entry.wakes_on & changes) == 0) continue;
     Leave(uid, &entry);
     BackOff(uid, &entry, now);
   }

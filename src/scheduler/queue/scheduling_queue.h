@@ -24,10 +24,12 @@ class SchedulingQueue {
   PodInfoPtr Pop(SteadyTime now);
   void Done(std::string_view uid);
   // It fits nowhere (wait for a change) or could not be bound (`retry`: try again after back-off).
-  void Failed(std::string_view uid, bool retry, SteadyTime now);
+  // `wakes_on` are the ClusterChanges that may help it.
+  void Failed(std::string_view uid, bool retry, uint32_t wakes_on, SteadyTime now);
 
-  // Something changed that may make room: all that wait may try again, when their back-off is over.
-  void ClusterChanged(SteadyTime now);
+  // Something changed (ClusterChange bits): those that it may help try again when their back-off is
+  // over.
+  void ClusterChanged(uint32_t changes, SteadyTime now);
 
   // When Pop may have something although it has nothing now.
   std::optional<SteadyTime> NextWakeup() const;
@@ -44,7 +46,8 @@ class SchedulingQueue {
     uint64_t sequence = 0;  // order of arrival
     SteadyTime ready_at{};  // kBackoff: when it may be tried; kWaiting: when it is tried anyway
     SteadyTime failed_at{};
-    uint64_t popped_change = 0;  // how many cluster changes there were when it was popped
+    uint32_t wakes_on = 0;  // kWaiting
+    uint32_t missed = 0;    // kInFlight: what changed since it was popped
   };
   struct ActiveKey {
     int64_t priority;
@@ -62,7 +65,6 @@ class SchedulingQueue {
   std::set<ActiveKey> active_;
   std::set<std::pair<SteadyTime, std::string>> timed_;  // kBackoff and kWaiting by ready_at
   uint64_t next_sequence_ = 0;
-  uint64_t changes_ = 0;
 };
 
 }  // namespace gantry::scheduler

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "api/testing/from_yaml.h"
+#include "scheduler/framework/plugin.h"
 
 namespace gantry::scheduler {
 namespace {
@@ -40,20 +41,31 @@ TEST_F(SchedulingQueueTest, HigherPriorityFirstThenInOrderOfArrival) {
 TEST_F(SchedulingQueueTest, WhatFitsNowhereWaitsForAChange) {
   queue_.Put(MakePod("a"), now_);
   Pop();
-  queue_.Failed("a", false, now_);
+  queue_.Failed("a", false, kPodGone, now_);
   now_ += seconds(60);
   EXPECT_EQ(Pop(), "");
-  queue_.ClusterChanged(now_);
+  queue_.ClusterChanged(kPodGone, now_);
   EXPECT_EQ(Pop(), "a");
 }
 
 TEST_F(SchedulingQueueTest, AChangeDuringTheAttemptIsNotMissed) {
   queue_.Put(MakePod("a"), now_);
   Pop();
-  queue_.ClusterChanged(now_);
-  queue_.Failed("a", false, now_);
+  queue_.ClusterChanged(kPodGone, now_);
+  queue_.Failed("a", false, kPodGone, now_);
   EXPECT_EQ(Pop(), "");
   now_ += seconds(1);
+  EXPECT_EQ(Pop(), "a");
+}
+
+TEST_F(SchedulingQueueTest, AChangeThatCannotHelpWakesNobody) {
+  queue_.Put(MakePod("a"), now_);
+  Pop();
+  queue_.Failed("a", false, kNodeAdded | kNodeLabels, now_);
+  now_ += seconds(60);
+  queue_.ClusterChanged(kPodGone | kNodeTaints, now_);
+  EXPECT_EQ(Pop(), "");
+  queue_.ClusterChanged(kNodeLabels, now_);
   EXPECT_EQ(Pop(), "a");
 }
 
@@ -61,7 +73,7 @@ TEST_F(SchedulingQueueTest, BackOffDoublesUpToTenSeconds) {
   queue_.Put(MakePod("a"), now_);
   for (int expected : {1, 2, 4, 8, 10, 10}) {
     ASSERT_EQ(Pop(), "a");
-    queue_.Failed("a", true, now_);
+    queue_.Failed("a", true, kPodGone, now_);
     ASSERT_EQ(*queue_.NextWakeup() - now_, seconds(expected));
     now_ += seconds(expected);
   }
@@ -72,12 +84,12 @@ TEST_F(SchedulingQueueTest, AChangedPodIsTriedAgainAndARemovedOneNever) {
   queue_.Put(MakePod("b"), now_);
   Pop();
   Pop();
-  queue_.Failed("a", false, now_);
-  queue_.Failed("b", false, now_);
+  queue_.Failed("a", false, kPodGone, now_);
+  queue_.Failed("b", false, kPodGone, now_);
   now_ += seconds(30);
   queue_.Put(MakePod("a", 0, "2"), now_);
   queue_.Remove("b");
-  queue_.ClusterChanged(now_);
+  queue_.ClusterChanged(kPodGone, now_);
   EXPECT_EQ(Pop(), "a");
   EXPECT_EQ(Pop(), "");
 }
@@ -85,7 +97,7 @@ TEST_F(SchedulingQueueTest, AChangedPodIsTriedAgainAndARemovedOneNever) {
 TEST_F(SchedulingQueueTest, TriesAgainAfterFiveMinutesWithoutAChange) {
   queue_.Put(MakePod("a"), now_);
   Pop();
-  queue_.Failed("a", false, now_);
+  queue_.Failed("a", false, kPodGone, now_);
   now_ += seconds(300);
   EXPECT_EQ(Pop(), "a");
 }

@@ -1,0 +1,365 @@
+// Deployments, replica sets and endpoint slices together, over a store in memory and under virtual
+// time, with conflicts, lost connections, lost answers and restarts at random. A failure is a seed.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+
+#include "api/apps/v1/deployment.pb.h"
+#include "api/apps/v1/replica_set.pb.h"
+#include "api/core/v1/node.pb.h"
+#include "api/core/v1/pod.pb.h"
+#include "api/core/v1/service.pb.h"
+#include "api/discovery/v1/endpoint_slice.pb.h"
+#include "api/duration.h"
+#include "api/owners.h"
+#include "api/pods.h"
+#include "api/testing/from_yaml.h"
+#include "base/env/testing/virtual_env.h"
+#include "client/informer.h"
+#include "client/reconciler.h"
+#include "client/testing/fake_client.h"
+#include "controllers/deployment/deployment.h"
+#include "controllers/deployment/revisions.h"
+#include "controllers/endpoints/endpointslice.h"
+#include "controllers/replicaset/replicaset.h"
+
+namespace gantry::controllers {
+namespace {
+
+using api::apps::v1::Deployment;
+using api::apps::v1::ReplicaSet;
+using api::core::v1::Node;
+using api::core::v1::Pod;
+using api::core::v1::Service;
+using api::discovery::v1::EndpointSlice;
+using api::testing::FromYaml;
+using google::protobuf::Message;
+using std::chrono::milliseconds;
+
+class Dice {
+ public:
+  explicit Dice(uint64_t seed) : engine_(seed) {}
+  int Below(int bound) { return static_cast<int>(engine_() % static_cast<uint64_t>(bound)); }
+  bool Percent(int chance) { return Below(100) < chance; }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+// Passes calls on, or fails them: before they have an effect, or (`lose`) after it.
+class FaultyClient : public client::Client {
+ public:
+  FaultyClient(client::Client& real, Dice& dice) : real_(real), dice_(dice) {}
+
+  int fail_percent = 0, conflict_percent = 0, lose_percent = 0;
+  bool down = false;
+  int calls_until_down = -1;           // -1: never
+  std::function<void()> before_write;  // sees the world as it is
+
+  Task<Result<api::ObjectPtr>> Get(const api::KindInfo& kind, std::string ns,
+                                   std::string name) override {
+    GANTRY_CO_TRY(Before(false));
+    co_return co_await real_.Get(kind, std::move(ns), std::move(name));
+  }
+  Task<Result<client::List>> ListObjects(const api::KindInfo& kind,
+                                         client::ListOptions options) override {
+    GANTRY_CO_TRY(Before(false));
+    co_return co_await real_.ListObjects(kind, std::move(options));
+  }
+  Task<Result<std::unique_ptr<client::Watcher>>> Watch(const api::KindInfo& kind,
+                                                       client::ListOptions options,
+                                                       int64_t revision) override {
+    GANTRY_CO_TRY(Before(false));
+    co_return co_await real_.Watch(kind, std::move(options), revision);
+  }
+  Task<Result<api::ObjectPtr>> Create(const api::KindInfo& kind, std::string ns, std::string name,
+                                      std::string subresource, std::unique_ptr<Message> object,
+                                      client::WriteOptions options) override {
+    GANTRY_CO_TRY(Before(false, &kind));
+    Result<api::ObjectPtr> result =
+        co_await real_.Create(kind, std::move(ns), std::move(name), std::move(subresource),
+                              std::move(object), std::move(options));
+    co_return After(std::move(result));
+  }
+  Task<Result<api::ObjectPtr>> Update(const api::KindInfo& kind, std::string subresource,
+                                      std::unique_ptr<Message> object,
+                                      client::WriteOptions options) override {
+    GANTRY_CO_TRY(Before(true, &kind));
+    Result<api::ObjectPtr> result =
+        co_await real_.Update(kind, std::move(subresource), std::move(object), std::move(options));
+    co_return After(std::move(result));
+  }
+  Task<Result<api::ObjectPtr>> Patch(const api::KindInfo& kind, std::string ns, std::string name,
+                                     std::string subresource, client::PatchType type,
+                                     std::string body, client::WriteOptions options) override {
+    GANTRY_CO_TRY(Before(true, &kind));
+    Result<api::ObjectPtr> result =
+        co_await real_.Patch(kind, std::move(ns), std::move(name), std::move(subresource), type,
+                             std::move(body), std::move(options));
+    co_return After(std::move(result));
+  }
+  Task<Result<api::ObjectPtr>> Delete(const api::KindInfo& kind, std::string ns, std::string name,
+                                      client::DeleteOptions options) override {
+    GANTRY_CO_TRY(Before(false, &kind));
+    Result<api::ObjectPtr> result =
+        co_await real_.Delete(kind, std::move(ns), std::move(name), std::move(options));
+    co_return After(std::move(result));
+  }
+
+ private:
+  Status Before(bool may_conflict, const api::KindInfo* written = nullptr) {
+    if (calls_until_down > 0 && --calls_until_down == 0) down = true;
+    if (down) return Status(Code::kUnavailable, "the process is gone");
+    if (written && written->kind != "Event" && before_write) before_write();
+    if (dice_.Percent(fail_percent)) return Status(Code::kUnavailable, "connection lost");
+    if (may_conflict && dice_.Percent(conflict_percent)) return Status(Code::kConflict, "changed");
+    return {};
+  }
+  Result<api::ObjectPtr> After(Result<api::ObjectPtr> result) {
+    if (dice_.Percent(lose_percent)) return Status(Code::kUnavailable, "answer lost");
+    return result;
+  }
+
+  client::Client& real_;
+  Dice& dice_;
+};
+
+// The controllers' process.
+struct Plane {
+  Plane(Env& env, client::Client& client) : informers(env, client), runner(env, client, informers) {
+    runner.Add(MakeDeploymentController());
+    runner.Add(MakeReplicaSetController());
+    runner.Add(MakeEndpointSliceController());
+    runner.Start();
+  }
+  Task<> Stop() {
+    co_await informers.Stop();
+    co_await runner.Stop();
+  }
+
+  client::InformerSet informers;
+  client::ReconcilerRunner runner;
+};
+
+class World {
+ public:
+  World(uint64_t seed, bool loses_answers)
+      : dice_(seed), env_(seed), store_(env_), client_(store_, dice_), loses_(loses_answers) {
+    store_.Put(FromYaml<Node>("{metadata: {name: n}}"));
+    store_.Put(FromYaml<Service>(
+        "{metadata: {name: web, namespace: default}, spec: {clusterIP: 10.0.0.1, selector: {app: "
+        "web}, ports: [{port: 80, targetPort: {type: 0, intVal: 80}}]}}"));
+    surge_ = dice_.Below(3);
+    unavailable_ = surge_ == 0 ? 1 + dice_.Below(2) : dice_.Below(3);
+    replicas_ = 1 + dice_.Below(6);
+    Deployment web = FromYaml<Deployment>(R"(
+metadata: {name: web, namespace: default, generation: 1}
+spec:
+  progressDeadlineSeconds: 600
+  revisionHistoryLimit: 1
+  selector: {matchLabels: {app: web}}
+  strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "web:0"}]}
+)");
+    web.mutable_spec()->set_replicas(replicas_);
+    auto* rolling = web.mutable_spec()->mutable_strategy()->mutable_rolling_update();
+    rolling->mutable_max_surge()->set_int_val(surge_);
+    rolling->mutable_max_unavailable()->set_int_val(unavailable_);
+    store_.Put(std::move(web));
+    client_.before_write = [this] { CheckBounds(); };
+    Restart();
+  }
+  ~World() { Stop(); }
+
+  // One after another: changes of the user under faults, then peace, then all is as it should be.
+  void Run() {
+    for (int phase = 0; phase < 4 && !::testing::Test::HasFailure(); ++phase) {
+      SetFaults(true);
+      const int changes = 1 + dice_.Below(3);
+      for (int i = 0; i < changes; ++i) {
+        Change();
+        for (int step = dice_.Below(40); step >= 0; --step)
+          Step();
+      }
+      SetFaults(false);
+      if (client_.down) Restart();
+      for (int step = 0; step < 4000 && !Converged(); ++step)
+        Step();
+      ASSERT_EQ(Difference(), "") << "phase " << phase;
+      lowest_ = highest_ = replicas_;
+      bounded_ = !loses_;
+    }
+  }
+
+ private:
+  void Stop() {
+    if (!plane_) return;
+    env_.RunToEnd(plane_->Stop());
+    plane_.reset();
+  }
+  void Restart() {
+    client_.down = true;
+    Stop();
+    client_.down = false;
+    client_.calls_until_down = -1;
+    plane_ = std::make_unique<Plane>(env_, client_);
+    env_.RunUntilIdle();
+  }
+  void SetFaults(bool on) {
+    client_.fail_percent = on ? 5 : 0;
+    client_.conflict_percent = on ? 10 : 0;
+    client_.lose_percent = on && loses_ ? 5 : 0;
+    if (!on) client_.calls_until_down = -1;
+    faults_ = on;
+  }
+
+  // What the user does. Pausing would make the end depend on the order, so nobody pauses.
+  void Change() {
+    Deployment web = *store_.Peek<Deployment>("default", "web");
+    if (dice_.Percent(60)) {
+      web.mutable_spec()->mutable_template_()->mutable_spec()->mutable_containers(0)->set_image(
+          "web:" + std::to_string(dice_.Below(4)));
+    } else {
+      replicas_ = dice_.Below(8);
+      lowest_ = std::min(lowest_, replicas_);
+      highest_ = std::max(highest_, replicas_);
+      web.mutable_spec()->set_replicas(replicas_);
+    }
+    web.mutable_metadata()->set_generation(web.metadata().generation() + 1);
+    store_.Put(std::move(web));
+    env_.RunUntilIdle();
+  }
+
+  void Step() {
+    if (faults_ && dice_.Percent(5)) store_.BreakWatches(Status(Code::kUnavailable, "cut"));
+    if (faults_ && dice_.Percent(2)) {
+      store_.Compact(store_.revision());
+      store_.BreakWatches(Status(Code::kExpired, "too old"));
+    }
+    if (faults_ && !client_.down && dice_.Percent(3))
+      client_.calls_until_down = 1 + dice_.Below(20);
+    if (client_.down && dice_.Percent(30)) Restart();
+    RunNodes();
+    env_.Advance(milliseconds(1 + dice_.Below(1000)));
+  }
+
+  // The node's part: pods start, become ready and end, each in its own time.
+  void RunNodes() {
+    for (const api::Ref<Pod>& pod : store_.All<Pod>()) {
+      if (dice_.Percent(50)) continue;
+      if (api::IsBeingDeleted(pod->metadata())) {
+        store_.Remove<Pod>("default", pod->metadata().name());
+        continue;
+      }
+      if (api::IsReady(*pod)) continue;
+      Pod next = *pod;
+      if (pod->spec().node_name().empty()) {
+        next.mutable_spec()->set_node_name("n");
+        const std::string ip = "10.1.0." + std::to_string(++last_address_);
+        next.mutable_status()->set_phase("Running");
+        next.mutable_status()->set_pod_ip(ip);
+        next.mutable_status()->add_pod_ips()->set_ip(ip);
+      } else {
+        auto* ready = next.mutable_status()->add_conditions();
+        ready->set_type("Ready");
+        ready->set_status("True");
+        api::SetTime(env_.Now(), ready->mutable_last_transition_time());
+      }
+      store_.Put(std::move(next));
+    }
+    env_.RunUntilIdle();
+  }
+
+  // Holds at every step of every rollout.
+  void CheckBounds() {
+    int wanted = 0, active = 0, available = 0;
+    for (const api::Ref<ReplicaSet>& set : store_.All<ReplicaSet>())
+      wanted += set->spec().replicas();
+    for (const api::Ref<Pod>& pod : store_.All<Pod>()) {
+      if (!api::IsActive(*pod)) continue;
+      ++active;
+      if (api::IsReady(*pod)) ++available;
+    }
+    if (!loses_) {
+      EXPECT_LE(wanted, highest_ + surge_);
+      EXPECT_LE(active, highest_ + surge_);
+    }
+    if (bounded_) {
+      EXPECT_GE(available, lowest_ - unavailable_);
+    }
+  }
+
+  bool Converged() const { return Difference().empty(); }
+
+  // What is not yet as it was asked for; empty when all is.
+  std::string Difference() const {
+    const auto web = store_.Peek<Deployment>("default", "web");
+    const auto& status = web->status();
+    std::string text;
+    auto expect = [&](const std::string& what, int64_t has, int64_t want) {
+      if (has != want)
+        text += what + " " + std::to_string(has) + " for " + std::to_string(want) + "; ";
+    };
+    expect("observed generation", status.observed_generation(), web->metadata().generation());
+    expect("replicas", status.replicas(), replicas_);
+    expect("updated", status.updated_replicas(), replicas_);
+    expect("available", status.available_replicas(), replicas_);
+    int sets = 0;
+    std::string current;
+    for (const api::Ref<ReplicaSet>& set : store_.All<ReplicaSet>()) {
+      ++sets;
+      const bool is_current = SameTemplate(set->spec().template_(), web->spec().template_());
+      expect(set->metadata().name(), set->spec().replicas(), is_current ? replicas_ : 0);
+      if (is_current) current = set->metadata().uid();
+    }
+    if (sets > 2) text += "sets beyond the history; ";
+    std::set<std::string> serving, shown;
+    int pods = 0;
+    for (const api::Ref<Pod>& pod : store_.All<Pod>()) {
+      ++pods;
+      if (!api::IsControlledBy(pod->metadata(), current))
+        text += pod->metadata().name() + " is of another set; ";
+      if (api::IsReady(*pod)) serving.insert(pod->status().pod_ip());
+    }
+    expect("pods", pods, replicas_);
+    for (const api::Ref<EndpointSlice>& slice : store_.All<EndpointSlice>()) {
+      for (const auto& endpoint : slice->endpoints()) {
+        if (endpoint.conditions().ready()) shown.insert(endpoint.addresses(0));
+      }
+    }
+    if (serving != shown) text += "endpoints are not the pods that are ready; ";
+    return text;
+  }
+
+  Dice dice_;
+  VirtualEnv env_;
+  client::FakeClient store_;
+  FaultyClient client_;
+  std::unique_ptr<Plane> plane_;
+  const bool loses_;
+  int replicas_ = 0, surge_ = 0, unavailable_ = 0;
+  // The range of replicas that were asked for since all was as it should be.
+  int lowest_ = 0, highest_ = 7;
+  bool bounded_ = false;  // there is something whose availability can be kept
+  bool faults_ = false;
+  int last_address_ = 0;
+};
+
+TEST(Simulation, WhatIsWantedComesAboutAndRolloutsKeepTheirBounds) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    World world(seed, seed % 4 == 0);
+    world.Run();
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace gantry::controllers

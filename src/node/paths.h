@@ -13,13 +13,16 @@ namespace gantry::node {
 //   DATA/layers/<chain id>/           one unpacked layer, the lower directory of overlays
 //   DATA/pods/<uid>/pod.pb            who the pod is (for clean-up without an API server)
 //   DATA/pods/<uid>/volumes/<kind>/<name>/
-//   DATA/pods/<uid>/etc/              hosts, resolv.conf, hostname
 //   DATA/pods/<uid>/containers/<name>/<attempt>/    one run of a container, the OCI bundle:
 //       config.json record.json pid started exit oom termination-log rootfs/ upper/ work/
 //   DATA/logs/<namespace>_<name>_<uid>/<container>/<attempt>.log
 //   RUN/runtime/                      the OCI runtime's own state
 //   RUN/exits/                        conmon writes one file per exited container here
 //   RUN/ns/<uid>/{net,ipc,uts,pid}    pinned namespaces
+//   RUN/ns/<uid>/etc/                 hosts, resolv.conf, hostname
+//   RUN/ns/<uid>/shm/                 the pod's /dev/shm
+//   RUN/ns/<uid>/volumes/<name>/      secrets and tokens; RUN/ns is a file system in memory
+//   RUN/crun                          the runtime's program, read-only
 // Threading: immutable.
 class Paths {
  public:
@@ -36,7 +39,6 @@ class Paths {
   std::string Pods() const { return data_dir_ + "/pods"; }
   std::string Pod(std::string_view uid) const;
   std::string Volume(std::string_view uid, std::string_view kind, std::string_view name) const;
-  std::string PodEtc(std::string_view uid) const { return Pod(uid) + "/etc"; }
   std::string Containers(std::string_view uid) const { return Pod(uid) + "/containers"; }
   std::string Bundle(std::string_view uid, std::string_view container, int attempt) const;
   std::string Logs() const { return data_dir_ + "/logs"; }
@@ -45,6 +47,10 @@ class Paths {
   std::string RuntimeState() const { return run_dir_ + "/runtime"; }
   std::string Exits() const { return run_dir_ + "/exits"; }
   std::string Namespaces(std::string_view uid) const;
+  std::string PodEtc(std::string_view uid) const { return Namespaces(uid) + "/etc"; }
+  // Of volumes whose contents must never touch the disk.
+  std::string MemoryVolumes(std::string_view uid) const { return Namespaces(uid) + "/volumes"; }
+  std::string PodShm(std::string_view uid) const { return Namespaces(uid) + "/shm"; }
   // The parent of all cgroups of this instance, relative to each hierarchy's root.
   std::string CgroupRoot() const { return "/gantry-" + instance_; }
 

@@ -62,6 +62,32 @@ TEST(Agent, ContainersOutliveIt) {
   EXPECT_TRUE(node.UntilTrue([&] { return node.Logs("stay").size() > before.size(); }));
 }
 
+// It was killed when the program had been started and that had not been written down.
+TEST(Agent, AStartThatWasNotRecordedIsFound) {
+  TestNode node;
+  node.StartAgent();
+  node.Run(ShellPod("stay", kForever));
+  ASSERT_TRUE(node.UntilReady("stay"));
+  auto before = node.Get("stay");
+  node.DropAgent();
+  std::string record = node.paths().Bundle(before->metadata().uid(), "main", 0) + "/record.json";
+  std::string text = ReadFile(record).value_or("");
+  size_t begin = text.find("\"startedAt\":");
+  ASSERT_NE(begin, std::string::npos) << text;
+  size_t end = text.find_first_of(",}", begin);
+  text.erase(begin, end - begin + (text[end] == ',' ? 1 : 0));
+  if (text[begin] == '}') text.erase(text.rfind(',', begin), 1);
+  ASSERT_TRUE(WriteFile(record, text).ok());
+  node.StartAgent();
+  node.Run(ShellPod("after", kForever));
+  ASSERT_TRUE(node.UntilReady("after"));
+  auto after = node.Get("stay");
+  EXPECT_EQ(after->status().container_statuses(0).container_id(),
+            before->status().container_statuses(0).container_id());
+  EXPECT_EQ(after->status().container_statuses(0).restart_count(), 0);
+  EXPECT_TRUE(after->status().container_statuses(0).ready());
+}
+
 TEST(Agent, PodsComeBackAfterAReboot) {
   TestNode node;
   node.StartAgent();

@@ -214,6 +214,16 @@ Status Unmount(const std::string& target) {
 
 bool IsMountPoint(const std::string& path) { return IsMountRoot(AT_FDCWD, path.c_str()); }
 
+Status UnmountBelow(const std::string& dir, int depth) {
+  for (const std::string& name : ListDir(dir)) {
+    std::string path = dir + "/" + name;
+    while (IsMountPoint(path))
+      GANTRY_TRY(Unmount(path));
+    if (depth > 1) GANTRY_TRY(UnmountBelow(path, depth - 1));
+  }
+  return Status::Ok();
+}
+
 Status MakeSharedMount(const std::string& path) {
   GANTRY_TRY(MakeDirs(path));
   if (!IsMountPoint(path)) GANTRY_TRY(Mount(path, path, "", MS_BIND, ""));

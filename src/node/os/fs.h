@@ -65,5 +65,8 @@ bool IsMountPoint(const std::string& path);
 Status MakeSharedMount(const std::string& path);
 // Mount points at or below `prefix`, deepest last-mounted first: the order in which to unmount.
 std::vector<std::string> MountsBelow(const std::string& prefix);
+// Detaches what is mounted on directories and files at most `depth` levels below `dir`. Unlike
+// MountsBelow it does not read the table of all mounts of the machine. "Not there" is success.
+Status UnmountBelow(const std::string& dir, int depth);
 
 }  // namespace gantry::node

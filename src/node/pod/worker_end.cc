@@ -22,6 +22,8 @@ namespace {
 
 // How long a pod that is deleted waits for service maps to forget it, at most.
 constexpr Duration kDrainTimeout = seconds(5);
+// Between the signals, however little of the grace period is left.
+constexpr Duration kLeastGrace = seconds(2);
 // After the last SIGKILL.
 constexpr Duration kKillTimeout = seconds(10);
 
@@ -55,7 +57,26 @@ int SignalNumber(std::string_view name) {
 
 }  // namespace
 
-Task<> PodWorker::PreStop(std::string container, std::string id, Duration grace) {
+struct PodWorker::Hook {
+  CancelSource cancel;
+  bool done = false;
+};
+
+Task<> PodWorker::RunPreStop(std::shared_ptr<Hook> hook, api::core::v1::LifecycleHandler handler,
+                             HandlerTarget target) {
+  std::string container = target.container.name();
+  Status done =
+      co_await RunLifecycleHandler(node_.env, node_.runtime, std::move(handler), std::move(target),
+                                   std::chrono::hours(24), hook->cancel.token());
+  if (!done.ok() && pod_ && !hook->cancel.token().cancelled())
+    Event("Warning", "FailedPreStopHook", "PreStopHook failed", std::move(container));
+  hook->done = true;
+  exited_.Notify();
+}
+
+// Returns when the hook has ended, or at the deadline, which may come nearer meanwhile.
+Task<> PodWorker::PreStop(std::string container, std::string id,
+                          std::function<SteadyTime()> deadline) {
   const ContainerEntry* entry = containers_->Find(container);
   if (entry == nullptr || !entry->spec->lifecycle().has_pre_stop()) co_return;
   const ContainerRun* run = runs_.FindId(id);
@@ -64,11 +85,19 @@ Task<> PodWorker::PreStop(std::string container, std::string id, Duration grace)
   target.id = id;
   target.bundle = run->bundle;
   target.pod_ip = ips_.empty() ? std::string() : ips_.front();
+  target.pod = PodDescription(*pod_);
   target.container = *entry->spec;
   api::core::v1::LifecycleHandler handler = entry->spec->lifecycle().pre_stop();
-  Status done = co_await RunLifecycleHandler(node_.env, node_.runtime, std::move(handler),
-                                             std::move(target), grace, stop_.token());
-  if (!done.ok() && pod_) Event("Warning", "FailedPreStopHook", "PreStopHook failed", container);
+  auto hook = std::make_shared<Hook>();
+  Gate gate;
+  Spawn(strand_, gate, "pre-stop hook", RunPreStop(hook, std::move(handler), std::move(target)));
+  while (!hook->done && !stop_.token().cancelled()) {
+    SteadyTime now = node_.env.Steady(), end = deadline();
+    if (now >= end) break;
+    co_await exited_.Wait(node_.env, stop_.token(), std::min<SteadyTime>(end, now + seconds(1)));
+  }
+  hook->cancel.Cancel();
+  co_await gate.Close(node_.env);
 }
 
 Task<> PodWorker::KillContainer(std::string id, std::string message, bool deleting) {
@@ -80,10 +109,19 @@ Task<> PodWorker::KillContainer(std::string id, std::string message, bool deleti
   std::optional<int64_t> probe_grace = deleting ? std::nullopt : prober_.GraceFor(name);
   prober_.StopContainer(name, true);
   SteadyTime begin = node_.env.Steady();
+  // Containers that end in turns share the pod's time, and hooks use it up: but each may have a last
+  // moment.
+  auto grace = [&]() -> Duration { return probe_grace ? seconds(*probe_grace) : GracePeriod(); };
+  SteadyTime since = ending_since_.value_or(begin);
+  SteadyTime last_moment = begin + std::min(kLeastGrace, grace());
   // A deletion may be asked for again with less patience: the deadline follows the pod as it is
   // now.
-  auto deadline = [&] { return begin + (probe_grace ? seconds(*probe_grace) : GracePeriod()); };
-  if (started) co_await PreStop(name, id, deadline() - node_.env.Steady());
+  auto deadline = [&] { return std::max(since + grace(), last_moment); };
+  if (started) {
+    std::function<SteadyTime()> end = deadline;
+    co_await PreStop(name, id, std::move(end));
+    last_moment = node_.env.Steady() + std::min(kLeastGrace, grace());
+  }
   std::string signal_name;
   if (const ContainerEntry* entry = containers_->Find(name))
     signal_name = entry->spec->lifecycle().stop_signal();
@@ -138,6 +176,7 @@ Task<> PodWorker::Terminate() {
   bool deleting = gone_ || pod_->metadata().has_deletion_timestamp();
   if (!ended_) {
     std::vector<std::string> mains, sidecars;
+    if (!ending_since_) ending_since_ = node_.env.Steady();
     for (const ContainerRun* run : runs_.Running()) {
       const ContainerEntry* entry = containers_->Find(run->name);
       bool sidecar = entry != nullptr && entry->role == ContainerRole::kSidecar;
@@ -209,6 +248,7 @@ Task<> PodWorker::Forget() {
 
 // Everything but the records, which the status and the logs still need.
 Task<> PodWorker::CleanUp() {
+  Turns::Turn turn = co_await node_.take_down.Take(node_.env, stop_.token());
   if (node_.network != nullptr && !pod_->spec().host_network()) {
     Status detached = co_await node_.network->Detach(uid_);
     if (!detached.ok())
@@ -230,7 +270,6 @@ Task<> PodWorker::CleanUp() {
       note(RemoveTree(bundle + "/upper"));
       note(RemoveTree(bundle + "/work"));
     }
-    note(Unmount(node.paths.Pod(uid) + "/shm"));
     note(PodVolumes(node.paths, uid).TearDown());
     note(node.sandboxes.Remove(uid, cgroup));
     return result;

@@ -177,6 +177,20 @@ std::vector<pid_t> Cgroups::Processes(const std::string& path) const {
   return {pids.begin(), pids.end()};
 }
 
+std::string Cgroups::OwnProcessesFile() const {
+  // "4:memory:/path", or "0::/path" for v2.
+  const std::string wanted = v2_ ? "" : "memory";
+  std::istringstream in(ReadFile("/proc/self/cgroup").value_or(""));
+  for (std::string line; std::getline(in, line);) {
+    size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    if (line.substr(first + 1, second - first - 1) != wanted) continue;
+    std::string file = Controller(wanted) + line.substr(second + 1) + "/cgroup.procs";
+    return Exists(file) ? file : std::string();
+  }
+  return {};
+}
+
 Status Cgroups::Remove(const std::string& path) const {
   for (pid_t pid : Processes(path))
     kill(pid, SIGKILL);

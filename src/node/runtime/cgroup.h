@@ -47,6 +47,8 @@ class Cgroups {
   // Kills what is in it and removes it with all groups below. "Not there" is success.
   Status Remove(const std::string& path) const;
   std::vector<pid_t> Processes(const std::string& path) const;
+  // The file that moves a process into the group where we are; empty when we cannot see it.
+  std::string OwnProcessesFile() const;
   Result<CgroupUsage> Usage(const std::string& path) const;
   // Of the machine's root group.
   std::vector<std::string> Children(const std::string& path) const;

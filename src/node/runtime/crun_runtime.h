@@ -27,6 +27,7 @@ class CrunRuntime : public Runtime {
   Task<Status> Start(std::string id) override;
   Task<Status> Kill(std::string id, std::string bundle, int signal) override;
   Task<Status> Delete(std::string id) override;
+  std::optional<WallTime> StartedAt(const std::string& id) override;
   std::optional<pid_t> RunningPid(const std::string& bundle) override;
   std::optional<ExitRecord> ReadExit(const std::string& bundle) override;
   Task<Result<ExecOutcome>> ExecSync(ExecRequest request, Duration timeout,
@@ -37,15 +38,21 @@ class CrunRuntime : public Runtime {
   Status ReopenLog(const std::string& bundle) override;
 
  private:
-  CrunRuntime(Env& env, const Paths& paths) : env_(env), paths_(paths) {}
+  CrunRuntime(Env& env, const Paths& paths, const Cgroups& cgroups)
+      : env_(env), paths_(paths), cgroups_(cgroups) {}
   std::vector<std::string> Command(std::initializer_list<std::string> arguments) const;
+  std::vector<std::string> Environment() const;
+  bool StartInPlace(const std::string& id);
+  Task<bool> DeleteInPlace(std::string state);
   Task<Result<std::string>> Run(std::vector<std::string> argv);
 
   struct ExitWatch;
 
   Env& env_;
   const Paths& paths_;
+  const Cgroups& cgroups_;
   std::string program_, conmon_, version_;
+  bool pinned_ = false;  // program_ is on a read-only mount of our own
   UniqueFd mount_namespace_;
   std::shared_ptr<ExitWatch> exits_;
 };

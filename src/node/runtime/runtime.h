@@ -35,7 +35,8 @@ struct ExecRequest {
 struct ExecOutcome {
   int exit_code = 0;
   bool timed_out = false;
-  std::string output;  // standard output and error
+  std::string output;        // standard output and error
+  std::string error_output;  // standard error alone
 };
 
 // How a container's process ended, as it is found in its bundle.
@@ -65,6 +66,9 @@ class Runtime {
   // Of a container that has ended, or is to end now. "Not there" is success.
   virtual Task<Status> Delete(std::string id) = 0;
 
+  // When the program of a container that was created was started; nullopt when it was not, or when
+  // the runtime does not tell.
+  virtual std::optional<WallTime> StartedAt(const std::string& id) = 0;
   // The pid while the container's first process lives.
   virtual std::optional<pid_t> RunningPid(const std::string& bundle) = 0;
   // nullopt while it runs, or when the monitor was lost with it.

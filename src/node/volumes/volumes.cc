@@ -83,9 +83,8 @@ Status MountTmpfs(const std::string& path, int64_t bytes) {
 std::string PodVolumes::PathOf(const Volume& volume) const {
   const VolumeSource& source = volume.volume_source();
   if (source.has_host_path()) return source.host_path().path();
-  // Secrets never touch the disk: they stand in one file system in memory per pod.
   if (source.has_secret() || source.has_projected())
-    return paths_.Volume(uid_, "memory", volume.name());
+    return paths_.MemoryVolumes(uid_) + "/" + volume.name();
   return paths_.Volume(uid_, KindOf(source), volume.name());
 }
 
@@ -95,31 +94,26 @@ Status PodVolumes::SetUp(const Volume& volume, const PayloadInputs& in) {
   std::optional<int64_t> group = FsGroup(*in.pod);
   if (source.has_host_path()) return SetUpHostPath(source.host_path());
   if (HasPayload(source)) {
-    if (source.has_secret() || source.has_projected()) {
-      std::string memory = paths_.Pod(uid_) + "/volumes/memory";
-      if (!IsMountPoint(memory)) {
-        GANTRY_TRY(MountTmpfs(memory, 0));
-        if (chmod(memory.c_str(), 0755) != 0) return FromErrno(errno, "chmod " + memory);
-      }
-    }
     GANTRY_ASSIGN(Payload payload, BuildPayload(source, in));
     return WritePayload(path, payload, group);
   }
   if (source.has_empty_dir()) {
     const std::string& medium = source.empty_dir().medium();
-    if (medium == "Memory") {
+    bool memory = medium == "Memory";
+    // What it was once given is the containers' to change.
+    bool fresh = memory ? !IsMountPoint(path) : !Exists(path);
+    if (memory) {
       int64_t limit = 0;
       if (source.empty_dir().has_size_limit())
         limit = api::Quantity::ParseOrZero(source.empty_dir().size_limit().string()).Value();
       GANTRY_TRY(MountTmpfs(path, limit));
     } else if (medium.empty()) {
-      bool fresh = !Exists(path);
       GANTRY_TRY(MakeDirs(path, 0777));
       if (fresh && chmod(path.c_str(), 0777) != 0) return FromErrno(errno, "chmod " + path);
     } else {
       return Status(Code::kInvalid, "unsupported storage medium \"" + medium + "\"");
     }
-    return group ? GiveToGroup(path, *group) : Status::Ok();
+    return fresh && group ? GiveToGroup(path, *group) : Status::Ok();
   }
   if (source.ByteSizeLong() == 0) {  // an empty source is an emptyDir
     return MakeDirs(path, 0777);
@@ -128,7 +122,7 @@ Status PodVolumes::SetUp(const Volume& volume, const PayloadInputs& in) {
 }
 
 Result<std::string> PodVolumes::SubPath(const Volume& volume, const std::string& container,
-                                        int mount_index, const std::string& sub_path, bool create) {
+                                        int mount_index, const std::string& sub_path) {
   std::string base = PathOf(volume);
   UniqueFd root(open(base.c_str(), O_PATH | O_CLOEXEC));
   if (!root) return FromErrno(errno, "open " + base);
@@ -140,7 +134,7 @@ Result<std::string> PodVolumes::SubPath(const Volume& volume, const std::string&
         static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
   };
   UniqueFd part = resolve(sub_path);
-  if (!part && errno == ENOENT && create) {
+  if (!part && errno == ENOENT) {
     std::string so_far;
     for (size_t begin = 0; begin <= sub_path.size();) {
       size_t end = std::min(sub_path.find('/', begin), sub_path.size());
@@ -196,13 +190,31 @@ Status PodVolumes::DropSubPaths(const std::string& container) {
   return RemoveTree(root);
 }
 
+std::string PodVolumes::OverLimit(const api::core::v1::Pod& pod) const {
+  for (const Volume& volume : pod.spec().volumes()) {
+    if (!HasSizeLimit(volume)) continue;
+    const std::string& limit = volume.volume_source().empty_dir().size_limit().string();
+    if (DiskUsage(PathOf(volume)) > api::Quantity::ParseOrZero(limit).Value()) {
+      return "Usage of EmptyDir volume \"" + volume.name() + "\" exceeds the limit \"" + limit +
+             "\". ";
+    }
+  }
+  return {};
+}
+
+bool PodVolumes::HasSizeLimit(const Volume& volume) {
+  const auto& empty_dir = volume.volume_source().empty_dir();
+  return empty_dir.has_size_limit() && empty_dir.medium().empty() &&
+         api::Quantity::ParseOrZero(empty_dir.size_limit().string()).Value() > 0;
+}
+
 Status PodVolumes::TearDown() {
   std::string pod = paths_.Pod(uid_);
-  for (const std::string& mount : MountsBelow(pod + "/volume-subpaths"))
-    GANTRY_TRY(Unmount(mount));
-  for (const std::string& mount : MountsBelow(pod + "/volumes"))
-    GANTRY_TRY(Unmount(mount));
+  // CONTAINER/NAME and KIND/NAME
+  GANTRY_TRY(UnmountBelow(pod + "/volume-subpaths", 2));
+  GANTRY_TRY(UnmountBelow(pod + "/volumes", 2));
   GANTRY_TRY(RemoveTree(pod + "/volume-subpaths"));
+  GANTRY_TRY(RemoveTree(paths_.MemoryVolumes(uid_)));
   return RemoveTree(pod + "/volumes");
 }
 

@@ -114,7 +114,8 @@ Task<Response> NodeConnector::Connect(const ResourceRow& row, ResourceRequest re
   }
   if (sub == "log") co_return co_await Logs(row, std::move(request));
   if (sub == "portforward") co_return co_await PortForward(row, std::move(request));
-  co_return co_await Exec(row, std::move(request), sub == "attach");
+  const bool attach = sub == "attach";  // `sub` looks into the request
+  co_return co_await Exec(row, std::move(request), attach);
 }
 
 Task<Response> NodeConnector::Logs(const ResourceRow& row, ResourceRequest request) {

@@ -4,6 +4,7 @@
 #include "api/json_value.h"
 #include "cli/client/client_commands.h"
 #include "cli/client/connection.h"
+#include "cli/client/create_objects.h"
 #include "cli/client/dry_run.h"
 #include "cli/client/failure.h"
 #include "cli/client/field_owners.h"
@@ -33,10 +34,14 @@ constexpr CommandHelp kApplyHelp = {
     "# With fields that others own as conflicts\n"
     "gantry apply -f web.yaml --server-side"};
 
-constexpr CommandHelp kCreateHelp = {"create -f (FILE | DIRECTORY | -)",
-                                     "Make objects that are not there yet.",
+constexpr CommandHelp kCreateHelp = {"create (-f (FILE | DIRECTORY | -) | KIND NAME)",
+                                     "Make objects that are not there yet. KIND: configmap, secret "
+                                     "generic, namespace, serviceaccount.",
                                      "# What a file says\n"
                                      "gantry create -f web.yaml\n"
+                                     "# A config map of values and files\n"
+                                     "gantry create configmap page --from-literal=color=blue "
+                                     "--from-file=index.html\n"
                                      "# The object that it would be\n"
                                      "gantry create -f web.yaml --dry-run=server -o yaml"};
 
@@ -93,6 +98,14 @@ class Writer {
                          placed.resource.Path(placed.ns) +
                              "?fieldManager=" + client::QueryEscape(flags_.manager) + CommonQuery(),
                          manifest.object);
+    if (!made.ok() && manifest.source.empty()) {
+      const std::string& text = made.status().message();
+      const size_t colon = text.find("): ");
+      return colon == std::string::npos
+                 ? made.status()
+                 : LocalError("failed to create " + placed.resource.singular + ": " +
+                              text.substr(colon + 3));
+    }
     if (!made.ok()) return WithSource(made.status(), "creating", manifest.source);
     return Say(placed, std::move(*made), "created");
   }
@@ -171,10 +184,18 @@ Result<int> Run(Invocation call, const CommandHelp& help, bool apply) {
   set.Bool("show-managed-fields", 0, &flags.managed_fields, "With metadata.managedFields");
   set.Optional("validate", &flags.validate, "strict",
                "strict, warn or ignore: what unknown fields are");
+  CreateFlags create;
+  if (!apply) {
+    set.Strings("from-env-file", 0, &create.env_files, "File of KEY=VALUE lines");
+    set.Strings("from-file", 0, &create.files, "[KEY=]FILE, or a directory");
+    set.Strings("from-literal", 0, &create.literals, "KEY=VALUE");
+    set.String("type", 0, &create.type, "The secret's type");
+  }
   GANTRY_TRY(set.Parse(call.args));
-  if (!set.args().empty())
+  const bool from_words = !apply && flags.files.empty() && !set.args().empty();
+  if (!set.args().empty() && !from_words)
     return set.Misused("Unexpected args: [" + JoinText(set.args(), " ") + "]");
-  if (flags.files.empty()) return LocalError("must specify one of -f and -k");
+  if (flags.files.empty() && !from_words) return LocalError("must specify one of -f and -k");
   GANTRY_TRY(CheckDryRun(&flags.dry_run));
   GANTRY_TRY(CheckFormat(flags.output, {"name"}));
   if (flags.force_conflicts && !flags.server_side)
@@ -186,7 +207,13 @@ Result<int> Run(Invocation call, const CommandHelp& help, bool apply) {
   if (validation == nullptr)
     return LocalError("invalid - validate option \"" + flags.validate + "\"");
   flags.validate = validation->sent;
-  GANTRY_ASSIGN(const std::vector<Manifest> manifests, ReadManifests(flags.files, flags.recursive));
+  std::vector<Manifest> manifests;
+  if (from_words) {
+    GANTRY_ASSIGN(JsonValue object, ObjectOfWords(set.args(), create));
+    manifests.push_back({std::move(object), ""});
+  } else {
+    GANTRY_ASSIGN(manifests, ReadManifests(flags.files, flags.recursive));
+  }
   if (manifests.empty())
     return LocalError(apply ? "no objects passed to apply" : "no objects passed to create");
   GANTRY_ASSIGN(const auto connection, Connection::Open(call.globals));

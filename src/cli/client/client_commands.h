@@ -17,16 +17,22 @@ struct Invocation {
 };
 
 Result<int> RunApply(Invocation call);
+Result<int> RunAnnotate(Invocation call);
+Result<int> RunCordon(Invocation call);
 Result<int> RunCreate(Invocation call);
 Result<int> RunDelete(Invocation call);
 Result<int> RunDescribe(Invocation call);
 Result<int> RunEvents(Invocation call);
 Result<int> RunExec(Invocation call);
 Result<int> RunGet(Invocation call);
+Result<int> RunLabel(Invocation call);
 Result<int> RunLogs(Invocation call);
+Result<int> RunPatch(Invocation call);
 Result<int> RunRollout(Invocation call);
 Result<int> RunScale(Invocation call);
+Result<int> RunTaint(Invocation call);
 Result<int> RunTop(Invocation call);
+Result<int> RunUncordon(Invocation call);
 Result<int> RunWhy(Invocation call);
 
 }  // namespace gantry::cli

@@ -64,6 +64,8 @@ void AddEvents(const Described& what, Page* page);
 // describe_pod_spec.cc: the containers of a pod (`status` null: of a template) and its volumes.
 void AddContainers(const api::JsonValue& pod, const api::JsonValue& spec,
                    const api::JsonValue* status, Page* page);
+// "http-get http://:80/ delay=0s timeout=1s ..."
+std::string ProbeText(const api::JsonValue& probe);
 void AddVolumes(const api::JsonValue& spec, bool in_template, Page* page);
 void AddPlacement(const api::JsonValue& spec, size_t level, Page* page);
 void AddPodTemplate(const api::JsonValue& pod_template, Page* page);

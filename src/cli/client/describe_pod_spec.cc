@@ -44,28 +44,6 @@ void AddWords(const JsonValue& container, const char* field, const char* title, 
   }
 }
 
-std::string ProbeText(const JsonValue& probe) {
-  std::string what = "unknown";
-  if (const JsonValue* exec = probe.Find("exec")) {
-    what = "exec [" + JoinText(Texts(*exec, "command"), " ") + "]";
-  } else if (const JsonValue* http = probe.Find("httpGet")) {
-    std::string scheme = OrNone(TextAt(*http, "scheme"), "HTTP");
-    for (char& c : scheme)
-      c = static_cast<char>(c | 0x20);
-    what = "http-get " + scheme + "://" + TextAt(*http, "host") + ":" + TextAt(*http, "port") +
-           TextAt(*http, "path");
-  } else if (const JsonValue* tcp = probe.Find("tcpSocket")) {
-    what = "tcp-socket " + TextAt(*tcp, "host") + ":" + TextAt(*tcp, "port");
-  } else if (const JsonValue* grpc = probe.Find("grpc")) {
-    what = "grpc <pod>:" + TextAt(*grpc, "port") + " " + TextAt(*grpc, "service");
-  }
-  return what + " delay=" + std::to_string(IntAt(probe, "initialDelaySeconds")) +
-         "s timeout=" + std::to_string(IntAt(probe, "timeoutSeconds", 1)) +
-         "s period=" + std::to_string(IntAt(probe, "periodSeconds", 10)) +
-         "s #success=" + std::to_string(IntAt(probe, "successThreshold", 1)) +
-         " #failure=" + std::to_string(IntAt(probe, "failureThreshold", 3));
-}
-
 // What a field of the pod's metadata says; status is not looked at, as with kubectl.
 std::string FieldOfPod(const JsonValue& pod, const std::string& path) {
   const size_t quote = path.find("['");
@@ -304,6 +282,28 @@ std::string TolerationText(const JsonValue& toleration) {
 }
 
 }  // namespace
+
+std::string ProbeText(const JsonValue& probe) {
+  std::string what = "unknown";
+  if (const JsonValue* exec = probe.Find("exec")) {
+    what = "exec [" + JoinText(Texts(*exec, "command"), " ") + "]";
+  } else if (const JsonValue* http = probe.Find("httpGet")) {
+    std::string scheme = OrNone(TextAt(*http, "scheme"), "HTTP");
+    for (char& c : scheme)
+      c = static_cast<char>(c | 0x20);
+    what = "http-get " + scheme + "://" + TextAt(*http, "host") + ":" + TextAt(*http, "port") +
+           TextAt(*http, "path");
+  } else if (const JsonValue* tcp = probe.Find("tcpSocket")) {
+    what = "tcp-socket " + TextAt(*tcp, "host") + ":" + TextAt(*tcp, "port");
+  } else if (const JsonValue* grpc = probe.Find("grpc")) {
+    what = "grpc <pod>:" + TextAt(*grpc, "port") + " " + TextAt(*grpc, "service");
+  }
+  return what + " delay=" + std::to_string(IntAt(probe, "initialDelaySeconds")) +
+         "s timeout=" + std::to_string(IntAt(probe, "timeoutSeconds", 1)) +
+         "s period=" + std::to_string(IntAt(probe, "periodSeconds", 10)) +
+         "s #success=" + std::to_string(IntAt(probe, "successThreshold", 1)) +
+         " #failure=" + std::to_string(IntAt(probe, "failureThreshold", 3));
+}
 
 void AddContainers(const JsonValue& pod, const JsonValue& spec, const JsonValue* status,
                    Page* page) {

@@ -13,7 +13,8 @@ Status LocalError(const std::string& message);
 // (NotFound): pods "x" not found". Keeps the code and the details.
 Status ServerError(const Status& status);
 
-// What the server said, with what was done and from which file: "error when creating "web.yaml":
+// What the server said, with what was done and from which file (empty: none): "error when creating
+// "web.yaml":
 // ...".
 Status WithSource(const Status& status, const std::string& doing, const std::string& source);
 // A list that was refused, with what was asked for, as kubectl words it; other failures are left

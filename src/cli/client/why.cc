@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "api/duration.h"
+#include "cli/client/describe_page.h"
 #include "cli/client/event_list.h"
 #include "cli/client/fields.h"
 
@@ -28,6 +29,8 @@ constexpr ExitHint kExitHints[] = {
     {126, "the command cannot be executed",
      "check that the file of container {container}'s command may be executed and fits this "
      "machine"},
+    {128, "it could not be started",
+     "check command and args of container {container} against what is in its image"},
     {127, "the command was not found",
      "check command and args of container {container} against what is in its image"},
     {134, "the program aborted (SIGABRT)", "read its log: gantry logs {pod} -c {container} -p"},
@@ -209,21 +212,42 @@ std::string ImageFix(const std::string& message, const std::string& image) {
          "FILE.tar";
 }
 
+// "couldn't find key nokey in Secret default/keys"
+std::string KeyFix(const std::string& message, const std::string& container) {
+  const size_t in = message.find(" in "), slash = message.find('/', in);
+  std::string fix = "add the key, or correct its name in container " + container;
+  if (in == std::string::npos || slash == std::string::npos) return fix;
+  const bool secret = message.find("Secret", in) != std::string::npos;
+  return fix + "; what there is: gantry describe " + (secret ? "secret " : "configmap ") +
+         message.substr(slash + 1, message.find_first_of(" ,\n", slash) - slash - 1);
+}
+
+// How to make what is missing.
+std::string CreateFix(const std::string& kind, const std::string& name, const JsonValue& pod) {
+  const std::string where = " in namespace " + TextAt(pod, "metadata.namespace");
+  if (kind == "configmap")
+    return "create configmap " + name + where + ": gantry create configmap " + name +
+           " --from-literal=KEY=VALUE";
+  if (kind == "secret")
+    return "create secret " + name + where + ": gantry create secret generic " + name +
+           " --from-literal=KEY=VALUE";
+  return "create " + kind + " " + name + where;
+}
+
 Finding OfConfigError(const PodFacts& facts, const std::string& container,
                       const std::string& message) {
   Finding finding;
   finding.rule = "container " + container + " needs something that is not there: " + message;
-  const std::string ns = TextAt(facts.pod, "metadata.namespace");
   for (const char* kind : {"configmap", "secret"}) {
     const size_t at = message.find(std::string(kind) + " \"");
     if (at == std::string::npos || message.find("not found") == std::string::npos) continue;
     const size_t from = message.find('"', at) + 1;
     const std::string name = message.substr(from, message.find('"', from) - from);
-    finding.fixes.push_back(std::string("create ") + kind + " " + name + " in namespace " + ns +
-                            ", or mark the reference optional: true");
+    finding.fixes.push_back(CreateFix(kind, name, facts.pod) +
+                            " (or mark the reference optional: true)");
   }
   if (message.find("couldn't find key") != std::string::npos)
-    finding.fixes.push_back("add the key, or correct its name in container " + container);
+    finding.fixes.push_back(KeyFix(message, container));
   if (message.find("runAsNonRoot") != std::string::npos)
     finding.fixes.push_back("set securityContext.runAsUser to a number other than 0");
   if (finding.fixes.empty()) finding.fixes.push_back("correct what the message names");
@@ -245,10 +269,12 @@ Finding OfCreating(const PodFacts& facts, const std::string& container) {
       const size_t at = message.find(std::string(kind) + " \"");
       if (!missing || at == std::string::npos) continue;
       const size_t from = message.find('"', at) + 1;
-      finding.fixes.push_back(std::string("create ") + kind + " " +
-                              message.substr(from, message.find('"', from) - from) +
-                              " in namespace " + TextAt(facts.pod, "metadata.namespace"));
+      finding.fixes.push_back(
+          CreateFix(kind, message.substr(from, message.find('"', from) - from), facts.pod));
     }
+    if (message.find("no volume plugin matched") != std::string::npos)
+      finding.fixes.push_back(
+          "this cluster has no volumes of that kind: use emptyDir, hostPath, configMap or secret");
     if (finding.fixes.empty()) finding.fixes.push_back("correct the volume that the message names");
   } else if (sandbox != nullptr) {
     finding.rule = "the pod's network or namespaces cannot be set up";
@@ -279,7 +305,11 @@ Finding OfWaiting(const PodFacts& facts, const std::string& container, const Jso
     finding.rule = Fill(rule, PodName(facts.pod), container) + " (" + reason + ")";
     finding.details.push_back("container " + container + ": " + message);
     const JsonValue* failed = LastEvent(facts.events, {"Failed"}, "pull");
-    AddEvent(facts, failed, &finding.details);
+    // Mostly the message has the event's own words at its end.
+    const std::string told = failed == nullptr ? std::string() : TextAt(*failed, "message");
+    constexpr size_t kEnd = 40;
+    if (told.size() < kEnd || message.find(told.substr(told.size() - kEnd)) == std::string::npos)
+      AddEvent(facts, failed, &finding.details);
     const std::string all = message + (failed == nullptr ? "" : TextAt(*failed, "message"));
     finding.fixes.push_back(*hint.fix != '\0' ? Fill(hint.fix, PodName(facts.pod), container)
                                               : ImageFix(all, image));
@@ -302,7 +332,7 @@ Finding OfUnready(const PodFacts& facts, const std::string& container, const Jso
   const JsonValue* spec = Named(ItemsAt(facts.pod, "spec.containers"), container);
   const JsonValue* wanted =
       spec == nullptr ? nullptr : spec->Find(started ? "readinessProbe" : "startupProbe");
-  if (wanted != nullptr) finding.details.push_back("the probe: " + wanted->ToString());
+  if (wanted != nullptr) finding.details.push_back("the probe: " + ProbeText(*wanted));
   const JsonValue* unhealthy = LastEvent(facts.events, {"Unhealthy"}, probe);
   AddEvent(facts, unhealthy, &finding.details);
   const std::string message = unhealthy == nullptr ? "" : TextAt(*unhealthy, "message");
@@ -381,7 +411,7 @@ Finding OfDeletion(const PodFacts& facts) {
     finding.details.push_back("finalizer " + ScalarText(finalizer) +
                               " keeps it: whoever set it has to remove it");
   if (!finalizers.empty()) {
-    finding.fixes.push_back("if nobody does: kubectl patch pod " + name +
+    finding.fixes.push_back("if nobody does: gantry patch pod " + name +
                             " --type=merge -p '{\"metadata\":{\"finalizers\":null}}'");
   } else if (time_left) {
     finding.fixes.push_back("wait; a program that ends on SIGTERM goes at once");
@@ -460,6 +490,8 @@ std::vector<Finding> FindPodProblems(const PodFacts& facts) {
     return out;
   }
   AddNode(facts, &out);
+  // How its containers ended does not matter any more.
+  if (!TextAt(pod, "metadata.deletionTimestamp").empty()) return out;
   const bool blocked = AddContainers(facts, "status.initContainerStatuses", true, &out);
   if (!blocked) AddContainers(facts, "status.containerStatuses", false, &out);
   if (out.empty()) AddReadinessGates(facts, &out);
@@ -483,13 +515,16 @@ std::vector<Finding> FindWorkloadProblems(const JsonValue& workload,
       const char* fix;
     };
     static constexpr Row kRows[] = {
-        {"exceeded quota", "raise the ResourceQuota, or lower what the pods ask for"},
+        {"exceeded quota",
+         "raise the ResourceQuota, or lower what the pods ask for; what is used: gantry describe "
+         "resourcequota"},
         {"must specify",
          "the namespace's quota wants requests and limits on every container: add them"},
         {"violates PodSecurity",
          "change the pods' securityContext as the message says, or the namespace's pod-security "
          "label"},
-        {"serviceaccount", "create the service account, or correct spec.serviceAccountName"},
+        {"serviceaccount",
+         "create it: gantry create serviceaccount NAME, or correct spec.serviceAccountName"},
         {"priority class", "create the PriorityClass, or correct spec.priorityClassName"},
         {"denied the request", "an admission webhook refuses the pods: change them as it asks"},
         {"is forbidden", "change the pod template as the message says"},
@@ -500,9 +535,23 @@ std::vector<Finding> FindWorkloadProblems(const JsonValue& workload,
     for (const Row& row : kRows) {
       if (message.find(row.part) == std::string::npos) continue;
       finding.fixes.push_back(row.fix);
+      // The failure names the service account.
+      const size_t quote = message.find("serviceaccount \"");
+      const size_t name = finding.fixes.back().find("NAME");
+      if (quote != std::string::npos && name != std::string::npos) {
+        const size_t from = quote + std::string_view("serviceaccount \"").size();
+        finding.fixes.back().replace(name, 4, message.substr(from, message.find('"', from) - from));
+      }
       break;
     }
     out.push_back(std::move(finding));
+  }
+  if (const JsonValue* progress = Condition(workload, "Progressing");
+      progress != nullptr && TextAt(*progress, "reason") == "ProgressDeadlineExceeded") {
+    out.push_back(
+        {"its rollout makes no progress: " + TextAt(*progress, "message"),
+         {},
+         {"go back to what ran before: gantry rollout undo deployment/" + PodName(workload)}});
   }
   if (BoolAt(workload, "spec.paused")) {
     out.push_back(
@@ -533,7 +582,8 @@ std::string PodHeadline(const PodFacts& facts) {
   return node.empty() ? text : text + ", on node " + node;
 }
 
-std::string FormatFindings(const std::string& headline, const std::vector<Finding>& findings) {
+std::string FormatFindings(const std::string& headline, const std::vector<Finding>& findings,
+                           const std::string& more) {
   std::string text = headline + "\n";
   for (const Finding& finding : findings) {
     text += "\nWhy: " + finding.rule + "\n";
@@ -543,6 +593,23 @@ std::string FormatFindings(const std::string& headline, const std::vector<Findin
       text += "Fix: " + fix + "\n";
   }
   if (findings.empty()) text += "\nNothing is wrong with it.\n";
+  if (!more.empty()) text += "More: " + more + "\n";
+  return text;
+}
+
+std::string WithNamespace(std::string text, const std::string& ns) {
+  if (ns.empty()) return text;
+  static constexpr std::string_view kVerbs[] = {"logs",   "describe", "events", "delete",
+                                                "exec",   "scale",    "patch",  "rollout",
+                                                "create", "get",      "why"};
+  constexpr std::string_view kProgram = "gantry ";
+  for (size_t at = 0; (at = text.find(kProgram, at)) != std::string::npos;) {
+    at += kProgram.size();
+    for (const std::string_view verb : kVerbs) {
+      if (std::string_view(text).substr(at).starts_with(verb) && text[at + verb.size()] == ' ')
+        text.insert(at, "-n " + ns + " ");
+    }
+  }
   return text;
 }
 

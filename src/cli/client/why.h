@@ -38,8 +38,22 @@ std::vector<Finding> FindSchedulingProblems(const PodFacts& facts);
 std::vector<Finding> FindWorkloadProblems(const api::JsonValue& workload,
                                           const std::vector<api::JsonValue>& events);
 
-// "default/web is Pending" and what follows, for the terminal.
-std::string FormatFindings(const std::string& headline, const std::vector<Finding>& findings);
+// Why a service has no endpoints, or not all. `pods` are those of its namespace, `slices` its
+// EndpointSlices (why_service.cc).
+std::vector<Finding> FindServiceProblems(const api::JsonValue& service,
+                                         const std::vector<api::JsonValue>& pods,
+                                         const std::vector<api::JsonValue>& slices);
+// Of any other object: its deletion, its conditions, and what its last events warn of
+// (why_other.cc).
+std::vector<Finding> FindOtherProblems(const api::JsonValue& object,
+                                       const std::vector<api::JsonValue>& events, WallTime now);
+
+// "default/web is Pending" and what follows, for the terminal; `more` is the command that shows
+// more.
+std::string FormatFindings(const std::string& headline, const std::vector<Finding>& findings,
+                           const std::string& more = "");
+// Names the namespace in the commands that a text has.
+std::string WithNamespace(std::string text, const std::string& ns);
 std::string PodHeadline(const PodFacts& facts);
 
 }  // namespace gantry::cli

@@ -86,50 +86,119 @@ Result<std::vector<JsonValue>> WorkloadEvents(Connection& connection, const Json
   return events;
 }
 
-Status ExplainPod(Connection& connection, JsonValue pod) {
-  GANTRY_ASSIGN(const PodFacts facts, FetchFacts(connection, std::move(pod)));
-  std::fputs(FormatFindings(PodHeadline(facts), FindPodProblems(facts)).c_str(), stdout);
-  return Status::Ok();
+// Commands name the namespace when the line did.
+void Show(const Invocation& call, const std::string& text) {
+  std::fputs(WithNamespace(text, call.globals.ns).c_str(), stdout);
 }
 
 bool IsFine(const JsonValue& pod) {
+  if (TextAt(pod, "status.phase") == "Succeeded") return true;
   for (const JsonValue& condition : ItemsAt(pod, "status.conditions")) {
     if (TextAt(condition, "type") == "Ready") return TextAt(condition, "status") == "True";
   }
   return false;
 }
 
-// First why it makes no pods, then the first of its pods that is not well.
-Status ExplainWorkload(Connection& connection, const Target& target) {
-  const std::string shown = target.resource.GroupSingular() + "/" + target.name;
-  GANTRY_ASSIGN(const JsonValue workload,
-                connection.GetJson(target.resource.Path(connection.ns(), target.name)));
-  GANTRY_ASSIGN(const std::vector<JsonValue> events, WorkloadEvents(connection, workload));
-  const JsonValue* selector = At(workload, "spec.selector");
-  const std::string query = selector == nullptr ? std::string() : SelectorQuery(*selector);
-  std::vector<JsonValue> pods;
-  if (!query.empty()) {
-    GANTRY_ASSIGN(pods, ListPods(connection, connection.ns(), query));
+Status ExplainPod(Connection& connection, const Invocation& call, JsonValue pod) {
+  GANTRY_ASSIGN(const PodFacts facts, FetchFacts(connection, std::move(pod)));
+  Show(call, FormatFindings(PodHeadline(facts), FindPodProblems(facts),
+                            "gantry describe pod " + TextAt(facts.pod, "metadata.name")));
+  return Status::Ok();
+}
+
+// The first pod that is not well; nothing when all are.
+Status ExplainFirst(Connection& connection, const Invocation& call, std::vector<JsonValue> pods) {
+  for (JsonValue& pod : pods) {
+    if (IsFine(pod)) continue;
+    std::fputc('\n', stdout);
+    return ExplainPod(connection, call, std::move(pod));
   }
+  return Status::Ok();
+}
+
+std::string CountText(size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+// First why it makes no pods, then the first of its pods that is not well.
+Status ExplainWorkload(Connection& connection, const Invocation& call, const std::string& shown,
+                       const JsonValue& workload) {
+  GANTRY_ASSIGN(const std::vector<JsonValue> events, WorkloadEvents(connection, workload));
+  GANTRY_ASSIGN(
+      std::vector<JsonValue> pods,
+      ListPods(connection, connection.ns(), SelectorQuery(*At(workload, "spec.selector"))));
   const auto unwell =
       std::count_if(pods.begin(), pods.end(), [](const JsonValue& pod) { return !IsFine(pod); });
   // Old failures do not matter when all the pods that are wanted are there.
   std::vector<Finding> findings;
-  if (static_cast<int64_t>(pods.size()) < IntAt(workload, "spec.replicas", 1) || pods.empty())
+  if (static_cast<int64_t>(pods.size()) < IntAt(workload, "spec.replicas", 1) || pods.empty() ||
+      unwell > 0)
     findings = FindWorkloadProblems(workload, events);
-  const std::string headline = shown + " has " + std::to_string(pods.size()) + " pods, " +
-                               std::to_string(unwell) + " of them not ready";
-  if (!findings.empty() || unwell == 0) {
-    std::fputs(FormatFindings(headline, findings).c_str(), stdout);
-  } else {
-    std::printf("%s; the first of these:\n\n", headline.c_str());
+  std::string headline = shown + " has " + CountText(pods.size(), "pod");
+  if (!pods.empty())
+    headline += unwell == 0 ? ", ready" : ", " + std::to_string(unwell) + " not ready";
+  if (findings.empty() && unwell > 0)
+    Show(call, headline + "; the first of these:\n");
+  else
+    Show(call, FormatFindings(headline, findings, "gantry describe " + shown));
+  return ExplainFirst(connection, call, std::move(pods));
+}
+
+Status ExplainService(Connection& connection, const Invocation& call, const std::string& shown,
+                      const JsonValue& service) {
+  const std::string ns = TextAt(service, "metadata.namespace");
+  GANTRY_ASSIGN(std::vector<JsonValue> pods, ListPods(connection, ns, ""));
+  GANTRY_ASSIGN(
+      const JsonValue slices,
+      connection.GetJson(
+          "/apis/discovery.k8s.io/v1/namespaces/" + ns + "/endpointslices?labelSelector=" +
+          client::QueryEscape("kubernetes.io/service-name=" + TextAt(service, "metadata.name"))));
+  size_t endpoints = 0;
+  for (const JsonValue& slice : ItemsAt(slices, "items")) {
+    for (const JsonValue& endpoint : ItemsAt(slice, "endpoints")) {
+      if (BoolAt(endpoint, "conditions.ready") && !ItemsAt(slice, "ports").empty()) ++endpoints;
+    }
   }
-  for (JsonValue& pod : pods) {
-    if (IsFine(pod)) continue;
-    if (!findings.empty()) std::fputc('\n', stdout);
-    return ExplainPod(connection, std::move(pod));
-  }
+  Show(call, FormatFindings(shown + " has " + CountText(endpoints, "endpoint"),
+                            FindServiceProblems(service, pods, ItemsAt(slices, "items")),
+                            "gantry describe " + shown));
   return Status::Ok();
+}
+
+Status Explain(Connection& connection, const Invocation& call, const Resource& resource,
+               JsonValue object) {
+  object["apiVersion"] = resource.ApiVersion();
+  object["kind"] = resource.kind;
+  const std::string name = TextAt(object, "metadata.name");
+  const std::string shown = resource.singular + "/" + name;
+  if (resource.kind == "Pod") return ExplainPod(connection, call, std::move(object));
+  if (resource.kind == "Service") return ExplainService(connection, call, shown, object);
+  if (At(object, "spec.selector") != nullptr && At(object, "spec.template") != nullptr)
+    return ExplainWorkload(connection, call, shown, object);
+  GANTRY_ASSIGN(const std::vector<JsonValue> events,
+                EventsOf(connection, TextAt(object, "metadata.namespace"), resource.kind, name));
+  Show(call, FormatFindings(shown, FindOtherProblems(object, events, connection.env().Now()),
+                            "gantry describe " + shown));
+  return Status::Ok();
+}
+
+// A name alone is a pod's, or else that of what makes pods or finds them.
+Result<int> ExplainName(Connection& connection, const Invocation& call, const ResourceMap& map,
+                        const std::string& name) {
+  Status first;
+  for (const char* type : {"pods", "deployments.apps", "statefulsets.apps", "daemonsets.apps",
+                           "jobs.batch", "services"}) {
+    Result<Resource> resource = map.Find(type);
+    if (!resource.ok()) continue;
+    Result<JsonValue> object = connection.GetJson(resource->Path(connection.ns(), name));
+    if (object.ok()) {
+      GANTRY_TRY(Explain(connection, call, *resource, std::move(*object)));
+      return 0;
+    }
+    if (first.ok()) first = object.status();
+    if (object.status().code() != Code::kNotFound) break;
+  }
+  return first;
 }
 
 }  // namespace
@@ -137,16 +206,15 @@ Status ExplainWorkload(Connection& connection, const Target& target) {
 Result<int> RunWhy(Invocation call) {
   FlagSet set(kHelp, &call.globals);
   GANTRY_TRY(set.Parse(call.args));
+  if (set.args().empty()) return set.Misused("POD or TYPE/NAME is a required argument");
   GANTRY_ASSIGN(const auto connection, Connection::Open(call.globals));
   GANTRY_ASSIGN(const ResourceMap map, ResourceMap::Load(*connection));
+  if (set.args().size() == 1 && set.args()[0].find('/') == std::string::npos)
+    return ExplainName(*connection, call, map, set.args()[0]);
   GANTRY_ASSIGN(const Target target, ParseTarget(map, set.args(), "pods"));
-  if (target.resource.plural == "pods") {
-    GANTRY_ASSIGN(JsonValue pod,
-                  connection->GetJson(target.resource.Path(connection->ns(), target.name)));
-    GANTRY_TRY(ExplainPod(*connection, std::move(pod)));
-  } else {
-    GANTRY_TRY(ExplainWorkload(*connection, target));
-  }
+  GANTRY_ASSIGN(JsonValue object,
+                connection->GetJson(target.resource.Path(connection->ns(), target.name)));
+  GANTRY_TRY(Explain(*connection, call, target.resource, std::move(object)));
   return 0;
 }
 

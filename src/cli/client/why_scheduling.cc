@@ -99,7 +99,7 @@ void ExplainCordon(const PodInfo&, const Nodes& nodes, Finding* finding) {
   for (const NodeInfo* node : nodes)
     names += " " + node->name;
   finding->details.push_back("cordoned:" + names);
-  finding->fixes.push_back("kubectl uncordon" + names);
+  finding->fixes.push_back("gantry uncordon" + names);
 }
 
 void ExplainTaint(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
@@ -131,7 +131,7 @@ void ExplainTaint(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
                                     : "operator: Equal, value: \"" + taint.value() + "\"";
       finding->fixes.push_back("add to the pod's spec: tolerations: [{key: " + taint.key() + ", " +
                                match + ", effect: " + taint.effect() + "}]");
-      finding->fixes.push_back("or remove the taint: kubectl taint nodes " + node->name + " " +
+      finding->fixes.push_back("or remove the taint: gantry taint node " + node->name + " " +
                                taint.key() + ":" + taint.effect() + "-");
     }
   }
@@ -168,7 +168,7 @@ void ExplainAffinity(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
     const bool change = std::any_of(fewest.begin(), fewest.end(), [&](const std::string& label) {
       return nearest->node->metadata().labels().contains(label.substr(0, label.find('=')));
     });
-    finding->fixes.push_back("kubectl label node " + nearest->name + " " + JoinText(fewest, " ") +
+    finding->fixes.push_back("gantry label node " + nearest->name + " " + JoinText(fewest, " ") +
                              (change ? " --overwrite" : "") + ", or change the pod's nodeSelector");
   } else {
     finding->fixes.push_back(

@@ -64,14 +64,14 @@ TEST(Why, ExplainsEveryFilter) {
   const char* const selects =
       R"("nodeSelector":{"disk":"ssd"},"containers":[{"name":"main","image":"i"}])";
   const Row rows[] = {
-      {plain, R"("unschedulable":true)", "", "Fix: kubectl uncordon vm"},
+      {plain, R"("unschedulable":true)", "", "Fix: gantry uncordon vm"},
       {plain, R"("taints":[{"key":"gpu","value":"yes","effect":"NoSchedule"}])", "",
        "tolerations: [{key: gpu, operator: Equal, value: \"yes\", effect: NoSchedule}]"},
       {plain, R"("taints":[{"key":"gpu","effect":"NoSchedule"}])", "",
-       "kubectl taint nodes vm gpu:NoSchedule-"},
+       "gantry taint node vm gpu:NoSchedule-"},
       {plain, R"("taints":[{"key":"node.kubernetes.io/not-ready","effect":"NoSchedule"}])", "",
        "node vm is not ready"},
-      {selects, "", "", "Fix: kubectl label node vm disk=ssd, or"},
+      {selects, "", "", "Fix: gantry label node vm disk=ssd, or"},
       {selects, "", R"("disk":"hdd")", "node vm has label disk=hdd, not ssd"},
       {R"("schedulingGates":[{"name":"g"}],"containers":[])", "", "", "gate g"},
       {R"("schedulerName":"mine","containers":[])", "", "", "the scheduler \"mine\""},

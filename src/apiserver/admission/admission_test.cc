@@ -205,6 +205,38 @@ TEST_F(Admission, RuntimeClassesAddOverheadAndPlacement) {
   }
 }
 
+TEST_F(Admission, NamespacesSayHowSecureTheirPodsAre) {
+  ASSERT_EQ(Post(kPods, PodJson("a")).status, 201);
+  ASSERT_EQ(Post(kPods, PodJson("b")).status, 201);
+  ASSERT_EQ(Post(kPods, PodJson("h", R"("hostNetwork":true,)")).status, 201);
+  Reply wrong = Post(
+      "/api/v1/namespaces",
+      R"({"metadata":{"name":"n","labels":{"pod-security.kubernetes.io/enforce":"high","pod-security.kubernetes.io/warn-version":"1"}}})");
+  EXPECT_EQ(wrong.status, 422);
+  EXPECT_EQ(wrong.At("message"),
+            "Namespace \"n\" is invalid: "
+            "[metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"high\": must "
+            "be one of privileged, baseline, restricted, "
+            "metadata.labels[pod-security.kubernetes.io/warn-version]: Invalid value: \"1\": must "
+            "be \"latest\" or \"v1.x\"]");
+  Reply labelled = Patch(
+      kNamespace, "merge-patch+json",
+      R"({"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted","pod-security.kubernetes.io/enforce-version":"v1.21"}}})");
+  ASSERT_EQ(labelled.status, 200) << labelled.body;
+  std::vector<std::string> warnings;
+  for (const auto& [name, value] : labelled.headers.all()) {
+    if (name == "Warning") warnings.push_back(value);
+  }
+  ASSERT_EQ(warnings.size(), 3u);
+  EXPECT_EQ(warnings[0],
+            "299 - \"existing pods in namespace \\\"default\\\" violate the new PodSecurity "
+            "enforce level \\\"restricted:v1.21\\\"\"");
+  EXPECT_EQ(warnings[1],
+            "299 - \"a (and 1 other pod): allowPrivilegeEscalation != false, runAsNonRoot != "
+            "true, seccompProfile\"");
+  EXPECT_EQ(warnings[2].substr(0, 29), "299 - \"h: host namespaces, al");
+}
+
 TEST_F(Admission, ControllersHaveTheRolesOfKubernetes) {
   const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/";
   EXPECT_EQ(Get(rbac + "clusterroles/system:controller:deployment-controller").status, 200);

@@ -309,54 +309,58 @@ std::string RestrictedSeccomp(const PodSpec& spec, const std::vector<View>& cont
          " must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"";
 }
 
+constexpr int kNever = kLatestRules + 1;
+
 struct Row {
   std::string_view reason;
   Check check;
-  bool restricted_replaces =
-      false;  // a baseline check that the restricted level has a stricter one for
+  // Of a baseline check: the version since which the restricted level has a stricter one for it. Of
+  // a restricted one: the version that brought it.
+  int minor = kNever;
 };
 
 // In the order in which Kubernetes names them.
 constexpr Row kBaseline[] = {
     {"forbidden AppArmor profile", AppArmor},
-    {"non-default capabilities", BaselineCapabilities, true},
+    {"non-default capabilities", BaselineCapabilities, 22},
     {"host namespaces", HostNamespaces},
-    {"hostPath volumes", HostPathVolumes, true},
+    {"hostPath volumes", HostPathVolumes, 0},
     {"hostPort", HostPorts},
     {"privileged", Privileged},
     {"procMount", ProcMount},
     {"seLinuxOptions", SeLinux},
-    {"seccompProfile", BaselineSeccomp, true},
+    {"seccompProfile", BaselineSeccomp, 19},
     {"forbidden sysctls", Sysctls},
     {"hostProcess", HostProcess},
 };
 constexpr Row kRestricted[] = {
-    {"allowPrivilegeEscalation != false", PrivilegeEscalation},
-    {"unrestricted capabilities", RestrictedCapabilities},
-    {"restricted volume types", RestrictedVolumes},
-    {"runAsNonRoot != true", RunAsNonRoot},
-    {"runAsUser=0", RunAsUser},
-    {"seccompProfile", RestrictedSeccomp},
+    {"allowPrivilegeEscalation != false", PrivilegeEscalation, 8},
+    {"unrestricted capabilities", RestrictedCapabilities, 22},
+    {"restricted volume types", RestrictedVolumes, 0},
+    {"runAsNonRoot != true", RunAsNonRoot, 0},
+    {"runAsUser=0", RunAsUser, 23},
+    {"seccompProfile", RestrictedSeccomp, 19},
 };
 
 }  // namespace
 
-std::string SecurityViolations(const PodSpec& spec, SecurityLevel level) {
+std::string SecurityViolations(const PodSpec& spec, SecurityLevel level, int minor, bool details) {
   if (level == SecurityLevel::kPrivileged) return "";
   const std::vector<View> containers = AllContainers(spec);
   const bool restricted = level == SecurityLevel::kRestricted;
   std::string all;
   auto run = [&](const Row& row) {
-    std::string details = row.check(spec, containers);
-    if (!details.empty())
-      all += (all.empty() ? "" : ", ") + std::string(row.reason) + " (" + details + ")";
+    const std::string found = row.check(spec, containers);
+    if (found.empty()) return;
+    all += (all.empty() ? "" : ", ") + std::string(row.reason);
+    if (details) all += " (" + found + ")";
   };
   for (const Row& row : kBaseline) {
-    if (!(restricted && row.restricted_replaces)) run(row);
+    if (!restricted || minor < row.minor) run(row);
   }
   if (restricted) {
     for (const Row& row : kRestricted)
-      run(row);
+      if (minor >= row.minor) run(row);
   }
   return all;
 }

@@ -163,8 +163,8 @@ std::string AppliedName(const api::KindInfo& kind, const JsonValue& applied) {
     const JsonValue* value = metadata ? metadata->Find(member) : nullptr;
     return value && value->is_string() ? value->as_string() : std::string();
   };
-  return text("namespace") + "/" + text("name") + "; " + kind.ApiVersion() +
-         ", Kind=" + std::string(kind.kind);
+  return text("namespace") + "/" + text("name") + "; " + std::string(kind.group) + "/" +
+         std::string(kind.version) + ", Kind=" + std::string(kind.kind);
 }
 
 // Takes out of `merged` what `last` had and no manager has any more.

@@ -155,6 +155,17 @@ void PrepareServiceUpdate(const PrepareContext& context, Message* object,
     if (spec->external_traffic_policy() == old.spec().external_traffic_policy())
       spec->clear_external_traffic_policy();
   }
+  if (old.spec().type() == "LoadBalancer" && spec->type() != "LoadBalancer") {
+    if (spec->allocate_load_balancer_node_ports() ==
+        old.spec().allocate_load_balancer_node_ports()) {
+      spec->clear_allocate_load_balancer_node_ports();
+    }
+    if (spec->load_balancer_class() == old.spec().load_balancer_class())
+      spec->clear_load_balancer_class();
+    if (spec->health_check_node_port() == old.spec().health_check_node_port())
+      spec->clear_health_check_node_port();
+    service->mutable_status()->clear_load_balancer();
+  }
 }
 
 void PrepareClaim(const PrepareContext& context, Message* object) {

@@ -257,6 +257,35 @@ TEST_F(Strict, JobsSelectTheirOwnPods) {
       201);
 }
 
+TEST_F(Strict, DocumentsByTheirHash) {
+  Reply index = Get("/openapi/v3");
+  const api::JsonValue json = index.Json();
+  const std::string target =
+      json.Find("paths")->Find("apis/apps/v1")->Find("serverRelativeURL")->as_string();
+  Reply kept = Get(target);
+  EXPECT_EQ(kept.status, 200);
+  EXPECT_EQ(kept.headers.Get("cache-control"), "public, immutable");
+  EXPECT_TRUE(kept.headers.Get("expires").ends_with(" UTC"));
+  Reply old = Get("/openapi/v3/apis/apps/v1?hash=OLD");
+  EXPECT_EQ(old.status, 301);
+  EXPECT_EQ(old.headers.Get("location"), target);
+  EXPECT_EQ(Get("/openapi/v3/apis/apps/v1").headers.Get("cache-control"), "no-cache, private");
+}
+
+TEST_F(Strict, ServicesChangeTheirType) {
+  const std::string services = "/api/v1/namespaces/default/services";
+  ASSERT_EQ(
+      Post(services,
+           R"({"metadata":{"name":"s"},"spec":{"type":"LoadBalancer","ports":[{"port":80}]}})")
+          .status,
+      201);
+  Reply plain = Patch(services + "/s", "merge-patch+json", R"({"spec":{"type":"ClusterIP"}})");
+  EXPECT_EQ(plain.status, 200) << plain.body;
+  EXPECT_EQ(plain.At("spec.allocateLoadBalancerNodePorts"), "");
+  EXPECT_EQ(plain.At("spec.externalTrafficPolicy"), "");
+  EXPECT_EQ(plain.At("spec.ports.0.nodePort"), "");
+}
+
 TEST_F(Strict, AnObjectTooLargeIsNamedByItsWhole) {
   Reply reply = Post(kMaps, R"({"metadata":{"name":"m"},"data":{"k":")" +
                                 std::string((1 << 20) + 1, 'x') + R"("}})");

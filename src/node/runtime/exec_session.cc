@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -130,6 +131,109 @@ Status ResizeTerminal(int fd, int columns, int rows) {
   return ioctl(fd, TIOCSWINSZ, &size) == 0 ? Status::Ok() : FromErrno(errno, "resize terminal");
 }
 
+// Waits for the terminal that the runtime makes, and for what the runtime has to say itself.
+class Console : public std::enable_shared_from_this<Console> {
+ public:
+  Console(Executor executor, UniqueFd listener, UniqueFd messages)
+      : listener_(executor, listener.release()), messages_(executor, messages.release()) {}
+
+  void Start() {
+    listener_.async_wait(Descriptor::wait_read,
+                         [self = shared_from_this()](boost::system::error_code error) {
+                           if (!error) self->Accept();
+                           self->changed_.Notify();
+                         });
+    ReadMessages();
+  }
+
+  // Called when the terminal is there. Not any more after Close.
+  std::function<void(UniqueFd terminal)> on_terminal;
+
+  // False when the runtime has ended without a terminal.
+  Task<bool> Settled(Env& env) {
+    while (!come_ && !ended_)
+      co_await changed_.Wait(env);
+    changed_.Notify();  // another one may wait
+    co_return come_;
+  }
+
+  void Close() {
+    on_terminal = nullptr;
+    boost::system::error_code ignored;
+    listener_.close(ignored);
+  }
+
+  const std::string& text() const { return text_; }
+
+ private:
+  void Accept() {
+    UniqueFd from(accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!from) return;
+    char byte[256];
+    iovec data{byte, sizeof byte};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    // The runtime sends as soon as it is connected.
+    timeval limit{5, 0};
+    setsockopt(from.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (recvmsg(from.get(), &message, MSG_CMSG_CLOEXEC) < 0) return;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    UniqueFd terminal(fd);
+    come_ = true;
+    if (on_terminal) on_terminal(std::move(terminal));
+    Close();
+  }
+
+  // To its end, however long the session is: the runtime must not be stopped by a full pipe.
+  void ReadMessages() {
+    messages_.async_read_some(
+        asio::buffer(buffer_),
+        [self = shared_from_this()](boost::system::error_code error, size_t n) {
+          if (error || n == 0) {
+            self->ended_ = true;
+            self->changed_.Notify();
+            return;
+          }
+          if (self->text_.size() < sizeof self->buffer_) self->text_.append(self->buffer_, n);
+          self->ReadMessages();
+        });
+  }
+
+  Descriptor listener_, messages_;
+  bool come_ = false, ended_ = false;
+  std::string text_;
+  char buffer_[4096];
+  Notifier changed_;
+};
+
+// The last line, without colours and time: "ESC[1;31m2024-05-01T12:00:00.1Z: message ESC[0m".
+std::string LastMessage(std::string_view text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\033') {
+      while (i < text.size() && text[i] != 'm')
+        ++i;
+    } else if (text[i] != '\r') {
+      plain += text[i];
+    }
+  }
+  while (!plain.empty() && plain.back() == '\n')
+    plain.pop_back();
+  size_t line = plain.rfind('\n');
+  if (line != std::string::npos) plain.erase(0, line + 1);
+  size_t time = plain.find("Z: ");
+  if (time != std::string::npos && time <= sizeof "2024-05-01T12:00:00.123456789")
+    plain.erase(0, time + 3);
+  return plain;
+}
+
 // A process of the runtime with pipes, or with a pseudo terminal, for its standard streams.
 class ProcessSession : public ExecSession {
  public:
@@ -138,21 +242,28 @@ class ProcessSession : public ExecSession {
   ~ProcessSession() override {
     Close();
     unlink(process_file_.c_str());
+    if (!console_path_.empty()) unlink(console_path_.c_str());
   }
 
   Task<Result<std::optional<Output>>> ReadOutput() override {
+    if (console_ && !co_await console_->Settled(env_)) {
+      Result<int> ended = co_await ExitCode();
+      co_return InternalError(LastMessage(console_->text()));
+    }
     std::shared_ptr<OutputQueue> outputs = outputs_;
     std::optional<Output> next = co_await outputs->Next(env_);
     co_return Result<std::optional<Output>>(std::move(next));
   }
 
   Task<Status> WriteStdin(std::string bytes) override {
+    if (console_ && !co_await console_->Settled(env_)) co_return Status::Ok();
     Descriptor* to = terminal_ != nullptr ? &terminal_->descriptor : in_ ? &*in_ : nullptr;
     if (to != nullptr) co_await WriteAll(*to, std::move(bytes));
     co_return Status::Ok();
   }
 
   Task<Status> CloseStdin() override {
+    if (console_ && !co_await console_->Settled(env_)) co_return Status::Ok();
     if (terminal_ != nullptr) {
       std::string end_of_file(1, '\x04');
       co_await WriteAll(terminal_->descriptor, std::move(end_of_file));
@@ -162,8 +273,21 @@ class ProcessSession : public ExecSession {
   }
 
   Task<Status> Resize(int columns, int rows) override {
+    size_ = {columns, rows};
     if (terminal_ == nullptr || !terminal_->descriptor.is_open()) co_return Status::Ok();
     co_return ResizeTerminal(terminal_->descriptor.native_handle(), columns, rows);
+  }
+
+  // The terminal comes from the runtime; until then what is said to it waits.
+  void Expect(std::shared_ptr<Console> console, std::string path, Executor executor) {
+    console_ = std::move(console);
+    console_path_ = std::move(path);
+    console_->on_terminal = [this, executor](UniqueFd terminal) {
+      if (size_) (void)ResizeTerminal(terminal.get(), size_->first, size_->second);
+      terminal_ = &outputs_->Add(executor, std::move(terminal), Channel::kStdout);
+      outputs_->ReadMore();
+    };
+    console_->Start();
   }
 
   Task<Result<int>> ExitCode() override {
@@ -179,6 +303,7 @@ class ProcessSession : public ExecSession {
     if (process_.pidfd) kill(-process_.pid, SIGKILL);
     CloseInput();
     outputs_->Close();
+    if (console_) console_->Close();
   }
 
   // Set up by StartExec.
@@ -194,7 +319,9 @@ class ProcessSession : public ExecSession {
   }
 
   Env& env_;
-  std::string process_file_;
+  std::string process_file_, console_path_;
+  std::shared_ptr<Console> console_;
+  std::optional<std::pair<int, int>> size_;
   bool closed_ = false;
   std::optional<int> exit_code_;
 };
@@ -258,99 +385,6 @@ class FailedSession : public ExecSession {
   Status why_;
 };
 
-// Waits for the terminal that the runtime makes, and for what the runtime has to say itself.
-class Console : public std::enable_shared_from_this<Console> {
- public:
-  Console(Executor executor, UniqueFd listener, UniqueFd messages)
-      : listener_(executor, listener.release()), messages_(executor, messages.release()) {}
-
-  void Start() {
-    listener_.async_wait(Descriptor::wait_read,
-                         [self = shared_from_this()](boost::system::error_code error) {
-                           if (!error) self->Accept();
-                           self->changed_.Notify();
-                         });
-    ReadMessages();
-  }
-
-  // The terminal; none when the runtime has ended without one.
-  Task<UniqueFd> Terminal(Env& env) {
-    while (!terminal_ && !ended_)
-      co_await changed_.Wait(env);
-    boost::system::error_code ignored;
-    listener_.close(ignored);
-    co_return std::move(terminal_);
-  }
-
-  const std::string& text() const { return text_; }
-
- private:
-  void Accept() {
-    UniqueFd from(accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!from) return;
-    char byte[256];
-    iovec data{byte, sizeof byte};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    // The runtime sends as soon as it is connected.
-    timeval limit{5, 0};
-    setsockopt(from.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    if (recvmsg(from.get(), &message, MSG_CMSG_CLOEXEC) < 0) return;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return;
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    terminal_.reset(fd);
-  }
-
-  // To its end, however long the session is: the runtime must not be stopped by a full pipe.
-  void ReadMessages() {
-    messages_.async_read_some(
-        asio::buffer(buffer_),
-        [self = shared_from_this()](boost::system::error_code error, size_t n) {
-          if (error || n == 0) {
-            self->ended_ = true;
-            self->changed_.Notify();
-            return;
-          }
-          if (self->text_.size() < sizeof self->buffer_) self->text_.append(self->buffer_, n);
-          self->ReadMessages();
-        });
-  }
-
-  Descriptor listener_, messages_;
-  UniqueFd terminal_;
-  bool ended_ = false;
-  std::string text_;
-  char buffer_[4096];
-  Notifier changed_;
-};
-
-// The last line, without colours and time: "ESC[1;31m2024-05-01T12:00:00.1Z: message ESC[0m".
-std::string LastMessage(std::string_view text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\033') {
-      while (i < text.size() && text[i] != 'm')
-        ++i;
-    } else if (text[i] != '\r') {
-      plain += text[i];
-    }
-  }
-  while (!plain.empty() && plain.back() == '\n')
-    plain.pop_back();
-  size_t line = plain.rfind('\n');
-  if (line != std::string::npos) plain.erase(0, line + 1);
-  size_t time = plain.find("Z: ");
-  if (time != std::string::npos && time <= sizeof "2024-05-01T12:00:00.123456789")
-    plain.erase(0, time + 3);
-  return plain;
-}
-
 // A pseudo terminal: our side, and the side for the process.
 Result<std::pair<UniqueFd, UniqueFd>> OpenTerminal() {
   UniqueFd ours(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
@@ -410,19 +444,15 @@ Task<Result<std::unique_ptr<ExecSession>>> StartExec(Env& env, ProcessOptions op
     options.argv.insert(options.argv.end(), {"--console-socket", console_socket, request.id});
     options.fds.emplace_back(messages.write_end.get(), 2);
     Result<Process> process = StartProcess(options);
-    if (process.ok()) session->process_ = std::move(*process);
+    if (!process.ok()) {
+      unlink(console_socket.c_str());
+      co_return process.status();
+    }
+    session->process_ = std::move(*process);
     messages.write_end.reset();
     auto console =
         std::make_shared<Console>(executor, std::move(listener), std::move(messages.read_end));
-    console->Start();
-    UniqueFd terminal = co_await console->Terminal(env);
-    unlink(console_socket.c_str());
-    GANTRY_CO_TRY(process);
-    if (!terminal) {
-      Result<int> code = co_await session->ExitCode();
-      co_return FailedExec(InternalError(LastMessage(console->text())));
-    }
-    session->terminal_ = &session->outputs_->Add(executor, std::move(terminal), Channel::kStdout);
+    session->Expect(std::move(console), console_socket, executor);
   } else if (request.terminal) {
     GANTRY_CO_ASSIGN(auto terminal, OpenTerminal());
     options.argv.push_back(request.id);

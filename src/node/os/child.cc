@@ -49,8 +49,15 @@ Status RunInChild(int clone_flags, absl::FunctionRef<Status()> call) {
 Result<int> MakeMountNamespaceWithout(const std::string& hidden) {
   int fd = -1;
   Status status = RunInChild(CLONE_NEWNS, [&]() -> Status {
-    if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-      return FromErrno(errno, "make / a slave mount");
+    // The unmounting stays here: the mount above shares nothing. All others go on as they were, so
+    // that what a container mounts in a shared directory is seen outside, and the other way round.
+    std::string above = hidden;
+    do {
+      above.resize(above.rfind('/'));
+      if (above.empty()) above = "/";
+      if (mount(nullptr, above.c_str(), nullptr, MS_PRIVATE, nullptr) == 0) break;
+      if (errno != EINVAL || above == "/") return FromErrno(errno, "make " + above + " private");
+    } while (true);
     if (umount2(hidden.c_str(), MNT_DETACH) != 0) return FromErrno(errno, "unmount " + hidden);
     fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     return fd >= 0 ? Status::Ok() : FromErrno(errno, "open mount namespace");

@@ -14,8 +14,8 @@ namespace gantry::node {
 // not throw, must not wait for other threads, and should be brief. Threading: any thread.
 Status RunInChild(int clone_flags, absl::FunctionRef<Status()> call);
 
-// A mount namespace in which nothing but `hidden` is unmounted: a copy of ours that follows our
-// mounts. The descriptor keeps it alive.
+// A mount namespace in which nothing but `hidden` is unmounted: a copy of ours; shared mounts stay
+// shared. The descriptor keeps it alive.
 Result<int> MakeMountNamespaceWithout(const std::string& hidden);
 
 }  // namespace gantry::node

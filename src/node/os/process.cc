@@ -11,6 +11,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -207,30 +208,36 @@ Task<Result<CommandResult>> RunCommand(Env& env, ProcessOptions options, std::st
   err.write_end.reset();
 
   auto executor = co_await asio::this_coro::executor;
-  asio::posix::stream_descriptor to(executor, in.write_end.release());
-  asio::posix::stream_descriptor from_out(executor, out.read_end.release());
-  asio::posix::stream_descriptor from_err(executor, err.read_end.release());
-  struct Killer {
+  struct Running {
+    Running(Executor executor, pid_t pid, int in, int out, int err)
+        : pid(pid), to(executor, in), from_out(executor, out), from_err(executor, err) {}
     pid_t pid;
-    std::atomic<bool> fired{false};
+    std::atomic<bool> killed{false};
+    asio::posix::stream_descriptor to, from_out, from_err;
   };
-  auto killer = std::make_shared<Killer>();
-  killer->pid = process.pid;
-  auto kill_session = [killer] {
-    killer->fired = true;
-    kill(-killer->pid, SIGKILL);
-    kill(killer->pid, SIGKILL);
+  auto running = std::make_shared<Running>(executor, process.pid, in.write_end.release(),
+                                           out.read_end.release(), err.read_end.release());
+  auto kill_session = [running, executor] {
+    running->killed = true;
+    kill(-running->pid, SIGKILL);
+    kill(running->pid, SIGKILL);
+    // What it has started elsewhere may live on and hold the pipes.
+    asio::post(executor, [running] {
+      boost::system::error_code ignored;
+      for (auto* end : {&running->to, &running->from_out, &running->from_err})
+        end->close(ignored);
+    });
   };
   std::unique_ptr<TimerHandle> timer;
   if (timeout) timer = env.CallAt(env.Steady() + *timeout, kill_session);
   CancelToken::Registration registration = cancel.OnCancel(kill_session);
 
   CommandResult result;
-  co_await (ReadToEnd(from_out, result.out) && ReadToEnd(from_err, result.err) &&
-            WriteInput(to, input));
+  co_await (ReadToEnd(running->from_out, result.out) && ReadToEnd(running->from_err, result.err) &&
+            WriteInput(running->to, input));
   result.exit_code = co_await WaitForExit(std::move(process));
   timer.reset();
-  result.timed_out = killer->fired;
+  result.timed_out = running->killed;
   co_return result;
 }
 

@@ -6,6 +6,7 @@
 
 #include "api/core/v1/container.pb.h"
 #include "api/core/v1/node_status.pb.h"
+#include "api/core/v1/security.pb.h"
 #include "api/quantity.h"
 
 namespace gantry::node {
@@ -62,7 +63,48 @@ bool Conflict(const HostPort& a, const HostPort& b) {
          (ip_a.empty() || ip_b.empty() || ip_a == ip_b);
 }
 
+// The sysctls that pods may set: each belongs to a namespace of the pod's own.
+struct SafeSysctl {
+  std::string_view name, ns;
+};
+constexpr SafeSysctl kSafeSysctls[] = {
+    {"kernel.shm_rmid_forced", "IPC"},           {"net.ipv4.ip_local_port_range", "Net"},
+    {"net.ipv4.ip_local_reserved_ports", "Net"}, {"net.ipv4.ip_unprivileged_port_start", "Net"},
+    {"net.ipv4.ping_group_range", "Net"},        {"net.ipv4.tcp_fin_timeout", "Net"},
+    {"net.ipv4.tcp_keepalive_intvl", "Net"},     {"net.ipv4.tcp_keepalive_probes", "Net"},
+    {"net.ipv4.tcp_keepalive_time", "Net"},      {"net.ipv4.tcp_rmem", "Net"},
+    {"net.ipv4.tcp_syncookies", "Net"},          {"net.ipv4.tcp_wmem", "Net"},
+};
+
+std::optional<Rejection> ForbiddenSysctl(const Pod& pod) {
+  for (const auto& sysctl : pod.spec().security_context().sysctls()) {
+    std::string name = SysctlName(sysctl.name());
+    auto safe = std::find_if(std::begin(kSafeSysctls), std::end(kSafeSysctls),
+                             [&](const SafeSysctl& s) { return s.name == name; });
+    std::string why;
+    if (safe == std::end(kSafeSysctls)) {
+      why = "not allowlisted";
+    } else if (safe->ns == "IPC" ? pod.spec().host_ipc() : pod.spec().host_network()) {
+      why = "not allowed with host " + std::string(safe->ns) + " enabled";
+    }
+    if (!why.empty())
+      return Rejection{"SysctlForbidden", "forbidden sysctl: \"" + name + "\" " + why};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::string SysctlName(std::string_view name) {
+  std::string dotted(name);
+  // The first separator says which kind they are: "net/ipv4/conf/eth0.5/x" has its dots for
+  // slashes.
+  size_t first = dotted.find_first_of("./");
+  if (first == std::string::npos || dotted[first] == '.') return dotted;
+  for (char& c : dotted)
+    c = c == '/' ? '.' : c == '.' ? '/' : c;
+  return dotted;
+}
 
 Amounts PodRequests(const Pod& pod) {
   Amounts together, at_most, sidecars;
@@ -87,6 +129,7 @@ Amounts PodRequests(const Pod& pod) {
 
 std::optional<Rejection> AdmitPod(const Pod& pod, const std::vector<const Pod*>& others,
                                   const Node& node) {
+  if (std::optional<Rejection> sysctl = ForbiddenSysctl(pod)) return sysctl;
   const auto& labels = node.metadata().labels();
   for (const auto& [key, value] : pod.spec().node_selector()) {
     auto it = labels.find(key);

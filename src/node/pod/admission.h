@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/core/v1/node.pb.h"
@@ -15,8 +16,11 @@ namespace gantry::node {
 // main containers (with sidecars) ask together and what any init container asks, plus its overhead.
 std::map<std::string, int64_t> PodRequests(const api::core::v1::Pod& pod);
 
+// A sysctl as its name is compared: "net/ipv4/x" is "net.ipv4.x".
+std::string SysctlName(std::string_view name);
+
 // Whether a node that runs `others` can take `pod`, by the kubelet's own check: resources, host
-// ports, node name and selector. Pure.
+// ports, selector, sysctls. Pure.
 std::optional<Rejection> AdmitPod(const api::core::v1::Pod& pod,
                                   const std::vector<const api::core::v1::Pod*>& others,
                                   const api::core::v1::Node& node);

@@ -24,11 +24,6 @@ namespace {
 using api::core::v1::Container;
 using api::core::v1::Pod;
 
-std::string PodDescription(const Pod& pod) {
-  return pod.metadata().name() + "_" + pod.metadata().namespace_() + "(" + pod.metadata().uid() +
-         ")";
-}
-
 // A file of the container's root, links resolved inside of it. Empty when absent.
 std::string ReadInside(const std::string& root, const char* path) {
   UniqueFd dir(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));

@@ -33,16 +33,6 @@ std::string UpperName(std::string_view text) {
   return out;
 }
 
-bool IsEnvName(std::string_view name) {
-  if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0]))) return false;
-  if (name == "." || name == ".." || name.starts_with("..")) return false;
-  for (char c : name) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-' && c != '.')
-      return false;
-  }
-  return true;
-}
-
 // "'key'" out of "metadata.labels['key']".
 std::optional<std::string> Subscript(std::string_view path, std::string_view prefix) {
   if (!path.starts_with(prefix)) return std::nullopt;
@@ -254,8 +244,6 @@ EnvironmentList ServiceEnvironment(const std::vector<api::Ref<Service>>& service
 
 Result<EnvironmentList> BuildEnvironment(const EnvironmentInputs& in) {
   EnvironmentList result;
-  const std::string& ns = in.pod->metadata().namespace_();
-  (void)ns;
   for (const auto& source : in.container->env_from()) {
     std::map<std::string, std::string> values;
     if (source.has_config_map_ref()) {
@@ -276,8 +264,8 @@ Result<EnvironmentList> BuildEnvironment(const EnvironmentInputs& in) {
       }
     }
     for (auto& [key, value] : values) {
-      std::string name = source.prefix() + key;
-      if (IsEnvName(name)) Set(&result, std::move(name), value);
+      // Whatever can be a key can be a name.
+      Set(&result, source.prefix() + key, value);
     }
   }
   // References see the service variables, and those of envFrom and env that stand before.

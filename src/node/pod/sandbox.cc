@@ -171,12 +171,19 @@ std::string PodHostname(const Pod& pod, const std::string& cluster_domain) {
   return name;
 }
 
+Status CheckHostname(const std::string& hostname) {
+  if (hostname.size() <= kMaxHostname) return Status::Ok();
+  return Status(Code::kInvalid,
+                "failed to construct FQDN from pod hostname and cluster domain, FQDN " + hostname +
+                    " is too long (" + std::to_string(kMaxHostname) + " characters is the max, " +
+                    std::to_string(hostname.size()) + " characters requested)");
+}
+
 SandboxOptions SandboxOptionsFor(const Pod& pod, const std::string& instance_cgroup,
                                  const std::string& cluster_domain) {
   SandboxOptions options;
   options.uid = pod.metadata().uid();
   options.hostname = PodHostname(pod, cluster_domain);
-  if (options.hostname.size() > kMaxHostname) options.hostname.resize(kMaxHostname);
   options.host_network = pod.spec().host_network();
   options.host_ipc = pod.spec().host_ipc();
   options.share_pid = pod.spec().share_process_namespace() && !pod.spec().host_pid();

@@ -54,5 +54,7 @@ CgroupLimits PodLimits(const api::core::v1::Pod& pod);
 CgroupLimits ContainerLimits(const api::core::v1::Container& container);
 // The pod's host name as its containers see it.
 std::string PodHostname(const api::core::v1::Pod& pod, const std::string& cluster_domain);
+// Whether the kernel takes it.
+Status CheckHostname(const std::string& hostname);
 
 }  // namespace gantry::node

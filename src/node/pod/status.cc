@@ -31,7 +31,8 @@ void SetTerminated(const ContainerRun& run, ContainerState* state) {
   terminated->set_exit_code(run.exit_code);
   terminated->set_reason(run.reason);
   if (!run.message.empty()) terminated->set_message(run.message);
-  if (run.started_at != WallTime()) api::SetTime(run.started_at, terminated->mutable_started_at());
+  // One that never started did so at the beginning of time.
+  api::SetTime(run.started_at, terminated->mutable_started_at());
   api::SetTime(run.finished_at, terminated->mutable_finished_at());
   terminated->set_container_id(std::string(kContainerIdScheme) + run.id);
 }
@@ -335,6 +336,20 @@ std::string QosClass(const api::core::v1::PodSpec& spec) {
 PodStatus BuildPodStatus(const StatusInputs& in) {
   PodStatus status;
   const PodStatus& old = in.pod->status();
+  bool over = old.phase() == "Succeeded" || old.phase() == "Failed";
+  if (in.rejected ||
+      (over && old.container_statuses().empty() && in.observed.runs->all().empty())) {
+    status = old;
+    if (over) return status;
+    status.set_phase("Failed");
+    status.set_reason(in.end_reason);
+    status.set_message(in.end_message);
+    if (in.pod->metadata().generation() > 0)
+      status.set_observed_generation(in.pod->metadata().generation());
+    status.set_qos_class(QosClass(in.pod->spec()));
+    if (!status.has_start_time()) api::SetTime(in.now, status.mutable_start_time());
+    return status;
+  }
   bool initialized = IsInitialized(*in.containers, in.observed);
   for (const ContainerEntry& entry : in.containers->all()) {
     ContainerStatus one = StatusOf(in, entry, initialized);
@@ -352,7 +367,7 @@ PodStatus BuildPodStatus(const StatusInputs& in) {
   }
   std::string phase = Phase(in, status, initialized);
   // A phase that is final stays.
-  if (old.phase() == "Succeeded" || old.phase() == "Failed") phase = old.phase();
+  if (over) phase = old.phase();
   if (!in.end_reason.empty()) {
     phase = "Failed";
     status.set_reason(in.end_reason);
@@ -392,6 +407,8 @@ PodStatus BuildPodStatus(const StatusInputs& in) {
   conditions.push_back(PodReady(in, containers_ready));
   conditions.push_back(containers_ready);
   conditions.push_back({"PodScheduled", true, {}, {}});
+  if (in.end_reason == "Evicted")
+    conditions.push_back({"DisruptionTarget", true, "TerminationByKubelet", in.end_message});
   SetConditions(in, conditions, &status);
   return status;
 }

@@ -25,6 +25,7 @@ struct StatusInputs {
   // The pod is being ended, and (when non-empty) why: it then fails with this reason and message.
   bool ending = false;
   bool all_ended = false;
+  bool rejected = false;  // the node did not take it: nothing of it ever ran
   std::string end_reason, end_message;
   WallTime now;
 };

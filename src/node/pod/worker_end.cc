@@ -109,8 +109,8 @@ Task<> PodWorker::KillContainer(std::string id, std::string message, bool deleti
   std::optional<int64_t> probe_grace = deleting ? std::nullopt : prober_.GraceFor(name);
   prober_.StopContainer(name, true);
   SteadyTime begin = node_.env.Steady();
-  // Containers that end in turns share the pod's time, and hooks use it up: but each may have a last
-  // moment.
+  // Containers that end in turns share the pod's time, and hooks use it up: but each may have a
+  // last moment.
   auto grace = [&]() -> Duration { return probe_grace ? seconds(*probe_grace) : GracePeriod(); };
   SteadyTime since = ending_since_.value_or(begin);
   SteadyTime last_moment = begin + std::min(kLeastGrace, grace());

@@ -2,8 +2,11 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include <charconv>
+
 #include "api/duration.h"
 #include "api/intstr/int_or_string.pb.h"
+#include "api/quote.h"
 #include "base/env/notifier.h"
 #include "node/probes/connection.h"
 #include "node/probes/http.h"
@@ -25,10 +28,18 @@ Result<uint16_t> PortOf(const api::intstr::IntOrString& port,
     for (const auto& named : container.ports()) {
       if (named.name() == port.str_val()) number = named.container_port();
     }
-    if (number == 0) number = std::atoi(port.str_val().c_str());
+    // Perhaps it is a number in writing.
+    if (number == 0) {
+      const std::string& text = port.str_val();
+      auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+      if (error != std::errc() || end != text.data() + text.size()) {
+        return Status(Code::kInvalid,
+                      "strconv.Atoi: parsing " + api::GoQuote(text) + ": invalid syntax");
+      }
+    }
   }
   if (number <= 0 || number > 65535)
-    return Status(Code::kInvalid, "couldn't find port: " + port.str_val() + " in container");
+    return Status(Code::kInvalid, "invalid port number: " + std::to_string(number));
   return static_cast<uint16_t>(number);
 }
 
@@ -44,15 +55,20 @@ std::vector<std::string> CommandOf(const api::core::v1::ExecAction& action) {
   return {action.command().begin(), action.command().end()};
 }
 
+std::string Joined(const std::vector<std::string>& command) {
+  std::string shown;
+  for (const std::string& part : command)
+    shown += (shown.empty() ? "" : " ") + part;
+  return shown;
+}
+
 Task<ProbeAnswer> AskExec(Runtime& runtime, std::vector<std::string> command, HandlerTarget target,
                           Duration timeout, CancelToken cancel) {
   ExecRequest request;
   request.id = target.id;
   request.bundle = target.bundle;
   request.command = std::move(command);
-  std::string shown;
-  for (const std::string& part : request.command)
-    shown += (shown.empty() ? "" : " ") + part;
+  std::string shown = Joined(request.command);
   Result<ExecOutcome> done = co_await runtime.ExecSync(std::move(request), timeout, cancel);
   if (!done.ok()) co_return Answer(Kind::kUnknown, done.status().message());
   if (done->timed_out) {
@@ -125,11 +141,29 @@ Task<Status> RunLifecycleHandler(Env& env, Runtime& runtime,
     co_await SleepFor(env, pause, cancel);
     co_return Status::Ok();
   }
+  std::string where = " for Container \"" + target.container.name() + "\" in Pod \"" + target.pod +
+                      "\" failed - error: ";
   if (handler.has_exec()) {
-    std::vector<std::string> command = CommandOf(handler.exec());
-    ProbeAnswer answer =
-        co_await AskExec(runtime, std::move(command), std::move(target), limit, cancel);
-    co_return answer.kind == Kind::kSuccess ? Status::Ok() : InternalError(answer.message);
+    ExecRequest request;
+    request.id = target.id;
+    request.bundle = target.bundle;
+    request.command = CommandOf(handler.exec());
+    std::string shown = Joined(request.command);
+    Result<ExecOutcome> done = co_await runtime.ExecSync(std::move(request), limit, cancel);
+    std::string why, output;
+    if (!done.ok()) {
+      why = done.status().message();
+    } else if (done->timed_out) {
+      why = "command \"" + shown + "\" timed out";
+    } else if (done->exit_code != 0) {
+      why = "command '" + shown + "' exited with " + std::to_string(done->exit_code) + ": " +
+            done->error_output;
+      output = done->output;
+    } else {
+      co_return Status::Ok();
+    }
+    co_return InternalError("Exec lifecycle hook ([" + shown + "])" + where + why +
+                            ", message: " + api::GoQuote(output));
   }
   if (handler.has_http_get()) {
     Result<uint16_t> port = PortOf(handler.http_get().port(), target.container);
@@ -139,7 +173,9 @@ Task<Status> RunLifecycleHandler(Env& env, Runtime& runtime,
     std::string agent = kHookAgent;
     Result<int> code = co_await HttpStatusOf(env, handler.http_get(), std::move(host), *port, limit,
                                              cancel, std::move(agent));
-    co_return code.status();
+    if (code.ok()) co_return Status::Ok();
+    co_return InternalError("HTTP lifecycle hook (" + handler.http_get().path() + ")" + where +
+                            code.status().message());
   }
   co_return Status(Code::kInvalid, "invalid handler");
 }

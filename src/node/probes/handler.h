@@ -15,6 +15,7 @@ namespace gantry::node {
 struct HandlerTarget {
   HandlerTarget() = default;
   std::string id, bundle, pod_ip;
+  std::string pod;                     // "name_namespace(uid)", for messages
   api::core::v1::Container container;  // for named ports
 };
 
@@ -28,7 +29,8 @@ struct ProbeAnswer {
 Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandler handler,
                           HandlerTarget target, Duration timeout, CancelToken cancel);
 
-// A postStart or preStop hook. Returns at the latest when `limit` has passed.
+// A postStart or preStop hook. Returns at the latest when `limit` has passed. Errors say which hook
+// of which container failed, as a container's status shows it.
 Task<Status> RunLifecycleHandler(Env& env, Runtime& runtime,
                                  api::core::v1::LifecycleHandler handler, HandlerTarget target,
                                  Duration limit, CancelToken cancel);

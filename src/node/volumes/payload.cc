@@ -3,10 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <set>
 
+#include "api/core/v1/container.pb.h"
+#include "api/core/v1/security.pb.h"
 #include "api/core/v1/source.pb.h"
 #include "node/os/fs.h"
 
@@ -21,7 +25,7 @@ constexpr int kDefaultMode = 0644;
 // Picks keys out of an object's data, all of them under their own names when no items are given.
 template <class Map>
 Status AddKeys(const Map& data, const RepeatedPtrField<KeyToPath>& items, int mode, bool optional,
-               std::string_view kind, Payload* payload) {
+               std::string_view what, Payload* payload) {
   if (items.empty()) {
     for (const auto& [key, value] : data)
       (*payload)[key] = {value, mode};
@@ -31,9 +35,7 @@ Status AddKeys(const Map& data, const RepeatedPtrField<KeyToPath>& items, int mo
     auto it = data.find(item.key());
     if (it == data.end()) {
       if (optional) continue;
-      return Status(Code::kNotFound, std::string(kind) + " references non-existent " +
-                                         (kind == "configmap" ? "config" : "secret") +
-                                         " key: " + item.key());
+      return Status(Code::kNotFound, std::string(what) + " key: " + item.key());
     }
     (*payload)[item.path()] = {it->second, item.has_mode() ? item.mode() : mode};
   }
@@ -56,7 +58,7 @@ Status AddConfigMap(const PayloadInputs& in, const std::string& name,
   }
   std::map<std::string, std::string> all(map->data().begin(), map->data().end());
   all.insert(map->binary_data().begin(), map->binary_data().end());
-  return AddKeys(all, items, mode, optional, "configmap", payload);
+  return AddKeys(all, items, mode, optional, "configmap references non-existent config", payload);
 }
 
 Status AddSecret(const PayloadInputs& in, const std::string& name,
@@ -67,7 +69,7 @@ Status AddSecret(const PayloadInputs& in, const std::string& name,
     if (optional) return Status::Ok();
     return Status(Code::kNotFound, "secret \"" + name + "\" not found");
   }
-  return AddKeys(secret->data(), items, mode, optional, "secret", payload);
+  return AddKeys(secret->data(), items, mode, optional, "references non-existent secret", payload);
 }
 
 Status AddDownward(const PayloadInputs& in,
@@ -98,22 +100,34 @@ Status AddDownward(const PayloadInputs& in,
   return Status::Ok();
 }
 
+// The user of all containers, when each has been given one and it is the same.
+std::optional<int64_t> OnlyUser(const api::core::v1::Pod& pod) {
+  std::optional<int64_t> user;
+  const auto& pod_context = pod.spec().security_context();
+  auto agrees = [&](const auto& container) {
+    const auto& context = container.security_context();
+    if (!context.has_run_as_user() && !pod_context.has_run_as_user()) return false;
+    int64_t own = context.has_run_as_user() ? context.run_as_user() : pod_context.run_as_user();
+    if (!user) user = own;
+    return *user == own;
+  };
+  const auto& spec = pod.spec();
+  bool all = std::all_of(spec.init_containers().begin(), spec.init_containers().end(), agrees) &&
+             std::all_of(spec.containers().begin(), spec.containers().end(), agrees);
+  for (const auto& ephemeral : spec.ephemeral_containers())
+    all = all && agrees(ephemeral.ephemeral_container_common());
+  return all ? user : std::nullopt;
+}
+
 Status AddToken(const PayloadInputs& in, const api::core::v1::ServiceAccountTokenProjection& source,
                 int mode, Payload* payload) {
   int64_t seconds = source.has_expiration_seconds() ? source.expiration_seconds() : 3600;
   auto it = in.tokens.find({source.audience(), seconds});
   if (it == in.tokens.end()) return Unavailable("failed to fetch token");
-  // Readable by its owner only, unless a group or another user has to read it.
-  int token_mode = 0600;
-  if (in.pod->spec().security_context().has_fs_group()) {
-    token_mode = 0600;
-  } else {
-    bool all_same_user = in.pod->spec().security_context().has_run_as_user();
-    for (const auto& container : in.pod->spec().containers())
-      all_same_user &= !container.security_context().has_run_as_user();
-    if (!all_same_user) token_mode = mode;
-  }
-  (*payload)[source.path()] = {it->second, token_mode};
+  // Where one user or group is the only one to read it, nobody else may.
+  std::optional<int64_t> user = OnlyUser(*in.pod);
+  bool closed = user.has_value() || in.pod->spec().security_context().has_fs_group();
+  (*payload)[source.path()] = {it->second, closed ? 0600 : mode, user};
   return Status::Ok();
 }
 
@@ -207,6 +221,7 @@ bool Shows(const std::string& directory, const Payload& payload, std::optional<i
     if (stat(full.c_str(), &st) != 0 || static_cast<size_t>(st.st_size) != file.bytes.size())
       return false;
     if (group && st.st_gid != static_cast<gid_t>(*group)) return false;
+    if (file.user && st.st_uid != static_cast<uid_t>(*file.user)) return false;
     Result<std::string> bytes = ReadFile(full);
     if (!bytes.ok() || *bytes != file.bytes) return false;
   }
@@ -228,6 +243,22 @@ bool Shows(const std::string& directory, const Payload& payload, std::optional<i
   return count == payload.size();
 }
 
+// A new directory that is named after the time of its making: "..2026_01_31_10_00_00.123456789".
+Result<std::string> MakeStampedDir(const std::string& directory) {
+  std::string made = directory + "/..XXXXXX";
+  if (mkdtemp(made.data()) == nullptr) return FromErrno(errno, "mkdtemp in " + directory);
+  struct stat st{};
+  if (stat(made.c_str(), &st) != 0) return FromErrno(errno, "stat " + made);
+  std::tm utc{};
+  gmtime_r(&st.st_mtim.tv_sec, &utc);
+  char stamp[48];
+  size_t length = std::strftime(stamp, sizeof stamp, "..%Y_%m_%d_%H_%M_%S.", &utc);
+  std::snprintf(stamp + length, sizeof stamp - length, "%09ld", st.st_mtim.tv_nsec);
+  std::string named = directory + "/" + stamp;
+  // Two in one moment: the later keeps its other name.
+  return rename(made.c_str(), named.c_str()) == 0 ? named : made;
+}
+
 Status WriteFiles(const std::string& directory, const Payload& payload,
                   std::optional<int64_t> group) {
   for (const auto& [path, file] : payload) {
@@ -247,6 +278,9 @@ Status WriteFiles(const std::string& directory, const Payload& payload,
         return FromErrno(errno, "chown " + full);
       mode |= 0440;
     }
+    if (file.user &&
+        chown(full.c_str(), static_cast<uid_t>(*file.user), static_cast<gid_t>(-1)) != 0)
+      return FromErrno(errno, "chown " + full);
     if (chmod(full.c_str(), static_cast<mode_t>(mode)) != 0)
       return FromErrno(errno, "chmod " + full);
   }
@@ -259,8 +293,7 @@ Status WritePayload(const std::string& directory, const Payload& payload,
                     std::optional<int64_t> group) {
   GANTRY_TRY(MakeDirs(directory, 0755));
   if (Shows(directory, payload, group)) return Status::Ok();
-  std::string fresh = directory + "/..XXXXXX";
-  if (mkdtemp(fresh.data()) == nullptr) return FromErrno(errno, "mkdtemp in " + directory);
+  GANTRY_ASSIGN(std::string fresh, MakeStampedDir(directory));
   if (chmod(fresh.c_str(), group ? 02775 : 0755) != 0) return FromErrno(errno, "chmod " + fresh);
   if (group && (chown(fresh.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0 ||
                 chmod(fresh.c_str(), 02755) != 0)) {

@@ -13,6 +13,7 @@ namespace gantry::node {
 struct FileProjection {
   std::string bytes;
   int mode = 0644;
+  std::optional<int64_t> user = std::nullopt;  // its owner when not root
   bool operator==(const FileProjection&) const = default;
 };
 // Relative path -> file.

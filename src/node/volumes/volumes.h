@@ -24,11 +24,16 @@ class PodVolumes {
   std::string PathOf(const api::core::v1::Volume& volume) const;
 
   // The source of a mount of part of a volume: a bind mount of our own, so that nothing can swap
-  // the path later. `create`: missing directories are made. Leaving the volume is an error.
+  // the path later. Missing directories are made. Leaving the volume is an error.
   Result<std::string> SubPath(const api::core::v1::Volume& volume, const std::string& container,
-                              int mount_index, const std::string& sub_path, bool create);
+                              int mount_index, const std::string& sub_path);
   // After the container's end.
   Status DropSubPaths(const std::string& container);
+
+  // Why the pod has to be evicted: an emptyDir on the disk is larger than its limit. Empty: none
+  // is.
+  std::string OverLimit(const api::core::v1::Pod& pod) const;
+  static bool HasSizeLimit(const api::core::v1::Volume& volume);
 
   // Unmounts and deletes all.
   Status TearDown();

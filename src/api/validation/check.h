@@ -17,8 +17,22 @@ namespace gantry::api::validation {
 
 using StringMap = google::protobuf::Map<std::string, std::string>;
 using Strings = google::protobuf::RepeatedPtrField<std::string>;
-using Values = std::initializer_list<std::string_view>;
 using QuantityMap = google::protobuf::Map<std::string, resource::Quantity>;
+
+// What a field may hold: a table of literals, or a list written in place for the length of a call.
+class Values {
+ public:
+  template <size_t N>
+  Values(const std::string_view (&table)[N]) : begin_(table), end_(table + N) {}
+  Values(std::initializer_list<std::string_view> list) : begin_(list.begin()), end_(list.end()) {}
+
+  const std::string_view* begin() const { return begin_; }
+  const std::string_view* end() const { return end_; }
+
+ private:
+  const std::string_view* begin_;
+  const std::string_view* end_;
+};
 
 // A place in an object. It points to the place above it and becomes text only when there is an
 // error to report, so that a valid object costs nothing. That is why a place below a temporary one

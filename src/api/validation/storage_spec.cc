@@ -8,8 +8,8 @@
 namespace gantry::api::validation {
 namespace {
 
-constexpr Values kAccessModes = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce",
-                                 "ReadWriteOncePod"};
+constexpr std::string_view kAccessModes[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce",
+                                             "ReadWriteOncePod"};
 
 void CheckAccessModes(const Path& path, const Strings& modes, Errors* errors) {
   bool once_pod = false;

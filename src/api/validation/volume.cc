@@ -403,7 +403,7 @@ void CheckFieldRef(const Path& path, const core::v1::ObjectFieldSelector& select
     CheckQualifiedName(path, key, errors);
     return;
   }
-  static constexpr Values kKnown = {
+  static constexpr std::string_view kKnown[] = {
       "metadata.annotations", "metadata.labels", "metadata.name",      "metadata.namespace",
       "metadata.uid",         "spec.nodeName",   "spec.restartPolicy", "spec.serviceAccountName",
       "spec.schedulerName",   "status.phase",    "status.hostIP",      "status.hostIPs",
@@ -412,17 +412,18 @@ void CheckFieldRef(const Path& path, const core::v1::ObjectFieldSelector& select
     unconvertible("field label not supported: " + field);
     return;
   }
-  static constexpr Values kInVolume = {"metadata.annotations", "metadata.labels", "metadata.name",
-                                       "metadata.namespace", "metadata.uid"};
-  static constexpr Values kInEnv = {"metadata.name",
-                                    "metadata.namespace",
-                                    "metadata.uid",
-                                    "spec.nodeName",
-                                    "spec.serviceAccountName",
-                                    "status.hostIP",
-                                    "status.hostIPs",
-                                    "status.podIP",
-                                    "status.podIPs"};
+  static constexpr std::string_view kInVolume[] = {"metadata.annotations", "metadata.labels",
+                                                   "metadata.name", "metadata.namespace",
+                                                   "metadata.uid"};
+  static constexpr std::string_view kInEnv[] = {"metadata.name",
+                                                "metadata.namespace",
+                                                "metadata.uid",
+                                                "spec.nodeName",
+                                                "spec.serviceAccountName",
+                                                "status.hostIP",
+                                                "status.hostIPs",
+                                                "status.podIP",
+                                                "status.podIPs"};
   std::string_view meant = field == "spec.host" ? "spec.nodeName" : std::string_view(field);
   if (in_volume && !IsOneOf(meant, kInVolume)) errors->NotSupported(field_path, meant, kInVolume);
   if (!in_volume && !IsOneOf(meant, kInEnv)) errors->NotSupported(field_path, meant, kInEnv);
@@ -431,7 +432,7 @@ void CheckFieldRef(const Path& path, const core::v1::ObjectFieldSelector& select
 void CheckResourceFieldRef(const Path& path, const core::v1::ResourceFieldSelector& selector,
                            bool in_volume, Errors* errors) {
   const std::string& resource = selector.resource();
-  static constexpr Values kKnown = {
+  static constexpr std::string_view kKnown[] = {
       "limits.cpu",   "limits.ephemeral-storage",   "limits.memory",
       "requests.cpu", "requests.ephemeral-storage", "requests.memory"};
   bool huge_pages =

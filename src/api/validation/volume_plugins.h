@@ -22,7 +22,7 @@ void CheckHostPath(const Path& path, const T& source, Errors* errors) {
     return;
   }
   CheckNoBacksteps(path.Child("path"), source.path(), errors);
-  static constexpr Values kTypes = {
+  static constexpr std::string_view kTypes[] = {
       "",     "BlockDevice",  "CharDevice", "Directory", "DirectoryOrCreate",
       "File", "FileOrCreate", "Socket"};
   if (source.has_type() && !IsOneOf(source.type(), kTypes)) {

@@ -67,7 +67,8 @@ struct CacheFixture : ::testing::Test {
   void Start() {
     auto body = [](WatchCaches& caches) -> Task<> {
       std::vector<const api::KindInfo*> kinds{&Pods(), &api::KindOf<ConfigMap>()};
-      EXPECT_TRUE((co_await caches.Start(std::move(kinds))).ok());
+      const Status started = co_await caches.Start(std::move(kinds));
+      EXPECT_TRUE(started.ok());
     };
     env.RunToEnd(body(*caches));
   }
@@ -440,8 +441,10 @@ Task<> FollowAll(Env& env, Store& store, WatchCache& cache, std::atomic<int>& ru
           last = item.revision;
           continue;
         }
-        if (!first) EXPECT_GE(item.revision, last);
-        if (!first) last = item.revision;
+        if (!first) {
+          EXPECT_GE(item.revision, last);
+          last = item.revision;
+        }
         const std::string key = item.object->ns() + "/" + item.object->name();
         if (item.type == WatchItem::Type::kDeleted) {
           EXPECT_EQ(seen.erase(key), 1u);

@@ -36,7 +36,7 @@ const Event& History::Put(int64_t revision, Change change) {
     }
     chain.older.push_back(std::move(chain.newest));
   }
-  chain.newest = Version{revision, change.create_revision, change.row, change.value};
+  chain.newest = Version(revision, change.create_revision, change.row, change.value);
   event.type = change.value ? Event::Type::kPut : Event::Type::kDelete;
   event.record = MakeRecord(change.key, std::move(change.value), change.create_revision, revision);
   event.object = std::move(change.object);
@@ -62,7 +62,7 @@ void History::Restore(int64_t revision, Change change, std::vector<int64_t>* gar
   Chain& chain = keys_[change.key];
   if (chain.newest.revision != 0) garbage->push_back(chain.newest.row);
   if (change.value) {
-    chain.newest = Version{revision, change.create_revision, change.row, std::move(change.value)};
+    chain.newest = Version(revision, change.create_revision, change.row, std::move(change.value));
   } else {
     garbage->push_back(change.row);
     keys_.erase(change.key);

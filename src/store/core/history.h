@@ -69,9 +69,11 @@ class History {
 
  private:
   struct Version {
-    int64_t revision = 0;
-    int64_t create_revision = 0;
-    int64_t row = 0;
+    Version() : Version(0, 0, 0, nullptr) {}
+    Version(int64_t revision, int64_t create_revision, int64_t row, Bytes value)
+        : revision(revision), create_revision(create_revision), row(row), value(std::move(value)) {}
+
+    int64_t revision, create_revision, row;
     Bytes value;
   };
   struct Chain {

@@ -49,6 +49,12 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(self.lines()[0], 0)
         self.assertEqual(self.out("exec", "-i", "web", "--", "cat", text_in="through the tunnel"), "through the tunnel")
         self.assertEqual(self.server.kubectl("exec", "web", "--", "sh", "-c", "exit 7", check=False).returncode, 7)
+        attached = self.server.spawn_kubectl("attach", "counter", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                             text=True)
+        self.assertRegex(attached.stdout.readline(), r"^line \d+\n$")
+        attached.kill()
+        attached.communicate()
+        self.assertIn("executable file not found in $PATH", self.server.error("exec", "web", "--", "nothing"))
         forward = self.server.spawn_kubectl("port-forward", "pod/web", "8081:8080", stdout=subprocess.DEVNULL,
                                             stderr=subprocess.DEVNULL)
         self.assertEqual(wait_for("the page", lambda: self.machine.fetch("http://127.0.0.1:8081/")), "page\n")

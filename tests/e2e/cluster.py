@@ -34,6 +34,11 @@ def close_all():
         raise AssertionError("\n".join(problems))
 
 
+def end_last(thing):
+    """Has close_all() close a thing after all that was started later."""
+    _open.append(thing)
+
+
 class Late(KeyboardInterrupt):
     """Ends the whole run, as unittest lets no other exception do."""
 
@@ -250,7 +255,10 @@ class Service:
         problems = []
         try:
             if self.process is not None and self.process.poll() is None:
-                self.stop()
+                try:
+                    self.stop()
+                except AssertionError as problem:
+                    problems.append(str(problem))
             self.machine.run(GANTRY, "cleanup", "--data-dir", self.data)
             problems += self.leaks()
         finally:
@@ -332,6 +340,7 @@ class ClusterTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.addClassCleanup(close_all)  # also when what follows fails
         cls.switch = Switch()
         cls.machine = Machine(cls.switch)
         cls.server = Server(cls.machine, *cls.SERVER_ARGUMENTS)

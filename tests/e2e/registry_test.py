@@ -15,6 +15,8 @@ from cluster import GANTRY, IMAGE, ClusterTest, main, pod, run, wait_for
 
 PLAIN, GUARDED, HELD = "127.0.0.1:5000", "127.0.0.1:5001", "127.0.0.1:5009"
 RUNS = "sleep 1000"
+# A registry that takes connections and never answers.
+HOLD = "import socket; s = socket.create_server(('127.0.0.1', 5009)); k = []\nwhile True: k.append(s.accept())"
 CERTIFICATES = Path("/etc/containers/certs.d")
 DROP_INS = Path("/etc/containers/registries.conf.d")
 
@@ -243,8 +245,7 @@ class RegistryTest(ClusterTest):
         return sum(1 for line in table.splitlines() if line.split()[2].endswith(":1391") and line.split()[3] == "01")
 
     def test_pulls_at_once(self):
-        hold = "import socket; s = socket.create_server(('127.0.0.1', 5009)); k = []\nwhile True: k.append(s.accept())"
-        holder = self.machine.spawn("python3", "-c", hold)
+        holder = self.machine.spawn("python3", "-c", HOLD)
         images = ["same", "same", "a", "b", "c", "d"]
         for index, image in enumerate(images):
             self.start(f"held-{index}", f"{HELD}/{image}:1", policy="Always")
@@ -263,6 +264,14 @@ class RegistryTest(ClusterTest):
         for index in range(4):
             self.server.wait_pod(f"twice-{index}")
         self.assertEqual(self.fetched("/twice/app/blobs/"), 2, "its configuration and its layer, once each")
+
+    def test_z_stop(self):
+        """A server ends while a pull hangs, and takes it along."""
+        self.machine.spawn("python3", "-c", HOLD)
+        self.start("hanging", f"{HELD}/hanging:1")
+        wait_for("a pull", lambda: self.pulling() == 1)
+        self.server.stop()
+        self.assertEqual(self.pulling(), 0)
 
     def image(self, *arguments, **options):
         return self.machine.run(GANTRY, "image", arguments[0], "--data-dir", self.server.data, *arguments[1:],
@@ -356,4 +365,4 @@ class RegistryTest(ClusterTest):
 
 
 if __name__ == "__main__":
-    main(60)
+    main(80)

@@ -86,14 +86,14 @@ class NodeStreams : public client::NodeApi {
                                                     std::string uid, uint16_t port) override {
     Result<PodView> view = co_await pods_.Look(ns, pod, uid, std::string(), false);
     if (!view.ok()) co_return view.status();
-    std::string path = view->network_namespace, loopback = "127.0.0.1";
-    Result<std::unique_ptr<Stream>> stream = co_await ConnectFrom(path, std::move(loopback), port);
-    if (!stream.ok()) {
-      co_return Unavailable("failed to connect to localhost:" + std::to_string(port) +
-                            " inside namespace \"" + view->uid +
-                            "\": " + stream.status().message());
-    }
-    co_return stream;
+    std::string path = view->network_namespace, ipv4 = "127.0.0.1", ipv6 = "::1";
+    Result<std::unique_ptr<Stream>> stream = co_await ConnectFrom(path, std::move(ipv4), port);
+    if (stream.ok()) co_return stream;
+    Result<std::unique_ptr<Stream>> other = co_await ConnectFrom(path, std::move(ipv6), port);
+    if (other.ok()) co_return other;
+    co_return Unavailable(
+        "failed to connect to localhost:" + std::to_string(port) + " inside namespace \"" +
+        view->uid + "\", IPv4: " + stream.status().message() + " IPv6 " + other.status().message());
   }
 
   Task<Result<std::unique_ptr<Stream>>> Dial(std::string address, uint16_t port) override {

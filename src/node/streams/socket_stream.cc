@@ -89,7 +89,8 @@ Task<Result<std::unique_ptr<Stream>>> ConnectFrom(std::string namespace_path, st
   if (failed) {
     std::string why =
         failed == asio::error::connection_refused ? "connection refused" : failed.message();
-    co_return Unavailable("dial tcp " + address + ":" + std::to_string(port) + ": connect: " + why);
+    std::string host = ip.is_v6() ? "[" + address + "]" : address;
+    co_return Unavailable("dial tcp " + host + ":" + std::to_string(port) + ": connect: " + why);
   }
   co_return MakeSocketStream(std::move(socket));
 }

@@ -7,8 +7,9 @@
 
 namespace gantry::api {
 
-// True when both (of one type) say the same, in whatever order their maps were filled. Cheap where
-// they differ in size, which is nearly always when they differ.
+// True when both (of one type) say the same, in whatever order their maps were filled, and however
+// they were written: what Kubernetes holds by value ("resources: {}", "hostNetwork: false") is the
+// same unset and empty, what it holds by pointer is not.
 bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b);
 
 // Element by element, in order.
@@ -29,5 +30,8 @@ bool SameMap(const Map& a, const Map& b) {
 
 // Bytes that are the same for messages that say the same.
 std::string CanonicalBytes(const google::protobuf::Message& message);
+// Bytes that are the same for messages with the same fields set, in whatever order their maps were
+// filled. Cheaper.
+std::string StableBytes(const google::protobuf::Message& message);
 
 }  // namespace gantry::api

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "api/core/v1/config_map.pb.h"
+#include "api/core/v1/pod_template.pb.h"
+#include "api/testing/from_yaml.h"
 
 namespace gantry::api {
 namespace {
@@ -25,6 +27,32 @@ TEST(Same, TheOrderInWhichAMapWasFilledDoesNotMatter) {
   EXPECT_FALSE(Same(up, other));
   other.mutable_data()->erase("key-7");
   EXPECT_FALSE(Same(up, other));
+}
+
+TEST(Same, WhatIsHeldByValueIsTheSameUnsetAndEmpty) {
+  const struct {
+    const char* a;
+    const char* b;
+    bool same;
+  } rows[] = {
+      {"{}", "{metadata: {}}", true},
+      {"{}", "{metadata: {creationTimestamp: null}, spec: {hostNetwork: false}}", true},
+      {"{spec: {containers: [{name: c}]}}",
+       "{spec: {containers: [{name: c, resources: {}, image: '', stdin: false}]}}", true},
+      {"{spec: {containers: [{name: c}]}}",
+       "{spec: {containers: [{name: c, resources: {limits: {}}}]}}", true},
+      {"{spec: {containers: [{name: c}]}}",
+       "{spec: {containers: [{name: c, resources: {limits: {cpu: 1}}}]}}", false},
+      {"{spec: {}}", "{spec: {securityContext: {}}}", false},
+      {"{spec: {}}", "{spec: {priority: 0}}", false},
+      {"{spec: {volumes: [{name: v}]}}", "{spec: {volumes: [{name: v, emptyDir: {}}]}}", false},
+  };
+  for (const auto& row : rows) {
+    const auto a = testing::FromYaml<core::v1::PodTemplateSpec>(row.a);
+    const auto b = testing::FromYaml<core::v1::PodTemplateSpec>(row.b);
+    EXPECT_EQ(Same(a, b), row.same) << row.b;
+    EXPECT_EQ(CanonicalBytes(a) == CanonicalBytes(b), row.same) << row.b;
+  }
 }
 
 TEST(Same, MapsAndLists) {

@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include "api/same.h"
 #include "base/check.h"
 
 namespace gantry::apiserver {
@@ -91,7 +92,7 @@ bool SameField(const Message& a, const Message& b, std::string_view name) {
     CopyField(b, right.get(), name);
     return SameMessage(*left, *right);
   }
-  return SameMessage(reflection->GetMessage(a, field), reflection->GetMessage(b, field));
+  return api::Same(reflection->GetMessage(a, field), reflection->GetMessage(b, field));
 }
 
 bool SameDesired(const Message& a, const Message& b) {

@@ -145,6 +145,25 @@ TEST_F(DeploymentTest, GoingBackReusesTheOldSetAsANewRevision) {
   EXPECT_EQ(Sets().size(), 2u);
 }
 
+TEST_F(DeploymentTest, ATemplateThatIsWrittenOutIsTheSameTemplate) {
+  harness_.Put(FromYaml<Deployment>(kWeb));
+  harness_.Settle();
+  RunToEnd();
+  SetImage("web:2");
+  RunToEnd();
+  // As kubectl rollout undo writes it: with all that JSON shows of what is empty.
+  Deployment undone = *Web();
+  auto* pod_template = undone.mutable_spec()->mutable_template_();
+  pod_template->mutable_spec()->mutable_containers(0)->set_image("web:1");
+  pod_template->mutable_spec()->mutable_containers(0)->mutable_resources();
+  pod_template->mutable_metadata()->mutable_creation_timestamp();
+  harness_.Put(std::move(undone));
+  harness_.Settle();
+  RunToEnd();
+  EXPECT_EQ(Sets().size(), 2u);
+  EXPECT_EQ(SetOf("web:1")->metadata().annotations().at("deployment.kubernetes.io/revision"), "3");
+}
+
 TEST_F(DeploymentTest, OldSetsBeyondTheHistoryLimitGo) {
   harness_.Put(FromYaml<Deployment>(kWeb));
   harness_.Settle();

@@ -90,16 +90,25 @@ bool SameTemplate(const PodTemplateSpec& a, const PodTemplateSpec& b) {
 Revisions SortRevisions(const Deployment& deployment, std::vector<SetRef> sets) {
   std::sort(sets.begin(), sets.end(),
             [](const SetRef& a, const SetRef& b) { return IsOlder(*a, *b); });
+  const PodTemplateSpec& wanted = deployment.spec().template_();
+  auto is_wanted = [&](const SetRef& set) { return SameTemplate(set->spec().template_(), wanted); };
+  // The set is nearly always the one that is named after the template; only else are all compared.
+  const std::string hash =
+      sets.empty() ? "" : TemplateHash(wanted, deployment.status().collision_count());
+  auto current = std::find_if(sets.begin(), sets.end(), [&](const SetRef& set) {
+    auto label = set->metadata().labels().find(kTemplateHashLabel);
+    return label != set->metadata().labels().end() && label->second == hash && is_wanted(set);
+  });
+  if (current == sets.end()) current = std::find_if(sets.begin(), sets.end(), is_wanted);
   Revisions revisions;
-  for (SetRef& set : sets) {
-    if (!revisions.current &&
-        SameTemplate(set->spec().template_(), deployment.spec().template_())) {
-      revisions.current = std::move(set);
-    } else {
-      revisions.max_old_revision =
-          std::max(revisions.max_old_revision, RevisionOf(set->metadata()));
-      revisions.old.push_back(std::move(set));
+  for (auto it = sets.begin(); it != sets.end(); ++it) {
+    if (it == current) {
+      revisions.current = *it;
+      continue;
     }
+    revisions.max_old_revision =
+        std::max(revisions.max_old_revision, RevisionOf((*it)->metadata()));
+    revisions.old.push_back(*it);
   }
   return revisions;
 }

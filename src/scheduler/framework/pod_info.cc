@@ -42,7 +42,7 @@ std::string SignatureOf(const Pod& pod) {
   for (const auto& volume : from.volumes()) {
     if (volume.volume_source().has_persistent_volume_claim()) *spec->add_volumes() = volume;
   }
-  return api::CanonicalBytes(part);
+  return api::StableBytes(part);
 }
 
 void TakeHostPorts(const api::core::v1::Container& container, std::vector<HostPortUse>* out) {

@@ -1,0 +1,120 @@
+"""What the controllers and the scheduler tell their users, on a real cluster of one node."""
+
+import base64
+import json
+import time
+
+from cluster import IMAGE, ClusterTest, main, pod, wait_for
+
+
+def deployment(name, replicas, command="sleep 1000", more=""):
+    return (f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {replicas}\n"
+            f"  selector: {{matchLabels: {{app: {name}}}}}\n{more}"
+            f"  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n      terminationGracePeriodSeconds: 1\n"
+            f"      containers:\n      - {{name: main, image: '{IMAGE}', command: [sh, -c, '{command}']}}\n---\n")
+
+
+class ControllersTest(ClusterTest):
+    def condition(self, kind, name, type_, field):
+        return self.server.get(kind, name, f'{{.status.conditions[?(@.type=="{type_}")].{field}}}')
+
+    def test_a_pod_that_fits_nowhere(self):
+        self.server.apply(pod("huge", "true", container='resources: {requests: {cpu: "1000"}}'))
+        want = ("0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: "
+                "1 Preemption is not helpful for scheduling.")
+        wait_for("the condition", lambda: self.condition("pod", "huge", "PodScheduled", "message") == want)
+        self.assertEqual(self.condition("pod", "huge", "PodScheduled", "reason"), "Unschedulable")
+        wait_for("the event", lambda: self.events("FailedScheduling", "huge") == [want])
+        self.out("delete", "pod", "huge")
+
+    def test_a_disruption_budget_holds_evictions_back(self):
+        self.server.apply(deployment("kept", 2))
+        self.server.apply("apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: kept}\n"
+                          "spec: {minAvailable: 2, selector: {matchLabels: {app: kept}}}\n")
+        self.out("rollout", "status", "deployment/kept")
+        wait_for("the budget", lambda: self.server.get("pdb", "kept", "{.status.currentHealthy}") == "2")
+        self.assertEqual(self.server.get("pdb", "kept", "{.status.disruptionsAllowed}"), "0")
+        self.assertEqual(self.condition("pdb", "kept", "DisruptionAllowed", "reason"), "InsufficientPods")
+        refused = self.error("drain", "one", "--pod-selector=app=kept", "--timeout=3s")
+        self.assertIn("Cannot evict pod as it would violate the pod's disruption budget.", refused)
+        self.out("patch", "pdb", "kept", "-p", '{"spec":{"minAvailable":0}}')
+        wait_for("the budget", lambda: self.server.get("pdb", "kept", "{.status.disruptionsAllowed}") == "2")
+        self.out("drain", "one", "--pod-selector=app=kept", "--timeout=60s")
+        self.out("uncordon", "one")
+        self.out("delete", "deployment/kept", "pdb/kept")
+
+    def test_endpoints_by_hand_are_mirrored(self):
+        self.server.apply("apiVersion: v1\nkind: Service\nmetadata: {name: outside}\nspec: {ports: [{port: 80}]}\n---\n"
+                          "apiVersion: v1\nkind: Endpoints\nmetadata: {name: outside}\n"
+                          "subsets: [{addresses: [{ip: 192.0.2.7}], ports: [{port: 8080}]}]\n")
+        select = ("get", "endpointslices", "-l", "kubernetes.io/service-name=outside", "-o",
+                  "jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}")
+        wait_for("the slice", lambda: self.out(*select) == "192.0.2.7:8080")
+        self.out("delete", "service", "outside")
+        wait_for("its end", lambda: self.out(*select) == ":")
+
+    def test_a_rollout_says_what_it_does(self):
+        self.server.apply(deployment("told", 2))
+        self.out("rollout", "status", "deployment/told")
+        self.assertEqual(self.condition("deployment", "told", "Progressing", "reason"), "NewReplicaSetAvailable")
+        first = self.out("get", "rs", "-l", "app=told", "-o", "name").strip().split("/")[1]
+        self.assertEqual(self.events("ScalingReplicaSet", "told"), [f"Scaled up replica set {first} from 0 to 2"])
+        self.out("set", "env", "deployment/told", "A=b")
+        self.out("rollout", "status", "deployment/told")
+        self.assertIn(f"Scaled down replica set {first} from 2 to 1", self.events("ScalingReplicaSet", "told"))
+        self.out("rollout", "undo", "deployment/told", "--to-revision=1")
+        self.out("rollout", "status", "deployment/told")
+        annotations = json.loads(self.server.get("rs", first, "{.metadata.annotations}"))
+        self.assertEqual(annotations["deployment.kubernetes.io/revision"], "3")
+        self.assertEqual(annotations["deployment.kubernetes.io/revision-history"], "1")
+        self.assertEqual(len(self.out("get", "rs", "-l", "app=told", "-o", "name").split()), 2)
+        # Written back as it was read it is what it was, also where JSON shows what is empty.
+        before = self.server.get("deployment", "told", "{.metadata.generation}")
+        self.out("replace", "-f", "-", text_in=self.out("get", "deployment", "told", "-o", "json"))
+        self.assertEqual(self.server.get("deployment", "told", "{.metadata.generation}"), before)
+        self.out("delete", "deployment/told")
+
+    def test_a_rollout_that_cannot_make_pods(self):
+        self.server.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {pods: \"1\"}}\n")
+        wait_for("the quota", lambda: self.server.get("quota", "few", "{.status.hard.pods}") == "1")
+        self.server.apply(deployment("limited", 3, more="  progressDeadlineSeconds: 5\n"))
+        wait_for("the failure",
+                 lambda: self.condition("deployment", "limited", "ReplicaFailure", "reason") == "FailedCreate")
+        self.assertIn("exceeded quota: few", self.condition("deployment", "limited", "ReplicaFailure", "message"))
+        wait_for("the deadline", lambda: self.condition("deployment", "limited", "Progressing", "reason") ==
+                 "ProgressDeadlineExceeded", seconds=60)
+        revision = self.server.get("deployment", "limited", "{.metadata.resourceVersion}")
+        time.sleep(3)
+        self.assertEqual(self.server.get("deployment", "limited", "{.metadata.resourceVersion}"), revision,
+                         "what is known is not written again")
+        self.assertIn("exceeded its progress deadline", self.error("rollout", "status", "deployment/limited"))
+        self.out("delete", "quota", "few")
+        self.out("delete", "deployment/limited")
+
+    def request(self, name, usages):
+        self.machine.run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                         "-keyout", f"{self.server.data}/{name}.key", "-out", f"{self.server.data}/{name}.csr", "-subj",
+                         "/CN=jane/O=people")
+        with open(f"{self.server.data}/{name}.csr", "rb") as file:
+            text = base64.b64encode(file.read()).decode()
+        self.server.apply("apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\n"
+                          f"metadata: {{name: {name}}}\nspec: {{request: {text}, signerName: "
+                          f"kubernetes.io/kube-apiserver-client, usages: [{usages}]}}\n")
+        self.out("certificate", "approve", name)
+
+    def test_certificates(self):
+        self.request("jane", "client auth")
+        wait_for("the certificate", lambda: self.server.get("csr", "jane", "{.status.certificate}") != "")
+        self.assertIn("Approved,Issued", self.out("get", "csr", "jane"))
+        self.request("server", "server auth")
+        wait_for("the failure", lambda: self.condition("csr", "server", "Failed", "reason") == "SignerValidationFailure")
+        self.assertEqual(self.condition("csr", "server", "Failed", "message"),
+                         "invalid usage for client certificate: server auth")
+        self.out("delete", "csr", "--all")
+
+    def test_the_node_is_announced(self):
+        self.assertIn("Node one event: Registered Node one in Controller", self.events("RegisteredNode", "one"))
+
+
+if __name__ == "__main__":
+    main(240)

@@ -188,6 +188,7 @@ std::shared_ptr<const std::string> Object::json() const {
     // A message that is decoded for this alone is not kept.
     std::unique_ptr<Message> decoded = message_ == nullptr ? Decode() : nullptr;
     WriteObjectJson(*kind_, decoded == nullptr ? *message_ : *decoded, revision(), text.get());
+    text->shrink_to_fit();
     json_ = std::move(text);
   }
   return json_;

@@ -64,6 +64,18 @@ TEST(Listener, BodiesOfEverySizeAndKindArriveWhole) {
   }
 }
 
+// The kernel has no room for most of it at first, and the records that it did not take must follow
+// in order.
+TEST(Listener, AReaderThatPausesGetsEveryByte) {
+  TestServer server(true);
+  for (const char* protocol : {"--http1.1", "--http2"}) {
+    const std::string count =
+        RunCommand("curl -sS --cacert " + server.path("ca.crt") + " " + protocol + " '" +
+                   server.url() + "/body?40000000' | (sleep 0.3; wc -c)");
+    EXPECT_EQ(std::stol(count), 40'000'000) << protocol;
+  }
+}
+
 TEST(Listener, GzipsLargeBodiesForThoseWhoTakeIt) {
   TestServer server(true);
   for (const char* protocol : {"--http1.1", "--http2"}) {

@@ -30,15 +30,26 @@ using boost::system::error_code;
 
 namespace {
 
+constexpr size_t kRecordBytes = 16 * 1024;
+// What is encrypted and sent in one go.
+constexpr size_t kGatherBytes = 64 * 1024;
+
 // A BIO straight onto the socket. OpenSSL's own one uses write(), which raises SIGPIPE.
 struct Wire {
   int fd = -1;
   bool end = false;
+  std::string* gather = nullptr;  // where records are collected, to be sent in one go
+  std::string unsent;             // of such records: what the kernel had no room for
 };
 
 int WireWrite(BIO* bio, const char* data, int size) {
   auto* wire = static_cast<Wire*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
+  std::string* const later = !wire->unsent.empty() ? &wire->unsent : wire->gather;
+  if (later != nullptr) {
+    later->append(data, static_cast<size_t>(size));
+    return size;
+  }
   ssize_t sent;
   do {
     sent = ::send(wire->fd, data, static_cast<size_t>(size), MSG_NOSIGNAL);
@@ -164,6 +175,42 @@ struct Socket::Impl {
     }
   }
 
+  // Several records, sent together: a system call for each of them costs more than to encrypt it.
+  // Once OpenSSL has taken the bytes they are not given to it again; so what the kernel has no room
+  // for stays with us, and the write is done when it has gone.
+  IoResult WriteRecords(std::string_view bytes) {
+    thread_local std::string records;
+    records.clear();
+    wire.gather = &records;
+    size_t taken = 0;
+    const int returned = SSL_write_ex(ssl, bytes.data(), bytes.size(), &taken);
+    wire.gather = nullptr;
+    if (returned != 1) return TlsOutcome(returned);
+    const IoResult sent = PlainOutcome(Send(records), true);
+    if (sent.state == IoState::kFailed) return sent;
+    if (sent.bytes == records.size()) return {IoState::kDone, taken};
+    wire.unsent = records.substr(sent.bytes);
+    unsent_done = taken;
+    return {IoState::kWouldBlock, 0, true};
+  }
+
+  IoResult WriteUnsent() {
+    const IoResult sent = PlainOutcome(Send(wire.unsent), true);
+    if (sent.state != IoState::kDone) return sent;
+    wire.unsent.erase(0, sent.bytes);
+    if (!wire.unsent.empty()) return {IoState::kWouldBlock, 0, true};
+    std::string().swap(wire.unsent);
+    return {IoState::kDone, std::exchange(unsent_done, 0)};
+  }
+
+  ssize_t Send(std::string_view bytes) {
+    ssize_t sent;
+    do {
+      sent = ::send(wire.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+  }
+
   IoResult PlainOutcome(ssize_t moved, bool writing) {
     if (moved > 0) return {IoState::kDone, static_cast<size_t>(moved)};
     if (moved == 0) return {writing ? IoState::kDone : IoState::kEnd};
@@ -179,6 +226,7 @@ struct Socket::Impl {
   Wire wire;
   bool handshaken = false;
   bool shut = false;
+  size_t unsent_done = 0;  // bytes of the caller's that wire.unsent completes
   std::string failure;
 };
 
@@ -248,12 +296,11 @@ IoResult Socket::Read(std::span<char> into) {
 IoResult Socket::Write(std::string_view bytes) {
   if (closed()) return {IoState::kFailed};
   if (bytes.empty()) return {IoState::kDone};
-  if (!impl_->ssl) {
-    return impl_->PlainOutcome(::send(impl_->wire.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL),
-                               true);
-  }
+  if (!impl_->ssl) return impl_->PlainOutcome(impl_->Send(bytes), true);
   ERR_clear_error();
   errno = 0;
+  if (!impl_->wire.unsent.empty()) return impl_->WriteUnsent();
+  if (bytes.size() > kRecordBytes) return impl_->WriteRecords(bytes.substr(0, kGatherBytes));
   size_t sent = 0;
   const int returned = SSL_write_ex(impl_->ssl, bytes.data(), bytes.size(), &sent);
   if (returned == 1) return {IoState::kDone, sent};

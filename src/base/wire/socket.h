@@ -44,6 +44,7 @@ class Socket {
   // One step of the TLS handshake (kDone when complete; at once without TLS).
   IoResult Handshake();
   IoResult Read(std::span<char> into);
+  // How many of `bytes` have gone. After kWouldBlock the next call begins with the same ones.
   IoResult Write(std::string_view bytes);
   // Bytes that have been read from the kernel but not handed out: Read again before waiting.
   bool HasBuffered() const;

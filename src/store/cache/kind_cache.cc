@@ -191,7 +191,11 @@ KindCache::EventPtr KindCache::MakeEvent(const Event& event, api::ObjectPtr prev
 void KindCache::Remember(EventPtr event, size_t bytes) {
   window_bytes_ += bytes;
   window_.emplace_back(std::move(event), bytes);
-  if (window_.size() > kFramesKept) window_[window_.size() - 1 - kFramesKept].first->DropFrames();
+  if (window_.size() > kFramesKept) {
+    const CacheEvent& cold = *window_[window_.size() - 1 - kFramesKept].first;
+    cold.DropFrames();
+    if (cold.previous) cold.previous->DropJson();
+  }
   while (window_.size() > kWindowEvents || (window_bytes_ > kWindowBytes && window_.size() > 1))
     DropOldest();
 }
@@ -374,43 +378,39 @@ WatchCache::Page KindCache::ListLocked(const Selection& selection, std::string_v
   page.revision = std::max(changed_revision_, all_revision_.load(std::memory_order_acquire));
   const std::string prefix = KeyPrefix(selection);
   const std::string_view start = std::max(std::string_view(prefix), after);
-  auto take = [&](const Entry& entry) {
-    if (entry.key == after) return;
-    if (page.more) {
-      ++page.remaining;
-      return;
+  // Walks over entries with the prefix in order of their keys.
+  auto walk = [&](auto it, auto end) {
+    for (; it != end; ++it) {
+      const Entry& entry = **it;
+      if (entry.key == after) continue;
+      if (!selection.name.empty() && entry.object->name() != selection.name) continue;
+      if (selection.matches && !selection.matches(*entry.object)) continue;
+      if (limit > 0 && page.objects.size() == static_cast<size_t>(limit)) {
+        page.more = true;
+        page.remaining = std::distance(it, end);  // does not look at the entries
+        return;
+      }
+      page.objects.push_back(entry.object);
     }
-    if (!selection.name.empty() && entry.object->name() != selection.name) return;
-    if (selection.matches && !selection.matches(*entry.object)) return;
-    if (limit > 0 && page.objects.size() == static_cast<size_t>(limit)) {
-      page.more = true;
-      page.remaining = 1;
-      return;
-    }
-    page.objects.push_back(entry.object);
   };
   if (!selection.name.empty() && (!kind_.namespaced || !selection.ns.empty())) {
     auto it = objects_.find(prefix + selection.name);
-    if (it != objects_.end() && (*it)->key > after) take(**it);
+    if (it != objects_.end() && (*it)->key > after) walk(it, std::next(it));
     return page;
   }
+  std::string behind = prefix;  // every key with the prefix
+  ++behind.back();
   auto index = selection.index.empty() ? indexes_.end() : indexes_.find(selection.index);
   if (index != indexes_.end()) {
     index->second.last_use = ++uses_;
     auto bucket = index->second.values.find(selection.index_value);
     if (bucket == index->second.values.end()) return page;
-    for (auto it = bucket->second.lower_bound(start);
-         it != bucket->second.end() && (*it)->key.starts_with(prefix); ++it) {
-      take(**it);
-    }
+    walk(bucket->second.lower_bound(start), bucket->second.lower_bound(std::string_view(behind)));
     return page;
   }
   GANTRY_CHECK(selection.index.empty() || selection.index.starts_with(kLabelPrefix),
                "no index " + selection.index);
-  for (auto it = objects_.lower_bound(start);
-       it != objects_.end() && (*it)->key.starts_with(prefix); ++it) {
-    take(**it);
-  }
+  walk(objects_.lower_bound(start), objects_.lower_bound(std::string_view(behind)));
   return page;
 }
 

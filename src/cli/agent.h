@@ -5,21 +5,14 @@
 
 #include "base/env/env.h"
 #include "base/status.h"
+#include "cli/machine_options.h"
 
 namespace gantry::cli {
 
-struct AgentOptions {
+struct AgentOptions : MachineOptions {
   std::string server;  // "https://HOST:6443"
   std::string token;
-  std::string data_dir = "/var/lib/gantry";
-  std::string node_name;  // empty: the host's name
-  std::string node_ip;    // empty: the address of the default route's interface
-  std::string cluster_cidr = "10.42.0.0/16";
-  std::string service_cidr = "10.43.0.0/16";
-  std::string cluster_dns = "10.43.0.10";
-  std::string cluster_domain = "cluster.local";
-  std::string container_log_max_size = "10Mi";
-  int container_log_max_files = 5;
+  std::string node_ip;  // empty: the address of the default route's interface
 };
 
 // A machine that has joined a cluster: a node, and the tunnel through which servers reach it.

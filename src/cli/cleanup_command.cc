@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/data_dir.h"
 #include "cli/exit.h"
+#include "cli/machine_options.h"
 #include "cli/node_host.h"
 
 namespace gantry::cli {
@@ -24,7 +25,7 @@ void AddCleanupCommand(CLI::App& app, int* exit_code) {
   CLI::App* command = app.add_subcommand("cleanup",
                                          "Remove the containers, mounts, control groups and "
                                          "network of a stopped server or agent; data stays");
-  command->add_option("--data-dir", *data_dir, "Its data directory")->capture_default_str();
+  AddTextFlag(*command, "--data-dir", "DIR", data_dir.get(), "Its data directory");
   command->callback([data_dir, exit_code] { *exit_code = ExitCodeOf(CleanUp(*data_dir)); });
 }
 

@@ -4,6 +4,7 @@
 #include "base/env/real/real_env.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
+#include "cli/machine_options.h"
 #include "node/images/images.h"
 
 namespace gantry::cli {
@@ -100,8 +101,8 @@ void AddImageCommand(CLI::App& app, int* exit_code) {
   };
   for (const Row& row : kRows) {
     CLI::App* command = family->add_subcommand(row.name, row.help);
-    command->add_option("--data-dir", options->data_dir, "Data directory of the server or agent")
-        ->capture_default_str();
+    AddTextFlag(*command, "--data-dir", "DIR", &options->data_dir,
+                "Data directory of the server or agent");
     if (row.argument)
       command->add_option(row.argument, options->argument, row.argument_help)->required();
     command->callback(

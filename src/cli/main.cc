@@ -9,16 +9,16 @@
 
 int main(int argc, char** argv) {
   if (const auto code = gantry::cli::RunClientCommand(argc, argv)) return *code;
-  CLI::App app{"gantry: a container orchestrator that speaks the Kubernetes API"};
+  CLI::App app{"A container orchestrator that speaks the Kubernetes API", "gantry"};
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("gantry ") + GANTRY_VERSION);
-  app.footer(gantry::cli::ClientCommandsHelp());
   int exit_code = 0;
   gantry::cli::AddServerCommand(app, &exit_code);
   gantry::cli::AddAgentCommand(app, &exit_code);
   gantry::cli::AddImageCommand(app, &exit_code);
   gantry::cli::AddCleanupCommand(app, &exit_code);
   gantry::cli::AddSnapshotCommand(app, &exit_code);
+  app.footer(gantry::cli::ClientCommandsHelp());  // after the commands: they would inherit it
   auto arguments = gantry::cli::WithConfigFile(std::vector<std::string>(argv + 1, argv + argc));
   if (!arguments.ok()) return gantry::cli::ExitCodeOf(arguments.status());
   // CLI11 takes them from the back.
@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(*std::move(arguments));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    return app.exit(error) == 0 ? 0 : 1;
   }
   return exit_code;
 }

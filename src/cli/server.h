@@ -7,25 +7,18 @@
 #include "base/env/real/real_env.h"
 #include "base/status.h"
 #include "cli/data_dir.h"
+#include "cli/machine_options.h"
 
 namespace gantry::cli {
 
-struct ServerOptions {
-  std::string data_dir = "/var/lib/gantry";
+struct ServerOptions : MachineOptions {
   uint16_t https_port = 6443;
   std::string bind_address = "0.0.0.0";
   std::string
       advertise_address;  // empty: the address of the default route's interface, or 127.0.0.1
-  std::string node_name;  // empty: the host's name
   bool no_agent = false;
   std::string store = "sqlite";
   std::string token;  // empty: made once and kept in the data directory
-  std::string cluster_cidr = "10.42.0.0/16";
-  std::string service_cidr = "10.43.0.0/16";
-  std::string cluster_dns = "10.43.0.10";
-  std::string cluster_domain = "cluster.local";
-  std::string container_log_max_size = "10Mi";
-  int container_log_max_files = 5;
 };
 
 // One server with all that runs in its process: API, controllers, scheduler and (unless no_agent)

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/data_dir.h"
 #include "cli/exit.h"
+#include "cli/machine_options.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace gantry::cli {
@@ -43,8 +44,7 @@ void AddSnapshotCommand(CLI::App& app, int* exit_code) {
   auto file = std::make_shared<std::string>();
   for (const Row& row : kRows) {
     CLI::App* command = family->add_subcommand(row.name, row.help);
-    command->add_option("--data-dir", *data_dir, "Data directory of the server")
-        ->capture_default_str();
+    AddTextFlag(*command, "--data-dir", "DIR", data_dir.get(), "Data directory of the server");
     command->add_option("file", *file, "The snapshot")->required();
     command->callback([=, run = row.run] { *exit_code = ExitCodeOf(run(*data_dir, *file)); });
   }

@@ -1,0 +1,44 @@
+#include "cli/machine_options.h"
+
+#include <CLI/CLI.hpp>
+
+namespace gantry::cli {
+namespace {
+
+struct Row {
+  const char* flag;
+  const char* type;
+  std::string MachineOptions::* value;
+  const char* help;
+};
+constexpr Row kRows[] = {
+    {"--data-dir", "DIR", &MachineOptions::data_dir, "Where all state is kept"},
+    {"--node-name", "NAME", &MachineOptions::node_name,
+     "Name of this machine's node (default: the host's name)"},
+    {"--cluster-cidr", "CIDR", &MachineOptions::cluster_cidr, "Range of pod addresses"},
+    {"--service-cidr", "CIDR", &MachineOptions::service_cidr, "Range of service addresses"},
+    {"--cluster-dns", "ADDRESS", &MachineOptions::cluster_dns, "Address of cluster DNS"},
+    {"--cluster-domain", "DOMAIN", &MachineOptions::cluster_domain, "Domain of services"},
+    {"--container-log-max-size", "SIZE", &MachineOptions::container_log_max_size,
+     "Size at which a container's log is rotated"},
+};
+
+}  // namespace
+
+void AddTextFlag(CLI::App& command, const char* flag, const char* type, std::string* value,
+                 const char* help) {
+  CLI::Option* option = command.add_option(flag, *value, help)->type_name(type);
+  if (!value->empty()) option->capture_default_str();
+}
+
+void AddMachineFlags(CLI::App& command, MachineOptions* options) {
+  for (const Row& row : kRows)
+    AddTextFlag(command, row.flag, row.type, &(options->*row.value), row.help);
+  command
+      .add_option("--container-log-max-files", options->container_log_max_files,
+                  "Files that are kept of a container's log")
+      ->type_name("NUMBER")
+      ->capture_default_str();
+}
+
+}  // namespace gantry::cli

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace gantry::cli {
+
+// What a server and an agent are told alike: where their state is, and what the machine's node and
+// its network are.
+struct MachineOptions {
+  std::string data_dir = "/var/lib/gantry";
+  std::string node_name;  // empty: the host's name
+  std::string cluster_cidr = "10.42.0.0/16";
+  std::string service_cidr = "10.43.0.0/16";
+  std::string cluster_dns = "10.43.0.10";
+  std::string cluster_domain = "cluster.local";
+  std::string container_log_max_size = "10Mi";
+  int container_log_max_files = 5;
+};
+
+// Adds their flags to a command. `options` outlives it.
+void AddMachineFlags(CLI::App& command, MachineOptions* options);
+
+// One flag that takes text. `type` stands for the value in the help; a default is shown there.
+void AddTextFlag(CLI::App& command, const char* flag, const char* type, std::string* value,
+                 const char* help);
+
+}  // namespace gantry::cli

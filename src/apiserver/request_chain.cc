@@ -98,11 +98,11 @@ Result<UserInfo> RequestChain::Impersonate(const UserInfo& user, const Headers& 
     return decision.allowed() ? Status() : Forbidden(user, access, decision.reason);
   };
   UserInfo other(name);
-  if (name.starts_with(kServiceAccountPrefix)) {
-    std::string_view rest = std::string_view(name).substr(kServiceAccountPrefix.size());
-    size_t colon = rest.find(':');
-    if (colon == std::string_view::npos)
-      return BadRequest("invalid service account name \"" + name + "\"");
+  // A name that only begins like that of a service account is a user's.
+  std::string_view rest;
+  if (name.starts_with(kServiceAccountPrefix))
+    rest = std::string_view(name).substr(kServiceAccountPrefix.size());
+  if (const size_t colon = rest.find(':'); colon != std::string_view::npos) {
     Access access = ImpersonateAccess("", "serviceaccounts", std::string(rest.substr(colon + 1)));
     access.ns = std::string(rest.substr(0, colon));
     GANTRY_TRY(allowed(access));

@@ -237,6 +237,30 @@ TEST_F(Admission, NamespacesSayHowSecureTheirPodsAre) {
   EXPECT_EQ(warnings[2].substr(0, 29), "299 - \"h: host namespaces, al");
 }
 
+TEST_F(Admission, NodesSayOfThemselvesOnlyWhatTheyAre) {
+  As("system:node:n1", {"system:nodes"});
+  Reply made = Post(
+      "/api/v1/nodes",
+      R"({"metadata":{"name":"n1","labels":{"node-role.kubernetes.io/control-plane":"","a":"b","team.node-restriction.kubernetes.io/x":"y"}}})");
+  EXPECT_EQ(made.status, 403);
+  EXPECT_EQ(made.At("message"),
+            "nodes \"n1\" is forbidden: node \"n1\" is not allowed to set the following labels: "
+            "node-role.kubernetes.io/control-plane, team.node-restriction.kubernetes.io/x");
+  ASSERT_EQ(
+      Post(
+          "/api/v1/nodes",
+          R"({"metadata":{"name":"n1","labels":{"kubernetes.io/hostname":"n1","node.kubernetes.io/instance-type":"small","a":"b"}}})")
+          .status,
+      201);
+  EXPECT_EQ(Patch("/api/v1/nodes/n1", "merge-patch+json",
+                  R"({"metadata":{"labels":{"kubernetes.io/role":"x","a":"c"}}})")
+                .At("message"),
+            "nodes \"n1\" is forbidden: is not allowed to modify labels: kubernetes.io/role");
+  EXPECT_EQ(
+      Patch("/api/v1/nodes/n1", "merge-patch+json", R"({"metadata":{"labels":{"a":"c"}}})").status,
+      200);
+}
+
 TEST_F(Admission, ControllersHaveTheRolesOfKubernetes) {
   const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/";
   EXPECT_EQ(Get(rbac + "clusterroles/system:controller:deployment-controller").status, 200);

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <set>
+
 #include "api/authentication/v1/review.pb.h"
 #include "api/coordination/v1/lease.pb.h"
 #include "api/core/v1/node.pb.h"
@@ -13,6 +16,52 @@ using api::core::v1::Node;
 using api::core::v1::Pod;
 
 constexpr std::string_view kMirror = "kubernetes.io/config.mirror";
+
+using Labels = google::protobuf::Map<std::string, std::string>;
+
+constexpr std::string_view kOwnLabels[] = {"beta.kubernetes.io/arch",
+                                           "beta.kubernetes.io/instance-type",
+                                           "beta.kubernetes.io/os",
+                                           "failure-domain.beta.kubernetes.io/region",
+                                           "failure-domain.beta.kubernetes.io/zone",
+                                           "kubernetes.io/arch",
+                                           "kubernetes.io/hostname",
+                                           "kubernetes.io/os",
+                                           "topology.kubernetes.io/region",
+                                           "topology.kubernetes.io/zone"};
+
+bool IsBelow(std::string_view ns, std::string_view domain) {
+  return ns == domain || (ns.size() > domain.size() && ns.ends_with(domain) &&
+                          ns[ns.size() - domain.size() - 1] == '.');
+}
+
+// Whether a node may say this of itself: nothing that would steer others' pods to it.
+bool MayLabel(std::string_view label) {
+  const size_t slash = label.find('/');
+  if (slash == std::string_view::npos) return true;
+  const std::string_view ns = label.substr(0, slash);
+  if (IsBelow(ns, "node-restriction.kubernetes.io")) return false;
+  if (!IsBelow(ns, "kubernetes.io") && !IsBelow(ns, "k8s.io")) return true;
+  return IsBelow(ns, "kubelet.kubernetes.io") || IsBelow(ns, "node.kubernetes.io") ||
+         std::find(std::begin(kOwnLabels), std::end(kOwnLabels), label) != std::end(kOwnLabels);
+}
+
+// The labels that differ and that a node may not change, in order.
+std::string ForbiddenLabels(const Labels& before, const Labels& after) {
+  std::set<std::string> names;
+  auto collect = [&names](const Labels& from, const Labels& other) {
+    for (const auto& [name, value] : from) {
+      auto held = other.find(name);
+      if ((held == other.end() || held->second != value) && !MayLabel(name)) names.insert(name);
+    }
+  };
+  collect(before, after);
+  collect(after, before);
+  std::string text;
+  for (const std::string& name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
 
 class Plugin : public AdmissionPlugin {
  public:
@@ -87,6 +136,10 @@ class Plugin : public AdmissionPlugin {
       return ForbiddenObject(*request.row.kind, request.name, "node \"" + node + "\" " + why);
     };
     if (request.operation == Operation::kDelete) return forbid("is not allowed to delete nodes");
+    if (request.operation == Operation::kCreate) {
+      const std::string labels = ForbiddenLabels({}, MetaOf(*request.object).labels());
+      if (!labels.empty()) return forbid("is not allowed to set the following labels: " + labels);
+    }
     if (MetaOf(*request.object).name() != node)
       return forbid("is not allowed to modify node \"" + MetaOf(*request.object).name() + "\"");
     if (request.operation == Operation::kUpdate) {
@@ -97,6 +150,12 @@ class Plugin : public AdmissionPlugin {
         same = SameMessage(before.spec().taints(i), after.spec().taints(i));
       }
       if (!same) return forbid("is not allowed to modify taints");
+      const std::string labels =
+          ForbiddenLabels(before.metadata().labels(), after.metadata().labels());
+      if (!labels.empty()) {
+        return ForbiddenObject(*request.row.kind, request.name,
+                               "is not allowed to modify labels: " + labels);
+      }
     }
     return {};
   }

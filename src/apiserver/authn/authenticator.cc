@@ -29,7 +29,7 @@ std::string BearerToken(const Headers& headers) {
     header.remove_prefix(7);
     while (!header.empty() && header.front() == ' ')
       header.remove_prefix(1);
-    return std::string(header);
+    return std::string(header.substr(0, header.find(' ')));
   }
   return {};
 }
@@ -61,8 +61,8 @@ Result<UserInfo> Authenticator::Authenticate(const Request& request) {
   }
   const bool bad_certificate =
       request.peer.certificate_expired || !request.peer.certificate_error.empty();
-  if (bad_certificate || request.headers.Has("authorization") || !options_.anonymous)
-    return Unauthorized();
+  // Another scheme, or a token that is not there, counts as nothing said.
+  if (bad_certificate || !options_.anonymous) return Unauthorized();
   return UserInfo(std::string(kAnonymousUser), {std::string(kUnauthenticatedGroup)});
 }
 

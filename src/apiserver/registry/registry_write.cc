@@ -105,7 +105,8 @@ Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row,
   if (!call.manager.empty())
     UpdateManagedFields(*row.kind, nullptr, object.get(), call.manager, "", now);
 
-  AdmissionRequest admission(Operation::kCreate, call, row, "", ns, meta->name());
+  const std::string asked_name = meta->name();  // the object may be replaced by its copy
+  AdmissionRequest admission(Operation::kCreate, call, row, "", ns, asked_name);
   admission.object = object.get();
   Status admitted = admission_.Mutate(admission);
   if (!admitted.ok()) co_return admitted;

@@ -104,6 +104,10 @@ TEST_F(Access, WhoIsAsking) {
   SetHeader("Authorization", "Bearer secret-token");
   Reply self = Post("/apis/authentication.k8s.io/v1/selfsubjectreviews", "{}");
   EXPECT_EQ(self.At("status.userInfo.username"), "token-user") << self.body;
+  for (const char* nothing : {"Basic YTpi", "Bearer", "Bearer "}) {
+    SetHeader("Authorization", nothing);
+    EXPECT_EQ(Get(kPods).status, 403) << nothing;
+  }
   SetHeader("Authorization", "Bearer nonsense");
   Reply refused = Get(kPods);
   EXPECT_EQ(refused.status, 401);
@@ -143,6 +147,10 @@ TEST_F(Access, ServiceAccountTokensLiveAsLongAsWhatTheyAreBoundTo) {
 }
 
 TEST_F(Access, Impersonation) {
+  SetHeader("Impersonate-User", "system:serviceaccount:short");
+  EXPECT_EQ(Get(kPods).At("message"),
+            "pods is forbidden: User \"system:serviceaccount:short\" cannot list resource "
+            "\"pods\" in API group \"\" in the namespace \"default\"");
   SetHeader("Impersonate-User", "bob");
   EXPECT_EQ(Get(kPods).status, 403);
   Reply self = Post("/apis/authentication.k8s.io/v1/selfsubjectreviews", "{}");

@@ -27,8 +27,11 @@ std::string Summary(std::string_view body) {
 
 Status Unrecognized(const api::KindInfo& kind, std::string_view why, std::string_view body) {
   return BadRequest("the object provided is unrecognized (must be of type " +
-                    std::string(kind.kind) + "): couldn't get version/kind; json parse error: " +
-                    std::string(why) + " (" + Summary(body) + ")");
+                    std::string(kind.kind) + "): " + std::string(why) + " (" + Summary(body) + ")");
+}
+
+Status BrokenJson(const api::KindInfo& kind, const std::string& why, std::string_view body) {
+  return Unrecognized(kind, "couldn't get version/kind; json parse error: " + why, body);
 }
 
 // No JSON at all, as opposed to JSON that does not fit the type.
@@ -45,6 +48,18 @@ Status CannotBeHandled(const api::KindInfo& kind, const TypeMeta& found, std::st
     version = version.substr(slash + 1);
   return BadRequest(found.kind + " in version \"" + version + "\" cannot be handled as a " +
                     std::string(kind.kind) + ": " + std::string(why));
+}
+
+Status BrokenYaml(const api::KindInfo& kind, std::string_view why, std::string_view body,
+                  std::string* reason) {
+  constexpr std::string_view kConverting = "error converting YAML to JSON: ";
+  if (why.starts_with(kConverting)) why.remove_prefix(kConverting.size());
+  if (why.find("already set in map") == std::string_view::npos)
+    return Unrecognized(kind, why, body);
+  TypeMeta found;
+  found.kind = kind.kind;
+  found.api_version = kind.ApiVersion();
+  return CannotBeHandled(kind, found, "strict decoding error: " + std::string(why), reason);
 }
 
 Status CheckType(const api::KindInfo& kind, TypeMeta* found, std::string* reason) {
@@ -98,7 +113,9 @@ Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInf
   std::string converted;
   std::string_view json = body;
   if (media == Media::kYaml) {
-    GANTRY_ASSIGN(converted, JsonOfBody(media, body));
+    Result<std::string> text = JsonOfBody(media, body);
+    if (!text.ok()) return BrokenYaml(kind, text.status().message(), body, reason);
+    converted = std::move(*text);
     json = converted;
   }
   TypeMeta found = PeekTypeMeta(json);
@@ -107,19 +124,19 @@ Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInf
   Status read = api::ReadJson(json, message.get(),
                               validation == FieldValidation::kIgnore ? nullptr : &issues);
   if (!read.ok()) {
-    if (IsSyntaxError(read.message())) return Unrecognized(kind, read.message(), body);
+    if (IsSyntaxError(read.message())) return BrokenJson(kind, std::string(read.message()), body);
     const size_t start = json.find_first_not_of(" \t\r\n");
     if (start != std::string_view::npos && json[start] != '{' && json.substr(start, 4) != "null") {
       std::string_view type = json[start] == '['                         ? "array"
                               : json[start] == '"'                       ? "string"
                               : json[start] == 't' || json[start] == 'f' ? "bool"
                                                                          : "number";
-      return Unrecognized(kind,
-                          "json: cannot unmarshal " + std::string(type) +
-                              " into Go value of type struct { APIVersion string "
-                              "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
-                              "\"json:\\\"kind,omitempty\\\"\" }",
-                          body);
+      return BrokenJson(kind,
+                        "json: cannot unmarshal " + std::string(type) +
+                            " into Go value of type struct { APIVersion string "
+                            "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
+                            "\"json:\\\"kind,omitempty\\\"\" }",
+                        body);
     }
     return CannotBeHandled(kind, found, read.message(), reason);
   }

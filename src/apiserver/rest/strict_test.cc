@@ -50,6 +50,17 @@ TEST_F(Strict, Bodies) {
   }
 }
 
+TEST_F(Strict, YamlBodies) {
+  auto post = [&](const char* body) { return Send("POST", kMaps, body, "application/yaml"); };
+  EXPECT_EQ(post("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n").status, 201);
+  EXPECT_EQ(post("a: b: c").At("message"),
+            "the object provided is unrecognized (must be of type ConfigMap): yaml: mapping values "
+            "are not allowed in this context (613a20623a2063)");
+  EXPECT_EQ(post("apiVersion: v1\nkind: ConfigMap\ndata:\n  a: b\n  a: c\n").At("message"),
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: "
+            "yaml: unmarshal errors:\n  line 5: key \"a\" already set in map");
+}
+
 TEST_F(Strict, Options) {
   struct Row {
     const char* method;

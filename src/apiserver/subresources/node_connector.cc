@@ -16,10 +16,11 @@ using api::core::v1::Pod;
 
 constexpr size_t kLogChunk = 32 * 1024;
 
-Status InvalidLog(api::FieldError::Type type, std::string field, std::string message) {
+Status InvalidLog(const Pod& pod, api::FieldError::Type type, std::string field,
+                  std::string message) {
   api::FieldErrors errors;
   errors.push_back({type, std::move(field), std::move(message)});
-  return api::InvalidObject("", "PodLogOptions", "", errors);
+  return api::InvalidObject("", "PodLogOptions", pod.metadata().name(), errors);
 }
 
 Result<client::LogOptions> ReadLogOptions(const Query& query, const Pod& pod, WallTime now) {
@@ -36,21 +37,21 @@ Result<client::LogOptions> ReadLogOptions(const Query& query, const Pod& pod, Wa
   GANTRY_ASSIGN(std::optional<int64_t> since_seconds, query.GetInt("sinceSeconds"));
   auto number = [](int64_t value) { return "Invalid value: " + std::to_string(value) + ": "; };
   if (options.tail_lines && *options.tail_lines < 0) {
-    return InvalidLog(Type::kInvalid, "tailLines",
+    return InvalidLog(pod, Type::kInvalid, "tailLines",
                       number(*options.tail_lines) + "must be greater than or equal to 0");
   }
   if (options.limit_bytes && *options.limit_bytes < 1) {
-    return InvalidLog(Type::kInvalid, "limitBytes",
+    return InvalidLog(pod, Type::kInvalid, "limitBytes",
                       number(*options.limit_bytes) + "must be greater than 0");
   }
   const std::string_view since_time = query.Get("sinceTime");
   if (since_seconds && !since_time.empty()) {
-    return InvalidLog(Type::kForbidden, "",
+    return InvalidLog(pod, Type::kForbidden, "",
                       "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified");
   }
   if (since_seconds) {
     if (*since_seconds < 1) {
-      return InvalidLog(Type::kInvalid, "sinceSeconds",
+      return InvalidLog(pod, Type::kInvalid, "sinceSeconds",
                         number(*since_seconds) + "must be greater than 0");
     }
     options.since = now - std::chrono::seconds(*since_seconds);

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <optional>
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "api/core/v1/event.pb.h"
 #include "api/json_value.h"
@@ -20,6 +23,10 @@ namespace {
 constexpr size_t kQueueLimit = 1000;
 constexpr int kTries = 12;
 constexpr Duration kPause = std::chrono::seconds(10);
+// Events come in bursts, amid work that is waited for. What was recorded within this time is
+// written at once, so that the store commits it at once, and behind that work.
+constexpr Duration kGather = std::chrono::milliseconds(40);
+constexpr size_t kMostAtOnce = 64;
 
 api::core::v1::Event MakeEvent(const api::Object& about, WallTime now) {
   api::core::v1::Event event;
@@ -82,21 +89,37 @@ struct EventRecorder::State {
         host(std::move(host)),
         strand(env.MakeStrand()) {}
 
+  // In order, but for different events that wait at the same time.
   Task<> WriteAll() {
-    while (!stop.token().cancelled()) {
-      std::optional<api::core::v1::Event> event;
-      {
-        absl::MutexLock lock(&mutex);
-        if (queue.empty()) {
-          writing = false;
-          co_return;
+    while (co_await SleepFor(env, kGather, stop.token()) != Wake::kCanceled) {
+      std::vector<api::core::v1::Event> events = TakeSome();
+      if (events.empty()) co_return;
+      Gate writing_now;
+      std::set<std::string> names;
+      std::vector<api::core::v1::Event> repeats;
+      for (api::core::v1::Event& event : events) {
+        if (!correlator.Correlate(&event, env.Steady(), env.Now())) continue;
+        if (names.insert(event.metadata().name()).second) {
+          Spawn(strand, writing_now, "event", WriteOne(std::move(event)));
+        } else {
+          repeats.push_back(std::move(event));
         }
-        event = std::move(queue.front());
-        queue.pop_front();
       }
-      if (!correlator.Correlate(&*event, env.Steady(), env.Now())) continue;
-      co_await WriteOne(std::move(*event));
+      co_await writing_now.Close(env);
+      for (api::core::v1::Event& event : repeats)
+        co_await WriteOne(std::move(event));
     }
+  }
+
+  // Nothing: the writer is to end.
+  std::vector<api::core::v1::Event> TakeSome() {
+    absl::MutexLock lock(&mutex);
+    const auto end = queue.begin() + static_cast<ptrdiff_t>(std::min(queue.size(), kMostAtOnce));
+    std::vector<api::core::v1::Event> events(std::make_move_iterator(queue.begin()),
+                                             std::make_move_iterator(end));
+    queue.erase(queue.begin(), end);
+    if (events.empty()) writing = false;
+    return events;
   }
 
   Task<> WriteOne(api::core::v1::Event event) {

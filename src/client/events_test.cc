@@ -27,7 +27,7 @@ struct EventsTest : ::testing::Test {
 
   void Record(std::string message, std::string reason = "Pulled") {
     recorder.Record(about, "Normal", std::move(reason), std::move(message), "spec.containers{web}");
-    env.RunUntilIdle();
+    env.Advance(std::chrono::milliseconds(100));
   }
 
   VirtualEnv env;
@@ -68,6 +68,16 @@ TEST_F(EventsTest, ARepeatRaisesTheCount) {
     EXPECT_EQ(event->count(), 3);
     EXPECT_EQ(event->last_timestamp().seconds() - event->first_timestamp().seconds(), 90);
   }
+}
+
+TEST_F(EventsTest, WhatComesAtOnceIsCountedToo) {
+  for (const char* message : {"again", "again", "other", "again"})
+    recorder.Record(about, "Normal", "Pulled", message);
+  EXPECT_THAT(client.All<Event>(), SizeIs(0));
+  env.Advance(std::chrono::milliseconds(100));
+  ASSERT_THAT(client.All<Event>(), SizeIs(2));
+  for (const auto& event : client.All<Event>())
+    EXPECT_EQ(event->count(), event->message() == "again" ? 3 : 1);
 }
 
 TEST_F(EventsTest, ARepeatOfAnEventThatIsGoneIsMadeAnew) {

@@ -438,6 +438,7 @@ void Agent::Impl::TakeUpOrphans() {
     Result<std::string> stored = ReadFile(paths_.Pod(uid) + "/pod.pb");
     if (!stored.ok() || !pod.ParseFromString(*stored)) {
       Status removed = sandboxes_->Remove(uid, {});
+      removed = RemoveTree(paths_.Bundles(uid));
       removed = RemoveTree(paths_.Pod(uid));
       continue;
     }

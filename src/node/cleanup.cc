@@ -36,7 +36,7 @@ Status CleanUpNode(const std::string& data_dir) {
     if (!status.ok()) result = std::move(status);
   };
   // Monitors first: they would report and log what follows.
-  for (pid_t pid : ProcessesThatName("conmon", paths.Pods() + "/"))
+  for (pid_t pid : ProcessesThatName("conmon", paths.run_dir() + "/"))
     kill(pid, SIGKILL);
   if (Result<Cgroups> cgroups = Cgroups::Detect(); cgroups.ok())
     note(cgroups->Remove(paths.CgroupRoot()));

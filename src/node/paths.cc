@@ -39,8 +39,16 @@ std::string Paths::Volume(std::string_view uid, std::string_view kind,
   return Join({data_dir_, "/pods/", uid, "/volumes/", kind, "/", name});
 }
 
-std::string Paths::Bundle(std::string_view uid, std::string_view container, int attempt) const {
+std::string Paths::Home(std::string_view uid, std::string_view container, int attempt) const {
   return Join({data_dir_, "/pods/", uid, "/containers/", container, "/", std::to_string(attempt)});
+}
+
+std::string Paths::Bundles(std::string_view uid) const {
+  return Join({run_dir_, "/bundles/", uid});
+}
+
+std::string Paths::Bundle(std::string_view uid, std::string_view container, int attempt) const {
+  return Join({run_dir_, "/bundles/", uid, "/", container, "/", std::to_string(attempt)});
 }
 
 std::string Paths::PodLogs(std::string_view ns, std::string_view name, std::string_view uid) const {

@@ -13,10 +13,12 @@ namespace gantry::node {
 //   DATA/layers/<chain id>/           one unpacked layer, the lower directory of overlays
 //   DATA/pods/<uid>/pod.pb            who the pod is (for clean-up without an API server)
 //   DATA/pods/<uid>/volumes/<kind>/<name>/
-//   DATA/pods/<uid>/containers/<name>/<attempt>/    one run of a container, the OCI bundle:
-//       config.json record.json pid started exit oom termination-log rootfs/ upper/ work/
+//   DATA/pods/<uid>/containers/<name>/<attempt>/    one run of a container, its home:
+//       record.json layers termination-log rootfs/ upper/ work/
 //   DATA/logs/<namespace>_<name>_<uid>/<container>/<attempt>.log
 //   RUN/runtime/                      the OCI runtime's own state
+//   RUN/bundles/<uid>/<name>/<attempt>/             the same run's OCI bundle:
+//       config.json process pid exit oom attach ctl stop-signal
 //   RUN/exits/                        conmon writes one file per exited container here
 //   RUN/ns/<uid>/{net,ipc,uts,pid}    pinned namespaces
 //   RUN/ns/<uid>/etc/                 hosts, resolv.conf, hostname
@@ -40,6 +42,8 @@ class Paths {
   std::string Pod(std::string_view uid) const;
   std::string Volume(std::string_view uid, std::string_view kind, std::string_view name) const;
   std::string Containers(std::string_view uid) const { return Pod(uid) + "/containers"; }
+  std::string Home(std::string_view uid, std::string_view container, int attempt) const;
+  std::string Bundles(std::string_view uid) const;
   std::string Bundle(std::string_view uid, std::string_view container, int attempt) const;
   std::string Logs() const { return data_dir_ + "/logs"; }
   std::string PodLogs(std::string_view ns, std::string_view name, std::string_view uid) const;

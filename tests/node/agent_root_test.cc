@@ -70,7 +70,7 @@ TEST(Agent, AStartThatWasNotRecordedIsFound) {
   ASSERT_TRUE(node.UntilReady("stay"));
   auto before = node.Get("stay");
   node.DropAgent();
-  std::string record = node.paths().Bundle(before->metadata().uid(), "main", 0) + "/record.json";
+  std::string record = node.paths().Home(before->metadata().uid(), "main", 0) + "/record.json";
   std::string text = ReadFile(record).value_or("");
   size_t begin = text.find("\"startedAt\":");
   ASSERT_NE(begin, std::string::npos) << text;

@@ -74,7 +74,8 @@ void TestNode::Reboot() {
   for (const std::string& name : ListDir("/proc")) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::string line = ReadFile("/proc/" + name + "/cmdline").value_or("");
-    if (line.find("conmon") != std::string::npos && line.find(paths_->Pods()) != std::string::npos)
+    if (line.find("conmon") != std::string::npos &&
+        line.find(paths_->run_dir()) != std::string::npos)
       kill(std::atoi(name.c_str()), SIGKILL);
   }
   (void)MakeDirs(keep);

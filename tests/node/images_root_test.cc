@@ -146,13 +146,13 @@ TEST_F(ImageStoreTest, LayersOfContainersStay) {
   ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, Busybox())).ok());
   ImagePtr image = store_->FindAny("busybox:1");
   ASSERT_TRUE(image);
-  std::string bundle = paths_->Bundle("uid", "main", 0);
-  ASSERT_TRUE(MakeDirs(bundle).ok());
-  ASSERT_TRUE(store_->NoteUse(*image, bundle).ok());
+  std::string home = paths_->Home("uid", "main", 0);
+  ASSERT_TRUE(MakeDirs(home).ok());
+  ASSERT_TRUE(store_->NoteUse(*image, home).ok());
   ASSERT_TRUE(store_->Remove("busybox:1").ok());
   EXPECT_TRUE(store_->List().empty());
   EXPECT_EQ(ListDir(paths_->Layers()), image->layers);
-  ASSERT_TRUE(RemoveTree(bundle).ok());
+  ASSERT_TRUE(RemoveTree(home).ok());
   ASSERT_TRUE(MakeDirs(paths_->Images() + "/.tmp-killed").ok());
   ASSERT_TRUE(store_->Sweep().ok());
   EXPECT_TRUE(ListDir(paths_->Layers()).empty());

@@ -548,11 +548,11 @@ Status ImageStore::Sweep() {
   return DropUnusedLayers(*index);
 }
 
-Status ImageStore::NoteUse(const Image& image, const std::string& bundle) {
+Status ImageStore::NoteUse(const Image& image, const std::string& home) {
   std::string list;
   for (const std::string& layer : image.layers)
     list += layer + "\n";
-  return WriteFile(bundle + "/layers", list, 0600);
+  return WriteFile(home + "/layers", list, 0600);
 }
 
 std::set<std::string> ImageStore::LayersOfContainers() const {

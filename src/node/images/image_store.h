@@ -62,8 +62,8 @@ class ImageStore {
   Status Remove(const std::string& name);
   // The image with all of its names.
   Status RemoveImage(const std::string& id);
-  // The container of this bundle is about to use the image: its layers stay as long as the bundle.
-  Status NoteUse(const Image& image, const std::string& bundle);
+  // The container with this home is about to use the image: its layers stay as long as that.
+  Status NoteUse(const Image& image, const std::string& home);
   // Removes what interrupted imports have left, and the layers that nothing uses any more.
   Status Sweep();
 

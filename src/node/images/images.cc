@@ -18,7 +18,7 @@ namespace {
 
 // What mount(2) takes as options at most.
 constexpr size_t kMaxMountData = 4000;
-constexpr std::chrono::minutes kPullTimeout{30};
+constexpr std::chrono::minutes kPullTimeout{30}, kAskTimeout{2};
 
 bool IsLoopback(const std::string& domain) {
   std::string host = domain.substr(0, domain.rfind(':'));
@@ -58,8 +58,8 @@ Task<Status> RunSkopeo(Env& env, const Source& source, std::vector<std::string> 
     options.argv.emplace_back(copies ? "--src-tls-verify=false" : "--tls-verify=false");
   options.argv.push_back("docker://" + source.image.ToString());
   options.argv.insert(options.argv.end(), targets.begin(), targets.end());
-  Result<CommandResult> done =
-      co_await RunCommand(env, std::move(options), std::string(), kPullTimeout, source.cancel);
+  Result<CommandResult> done = co_await RunCommand(
+      env, std::move(options), std::string(), copies ? kPullTimeout : kAskTimeout, source.cancel);
   *denied = false;
   if (!done.ok()) {
     if (done.code() == Code::kNotFound) {
@@ -220,13 +220,13 @@ void LocalImages::EndTurn() {
   queue_.pop_front();
 }
 
-Status LocalImages::MountRoot(const Image& image, const std::string& bundle) {
-  std::string root = bundle + "/rootfs";
+Status LocalImages::MountRoot(const Image& image, const std::string& home) {
+  std::string root = home + "/rootfs";
   if (IsMountPoint(root)) return Status::Ok();
   for (const char* part : {"/rootfs", "/upper", "/work"})
-    GANTRY_TRY(MakeDirs(bundle + part, 0755));
-  GANTRY_TRY(store_.NoteUse(image, bundle));
-  if (image.layers.empty()) return Mount(bundle + "/upper", root, "", MS_BIND, "");
+    GANTRY_TRY(MakeDirs(home + part, 0755));
+  GANTRY_TRY(store_.NoteUse(image, home));
+  if (image.layers.empty()) return Mount(home + "/upper", root, "", MS_BIND, "");
   // overlayfs takes the highest layer first. Where the names do not fit into one page, descriptors
   // stand for them.
   std::vector<UniqueFd> kept;
@@ -241,14 +241,14 @@ Status LocalImages::MountRoot(const Image& image, const std::string& bundle) {
       }
       data += path;
     }
-    return data + ",upperdir=" + bundle + "/upper,workdir=" + bundle + "/work";
+    return data + ",upperdir=" + home + "/upper,workdir=" + home + "/work";
   };
   std::string data = options(false);
   if (data.size() > kMaxMountData) data = options(true);
   return Mount("overlay", root, "overlay", 0, data);
 }
 
-Status LocalImages::UnmountRoot(const std::string& bundle) { return Unmount(bundle + "/rootfs"); }
+Status LocalImages::UnmountRoot(const std::string& home) { return Unmount(home + "/rootfs"); }
 
 Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store,
                                       std::string name, PullSecrets secrets, CancelToken cancel) {

@@ -34,10 +34,10 @@ class Images {
   // Errors are the registry's, as one line. kCanceled when `cancel` came first.
   virtual Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets,
                                          CancelToken cancel) = 0;
-  // Makes `bundle`/rootfs a writable copy of the image; again after a reboot with what was written
+  // Makes `home`/rootfs a writable copy of the image; again after a reboot with what was written
   // there. Blocks.
-  virtual Status MountRoot(const Image& image, const std::string& bundle) = 0;
-  virtual Status UnmountRoot(const std::string& bundle) = 0;
+  virtual Status MountRoot(const Image& image, const std::string& home) = 0;
+  virtual Status UnmountRoot(const std::string& home) = 0;
 };
 
 // The ImageStore, skopeo for transport, overlayfs for roots.
@@ -53,8 +53,8 @@ class LocalImages : public Images {
   // one of its callers wants it. At most `kParallelPulls` at once, in the order in which they came.
   Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets,
                                  CancelToken cancel) override;
-  Status MountRoot(const Image& image, const std::string& bundle) override;
-  Status UnmountRoot(const std::string& bundle) override;
+  Status MountRoot(const Image& image, const std::string& home) override;
+  Status UnmountRoot(const std::string& home) override;
 
   ImageStore& store() { return store_; }
 

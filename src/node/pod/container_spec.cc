@@ -212,11 +212,13 @@ void AddMounts(const ContainerSpecInputs& in, ContainerSpec* spec) {
     taken.insert(m.destination);
   for (const char* name : {"hosts", "resolv.conf", "hostname"}) {
     std::string destination = std::string("/etc/") + name;
+    // The pod's containers may always add to their common hosts file.
+    bool read_only = spec->read_only_root && std::string_view(name) != "hosts";
     if (!taken.contains(destination)) {
       mount({destination,
              "bind",
              in.pod_etc + "/" + name,
-             {"rbind", "rprivate", spec->read_only_root ? "ro" : "rw"}});
+             {"rbind", "rprivate", read_only ? "ro" : "rw"}});
     }
   }
   if (!in.termination_log.empty()) {
@@ -269,6 +271,7 @@ Result<ContainerSpec> BuildContainerSpec(const ContainerSpecInputs& in) {
   const Container& container = *in.entry->spec;
   const auto& context = container.security_context();
   ContainerSpec spec;
+  spec.root = in.root;
   std::vector<std::string> command, args;
   for (const std::string& part : container.command())
     command.push_back(ExpandVariables(part, in.environment));

@@ -44,16 +44,16 @@ Status WriteRecord(const ContainerRun& run) {
     record["reason"] = run.reason;
     record["message"] = run.message;
   }
-  return WriteFileAtomic(run.bundle + "/record.json", record.ToString(), 0600);
+  return WriteFileAtomic(run.home + "/record.json", record.ToString(), 0600);
 }
 
-std::optional<ContainerRun> ReadRecord(const std::string& bundle) {
-  Result<std::string> text = ReadFile(bundle + "/record.json");
+std::optional<ContainerRun> ReadRecord(const std::string& home) {
+  Result<std::string> text = ReadFile(home + "/record.json");
   if (!text.ok()) return std::nullopt;
   Result<JsonValue> record = JsonValue::Parse(*text);
   if (!record.ok()) return std::nullopt;
   ContainerRun run;
-  run.bundle = bundle;
+  run.home = home;
   run.id = Text(*record, "id");
   run.name = Text(*record, "name");
   run.attempt = static_cast<int>(Number(*record, "attempt"));
@@ -141,15 +141,16 @@ void ContainerRuns::Load(Runtime& runtime) {
   for (const std::string& name : ListDir(root)) {
     std::vector<ContainerRun>& runs = runs_[name];
     for (const std::string& attempt : ListDir(root + "/" + name)) {
-      std::string bundle = root + "/" + name + "/" + attempt;
-      std::optional<ContainerRun> run = ReadRecord(bundle);
+      std::string home = root + "/" + name + "/" + attempt;
+      std::optional<ContainerRun> run = ReadRecord(home);
       if (!run) {
         // The record comes first: without it nothing was started here.
-        (void)RemoveTree(bundle);
+        (void)RemoveTree(home);
         continue;
       }
+      run->bundle = paths_.Bundle(uid_, name, run->attempt);
       if (run->state != ContainerRun::State::kExited) {
-        if (std::optional<pid_t> pid = runtime.RunningPid(bundle)) {
+        if (std::optional<pid_t> pid = runtime.RunningPid(run->bundle)) {
           run->pid = *pid;
           // Whoever started it may have been killed before he could write that down.
           if (run->started_at == WallTime())
@@ -217,10 +218,11 @@ Result<ContainerRun*> ContainerRuns::Begin(const Container& container, int sandb
   run.image = std::move(image);
   run.image_id = std::move(image_id);
   run.spec_hash = SpecHash(container);
+  run.home = paths_.Home(uid_, container.name(), run.attempt);
   run.bundle = paths_.Bundle(uid_, container.name(), run.attempt);
   run.log_path = std::move(log_path) + "/" + std::to_string(run.attempt) + ".log";
   run.created_at = now;
-  GANTRY_TRY(MakeDirs(run.bundle, 0700));
+  GANTRY_TRY(MakeDirs(run.home, 0700));
   GANTRY_TRY(WriteRecord(run));
   std::vector<ContainerRun>& runs = runs_[container.name()];
   runs.push_back(std::move(run));

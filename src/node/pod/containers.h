@@ -53,7 +53,7 @@ std::string PodDescription(const api::core::v1::Pod& pod);
 
 bool RestartsAlways(const api::core::v1::Container& container);
 
-// One run of a container, as it is recorded in its bundle.
+// One run of a container, as it is recorded in its home.
 struct ContainerRun {
   enum class State : uint8_t { kCreated, kRunning, kExited };
 
@@ -62,7 +62,8 @@ struct ContainerRun {
   int attempt = 0;
   int sandbox = 0;  // the sandbox in which it ran: a later one starts the pod's life anew
   std::string image, image_id, spec_hash;
-  std::string bundle;
+  std::string home;    // what must survive a reboot, and what may be large
+  std::string bundle;  // what the runtime and the monitor know of it
   std::string log_path;
   WallTime created_at, started_at, finished_at;
   State state = State::kCreated;
@@ -89,7 +90,7 @@ class ContainerRuns {
   const std::map<std::string, std::vector<ContainerRun>, std::less<>>& all() const { return runs_; }
   std::vector<const ContainerRun*> Running() const;
 
-  // The next run: its bundle is made and its record written.
+  // The next run: its home is made and its record written.
   Result<ContainerRun*> Begin(const api::core::v1::Container& container, int sandbox,
                               std::string id, std::string image, std::string image_id,
                               std::string log_path, WallTime now);

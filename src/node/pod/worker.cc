@@ -6,11 +6,13 @@
 
 #include "api/core/v1/container.pb.h"
 #include "api/core/v1/pod_status.pb.h"
+#include "api/core/v1/volume.pb.h"
 #include "api/duration.h"
 #include "base/env/blocking.h"
 #include "base/log.h"
 #include "client/typed.h"
 #include "node/os/fs.h"
+#include "node/pod/storage.h"
 #include "node/streams/log_file.h"
 
 namespace gantry::node {
@@ -22,14 +24,14 @@ namespace {
 
 // Between looks that nothing asked for: tokens, deadlines and lost monitors are found then.
 constexpr Duration kIdleLook = std::chrono::minutes(1);
-// Between looks at how large the volumes with a limit have become.
+// Between looks at what a pod with limits keeps on the disk.
 constexpr Duration kMeasurePeriod = seconds(10);
 constexpr size_t kMaxTerminationMessage = 4096;
 constexpr size_t kMaxTerminationLog = 2048;
 constexpr int kMaxTerminationLogLines = 80;
 
 std::string TerminationMessage(const api::core::v1::Container& container, const ContainerRun& run) {
-  std::string message = ReadFile(run.bundle + "/termination-log").value_or("");
+  std::string message = ReadFile(run.home + "/termination-log").value_or("");
   if (message.size() > kMaxTerminationMessage)
     message.erase(0, message.size() - kMaxTerminationMessage);
   if (message.empty() && run.exit_code != 0 &&
@@ -218,7 +220,7 @@ Task<> PodWorker::SyncOnce() {
     admitted_ = true;
   }
 
-  if (co_await VolumesOverLimit()) {
+  if (co_await StorageOverLimit()) {
     co_await Terminate();
     co_return;
   }
@@ -246,22 +248,40 @@ Task<> PodWorker::SyncOnce() {
   for (ContainerRun& old : runs_.TakeOld()) {
     co_await DropContainer(old);
     (void)RemoveTree(old.bundle);
+    (void)RemoveTree(old.home);
     for (const std::string& rotated : RotatedLogs(old.log_path))
       unlink(rotated.c_str());
     unlink(old.log_path.c_str());
   }
 }
 
-// Looks from time to time whether a volume has outgrown its limit; the pod is evicted then.
-Task<bool> PodWorker::VolumesOverLimit() {
-  const auto& all = pod_->spec().volumes();
-  if (!volumes_ready_ || std::none_of(all.begin(), all.end(), PodVolumes::HasSizeLimit))
-    co_return false;
+// Looks from time to time whether the pod keeps more on the disk than it may; it is evicted then.
+Task<bool> PodWorker::StorageOverLimit() {
+  if (!volumes_ready_ || !HasStorageLimit(*pod_)) co_return false;
   SteadyTime now = node_.env.Steady();
   std::string message;
   if (now >= next_measure_) {
     next_measure_ = now + kMeasurePeriod;
-    auto measure = [volumes = volumes(), pod = pod_] { return volumes.OverLimit(*pod); };
+    std::map<std::string, std::vector<std::string>> written;
+    for (const auto& [name, runs] : runs_.all()) {
+      for (const ContainerRun& run : runs) {
+        written[name].push_back(run.home + "/upper");
+        written[name].push_back(run.log_path);
+      }
+    }
+    auto measure = [volumes = volumes(), pod = pod_, written] {
+      StorageUsage usage;
+      for (const auto& volume : pod->spec().volumes()) {
+        const auto& source = volume.volume_source();
+        if (source.has_empty_dir() && source.empty_dir().medium().empty())
+          usage.volumes[volume.name()] = DiskUsage(volumes.PathOf(volume));
+      }
+      for (const auto& [name, paths] : written) {
+        for (const std::string& path : paths)
+          usage.containers[name] += DiskUsage(path);
+      }
+      return StorageExceeded(*pod, usage);
+    };
     message = co_await RunBlocking(node_.env, std::move(measure));
   }
   RetryIn(next_measure_ - now);
@@ -305,7 +325,7 @@ Task<> PodWorker::NoteExits() {
   }
 }
 
-// Lets go of what the runtime and the kernel hold of an ended run; its bundle stays for the status
+// Lets go of what the runtime and the kernel hold of an ended run; its record stays for the status
 // and the log.
 Task<> PodWorker::DropContainer(ContainerRun run) {
   Turns::Turn turn = co_await node_.take_down.Take(node_.env, stop_.token());
@@ -313,10 +333,10 @@ Task<> PodWorker::DropContainer(ContainerRun run) {
   if (!deleted.ok())
     log::Warning("node", "container was not deleted",
                  {{"container", run.id}, {"error", deleted.ToString()}});
-  auto clean = [&images = node_.images, bundle = run.bundle]() -> Status {
-    GANTRY_TRY(images.UnmountRoot(bundle));
-    GANTRY_TRY(RemoveTree(bundle + "/upper"));
-    return RemoveTree(bundle + "/work");
+  auto clean = [&images = node_.images, home = run.home]() -> Status {
+    GANTRY_TRY(images.UnmountRoot(home));
+    GANTRY_TRY(RemoveTree(home + "/upper"));
+    return RemoveTree(home + "/work");
   };
   Status cleaned = co_await RunBlocking(node_.env, std::move(clean));
   if (!cleaned.ok())

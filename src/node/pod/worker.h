@@ -63,7 +63,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<> StartContainer(std::string name);
   Task<Result<ImagePtr>> EnsureImage(std::string container);
   Task<Status> Launch(std::string container, ImagePtr image);
-  Task<Result<ContainerSpec>> Describe(std::string container, ImagePtr image, std::string bundle);
+  Task<Result<ContainerSpec>> Describe(std::string container, ImagePtr image, std::string home,
+                                       std::string bundle);
   Task<Status> PostStart(std::string container, std::string id);
   Task<> KillContainer(std::string id, std::string message, bool deleting);
   Task<> KillAll(std::vector<std::string> ids, bool deleting);
@@ -74,7 +75,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<> Terminate();
   Task<> CleanUp();
   Task<> Forget();
-  Task<bool> VolumesOverLimit();
+  Task<bool> StorageOverLimit();
   Task<> NoteExits();
   Task<> DropContainer(ContainerRun run);
   Task<Status> WriteStatus();

@@ -233,9 +233,10 @@ Task<> PodWorker::Terminate() {
 // What the records and the logs were kept for is gone.
 Task<> PodWorker::Forget() {
   auto remove =
-      [pod = node_.paths.Pod(uid_),
+      [pod = node_.paths.Pod(uid_), bundles = node_.paths.Bundles(uid_),
        logs = node_.paths.PodLogs(pod_->metadata().namespace_(), pod_->metadata().name(), uid_)] {
-        Status status = RemoveTree(pod);
+        Status status = RemoveTree(bundles);
+        if (status.ok()) status = RemoveTree(pod);
         Status logs_removed = RemoveTree(logs);
         return status.ok() ? logs_removed : status;
       };
@@ -254,21 +255,21 @@ Task<> PodWorker::CleanUp() {
     if (!detached.ok())
       log::Warning("node", "pod was not detached", {{"pod", uid_}, {"error", detached.ToString()}});
   }
-  std::vector<std::string> bundles;
+  std::vector<std::string> homes;
   for (const auto& [name, runs] : runs_.all()) {
     for (const ContainerRun& run : runs)
-      bundles.push_back(run.bundle);
+      homes.push_back(run.home);
   }
   auto clean = [&node = node_, uid = uid_, cgroup = PodCgroup(*pod_, node_.paths.CgroupRoot()),
-                bundles]() -> Status {
+                homes]() -> Status {
     Status result;
     auto note = [&result](Status s) {
       if (!s.ok()) result = std::move(s);
     };
-    for (const std::string& bundle : bundles) {
-      note(node.images.UnmountRoot(bundle));
-      note(RemoveTree(bundle + "/upper"));
-      note(RemoveTree(bundle + "/work"));
+    for (const std::string& home : homes) {
+      note(node.images.UnmountRoot(home));
+      note(RemoveTree(home + "/upper"));
+      note(RemoveTree(home + "/work"));
     }
     note(PodVolumes(node.paths, uid).TearDown());
     note(node.sandboxes.Remove(uid, cgroup));

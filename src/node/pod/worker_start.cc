@@ -83,6 +83,10 @@ Task<bool> PodWorker::EnsureSandbox() {
                  "mode=1777,size=" + std::to_string(kShmBytes));
   };
   Status created = CheckHostname(options.hostname);
+  if (pod.spec().has_host_users() && !pod.spec().host_users()) {
+    created = Status(Code::kInvalid, "RuntimeClass handler \"" + pod.spec().runtime_class_name() +
+                                         "\" does not support user namespaces");
+  }
   if (created.ok()) created = co_await RunBlocking(node_.env, std::move(create));
   std::vector<std::string> ips;
   if (created.ok() && !host_network) {
@@ -459,7 +463,7 @@ Result<std::vector<ResolvedMount>> PodWorker::ResolveMounts(const ContainerEntry
   return mounts;
 }
 
-Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image,
+Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image, std::string home,
                                                 std::string bundle) {
   ObjectNames names;
   AddEnvironmentReferences(*containers_->Find(name)->spec, &names);
@@ -487,7 +491,7 @@ Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image
     bool mounted = std::any_of(inputs.mounts.begin(), inputs.mounts.end(),
                                [&](const ResolvedMount& m) { return m.destination == path; });
     if (mounted) continue;
-    std::string source = bundle + "/image-volumes/" + std::to_string(inputs.mounts.size());
+    std::string source = home + "/image-volumes/" + std::to_string(inputs.mounts.size());
     GANTRY_CO_TRY(MakeDirs(source, 0755));
     ResolvedMount mount;
     mount.source = source;
@@ -497,9 +501,9 @@ Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image
   inputs.pod = &*pod_;
   inputs.entry = entry;
   inputs.image = &config;
-  inputs.root = bundle + "/rootfs";
+  inputs.root = home + "/rootfs";
   inputs.pod_etc = node_.paths.PodEtc(uid_);
-  inputs.termination_log = bundle + "/termination-log";
+  inputs.termination_log = home + "/termination-log";
   inputs.shm = pod_->spec().host_ipc() ? std::string() : node_.paths.PodShm(uid_);
   inputs.cgroup = PodCgroup(*pod_, node_.paths.CgroupRoot()) + "/";
   inputs.network_namespace = node_.sandboxes.NamespacePath(uid_, "net");
@@ -522,19 +526,22 @@ Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
   // container.
   const ContainerRun* before = runs_.Latest(name);
   int attempt = before != nullptr ? before->attempt + 1 : 0;
+  std::string home = node_.paths.Home(uid_, name, attempt);
   std::string bundle = node_.paths.Bundle(uid_, name, attempt);
-  auto mount = [&node = node_, image, bundle]() -> Status {
+  auto mount = [&node = node_, image, home, bundle]() -> Status {
+    GANTRY_TRY(RemoveTree(bundle));
     GANTRY_TRY(MakeDirs(bundle, 0700));
-    return node.images.MountRoot(*image, bundle);
+    GANTRY_TRY(MakeDirs(home, 0700));
+    return node.images.MountRoot(*image, home);
   };
   Status mounted = co_await RunBlocking(node_.env, std::move(mount));
   Result<ContainerSpec> spec = Status(mounted);
-  if (mounted.ok()) spec = co_await Describe(name, image, bundle);
+  if (mounted.ok()) spec = co_await Describe(name, image, home, bundle);
   entry = containers_->Find(name);
   if (!spec.ok() || entry == nullptr) {
-    auto unmount = [&node = node_, bundle]() -> Status {
-      GANTRY_TRY(node.images.UnmountRoot(bundle));
-      return RemoveTree(bundle);
+    auto unmount = [&node = node_, home]() -> Status {
+      GANTRY_TRY(node.images.UnmountRoot(home));
+      return RemoveTree(home);
     };
     Status dropped = co_await RunBlocking(node_.env, std::move(unmount));
     if (entry == nullptr) co_return Canceled("container is gone");

@@ -1,5 +1,6 @@
 #include "node/runtime/cgroup.h"
 
+#include <dirent.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -39,26 +40,34 @@ int64_t ReadKey(const std::string& path, std::string_view key) {
   return 0;
 }
 
+// The groups below one. Each also has dozens of files: the kernel says which is which.
+std::vector<std::string> Groups(const std::string& dir) {
+  std::vector<std::string> names;
+  DIR* entries = opendir(dir.c_str());
+  if (entries == nullptr) return names;
+  while (dirent* entry = readdir(entries)) {
+    std::string_view name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..") names.emplace_back(name);
+  }
+  closedir(entries);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 void CollectProcesses(const std::string& dir, std::set<pid_t>* pids) {
   if (Result<std::string> text = ReadFile(dir + "/cgroup.procs"); text.ok()) {
     std::istringstream in(*text);
     for (pid_t pid; in >> pid;)
       pids->insert(pid);
   }
-  for (const std::string& name : ListDir(dir)) {
-    struct stat st{};
-    if (lstat((dir + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode))
-      CollectProcesses(dir + "/" + name, pids);
-  }
+  for (const std::string& name : Groups(dir))
+    CollectProcesses(dir + "/" + name, pids);
 }
 
 Status RemoveGroup(const std::string& dir) {
   if (rmdir(dir.c_str()) == 0 || errno == ENOENT) return Status::Ok();
-  for (const std::string& name : ListDir(dir)) {
-    struct stat st{};
-    if (lstat((dir + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode))
-      (void)RemoveGroup(dir + "/" + name);
-  }
+  for (const std::string& name : Groups(dir))
+    (void)RemoveGroup(dir + "/" + name);
   // Processes that were just killed leave their group a moment later.
   for (int attempt = 0; attempt < 200; ++attempt) {
     if (rmdir(dir.c_str()) == 0 || errno == ENOENT) return Status::Ok();
@@ -200,11 +209,8 @@ Status Cgroups::Remove(const std::string& path) const {
   std::set<std::string> hierarchies;
   for (const auto& [controller, mount] : mounts_)
     hierarchies.insert(mount);
-  for (const std::string& name : ListDir(kRoot)) {
-    struct stat st{};
-    std::string dir = std::string(kRoot) + "/" + name;
-    if (lstat(dir.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) hierarchies.insert(dir);
-  }
+  for (const std::string& name : Groups(kRoot))
+    hierarchies.insert(std::string(kRoot) + "/" + name);
   for (const std::string& mount : hierarchies) {
     if (Status s = RemoveGroup(mount + path); !s.ok()) status = s;
   }
@@ -212,13 +218,8 @@ Status Cgroups::Remove(const std::string& path) const {
 }
 
 std::vector<std::string> Cgroups::Children(const std::string& path) const {
-  std::vector<std::string> names;
   std::string dir = (v2_ ? Controller("") : Controller("memory")) + path;
-  for (const std::string& name : ListDir(dir)) {
-    struct stat st{};
-    if (lstat((dir + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) names.push_back(name);
-  }
-  return names;
+  return Groups(dir);
 }
 
 Result<CgroupUsage> Cgroups::Usage(const std::string& path) const {

@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import sys
+import threading
 import time
 import unittest
 
@@ -323,6 +324,36 @@ class ClientLibraryTest(ClusterTest):
         wait_for("a quota given back", lambda: used()["pods"] == "0" and used()["requests.cpu"] == "0")
         self.core.create_namespaced_pod("small", two)
         self.core.delete_namespace("small")
+
+    def test_quota_among_many(self):
+        """Clients that come at the same time do not get more than there is."""
+        self.core.create_namespace({"metadata": {"name": "crowd"}})
+        self.core.create_namespaced_resource_quota("crowd", {"metadata": {"name": "few"}, "spec": {
+            "hard": {"secrets": "10"}}})
+        wait_for("a counted quota", lambda: (self.core.read_namespaced_resource_quota(
+            "few", "crowd").status.used or {}).get("secrets") == "0")
+        refusals = []
+
+        def create(client_number):
+            core = client.CoreV1Api(config.new_client_from_config(str(self.server.data / "kubeconfig")))
+            for number in range(5):
+                name = f"s-{client_number}-{number}"
+                try:
+                    core.create_namespaced_secret("crowd", {"metadata": {"name": name}})
+                except ApiException as problem:
+                    refusals.append((name, json.loads(problem.body)["message"]))
+
+        crowd = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+        for one in crowd:
+            one.start()
+        for one in crowd:
+            one.join()
+        self.assertEqual(len(self.core.list_namespaced_secret("crowd").items), 10)
+        self.assertEqual(len(refusals), 30)
+        for name, message in refusals:
+            self.assertEqual(message, f'secrets "{name}" is forbidden: exceeded quota: few, requested: secrets=1, '
+                             'used: secrets=10, limited: secrets=10')
+        self.core.delete_namespace("crowd")
 
     def test_raw_and_versions(self):
         self.assertEqual(client.VersionApi(self.api_client).get_code().major, "1")

@@ -57,6 +57,14 @@ class ResourceQuotaController : public client::Reconciler {
     api::Ref<ResourceQuota> quota = client::GetFrom<ResourceQuota>(*quotas_, key.ns, key.name);
     if (!quota || api::IsBeingDeleted(quota->metadata())) return plan;
     plan.requeue_after = kResync;
+    // What was charged last must be seen by those who count, or it would be given away twice.
+    for (const Collectables::Entry& entry : kinds_->all()) {
+      if (entry.kind->namespaced && CountsKind(*quota, *entry.kind) &&
+          entry.informer->revision() < quota.revision()) {
+        plan.look_again_at.push_back({entry.informer, quota.revision()});
+      }
+    }
+    if (!plan.look_again_at.empty()) return plan;
     const api::QuotaAmounts hard = api::ToQuotaAmounts(quota->spec().hard());
     const api::QuotaAmounts used = Count(*quota, hard);
     if (SameAmounts(quota->status().hard(), hard) && SameAmounts(quota->status().used(), used))

@@ -95,7 +95,8 @@ class DeploymentController : public client::Reconciler {
       return plan;
     }
     Claim claim = ClaimOwned(
-        *sets_, *deployment.object(), selector, [](const api::Object&) { return true; }, &plan);
+        *sets_, *deployments_, *deployment.object(), selector,
+        [](const api::Object&) { return true; }, &plan);
     if (claim.changed) return plan;
     Revisions revisions = SortRevisions(*deployment, client::Typed<ReplicaSet>(claim.owned));
 

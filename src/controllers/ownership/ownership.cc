@@ -94,8 +94,8 @@ void WatchOwned(client::Informer& informer, const api::KindInfo& owner_kind,
   });
 }
 
-Claim ClaimOwned(const client::Informer& informer, const api::Object& owner,
-                 const api::Selector& selector,
+Claim ClaimOwned(const client::Informer& informer, client::Informer& owners,
+                 const api::Object& owner, const api::Selector& selector,
                  const std::function<bool(const api::Object&)>& adoptable, client::Plan* plan) {
   Claim claim;
   const bool deleting = api::IsBeingDeleted(owner.meta());
@@ -113,8 +113,13 @@ Claim ClaimOwned(const client::Informer& informer, const api::Object& owner,
         !adoptable(*object)) {
       continue;
     }
-    plan->actions.push_back(Adopt(owner, *object));
     claim.changed = true;
+    if (owners.revision() < object->revision()) {
+      plan->look_again_at.push_back({&owners, object->revision()});
+    } else if (api::ObjectPtr now = owners.Get(owner.ns(), owner.name());
+               now && now->uid() == owner.uid() && !api::IsBeingDeleted(now->meta())) {
+      plan->actions.push_back(Adopt(owner, *object));
+    }
   }
   return claim;
 }

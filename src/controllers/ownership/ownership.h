@@ -38,9 +38,10 @@ struct Claim {
 
 // The objects that `owner` controls. Those that its selector no longer admits are released, orphans
 // that it admits and `adoptable` accepts are adopted, by patches added to the plan. Nothing is
-// adopted while the owner is being deleted.
-Claim ClaimOwned(const client::Informer& informer, const api::Object& owner,
-                 const api::Selector& selector,
+// adopted while the owner is being deleted, nor by an owner whose view (`owners`) is older than the
+// orphan: it may have let go of it on its way out.
+Claim ClaimOwned(const client::Informer& informer, client::Informer& owners,
+                 const api::Object& owner, const api::Selector& selector,
                  const std::function<bool(const api::Object&)>& adoptable, client::Plan* plan);
 
 }  // namespace gantry::controllers

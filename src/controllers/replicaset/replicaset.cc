@@ -83,7 +83,7 @@ class ReplicaSetController : public client::Reconciler {
     if (!set) return plan;
     GANTRY_ASSIGN(api::Selector selector, api::Selector::From(set->spec().selector()));
     Claim claim = ClaimOwned(
-        *pods_, *set.object(), selector,
+        *pods_, *sets_, *set.object(), selector,
         [](const api::Object& pod) { return api::IsActive(pod.As<Pod>()); }, &plan);
     if (claim.changed) return plan;
 

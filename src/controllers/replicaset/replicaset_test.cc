@@ -97,6 +97,35 @@ TEST_F(ReplicaSetTest, AdoptsOrphansAndReleasesPodsThatNoLongerMatch) {
   EXPECT_EQ(Pods().size(), 4u);
 }
 
+TEST_F(ReplicaSetTest, TakesNothingBackThatItsDeletionLeftBehind) {
+  const char* const orphan =
+      "{metadata: {name: left, namespace: default, labels: {app: web}}, status: {phase: Running}}";
+  harness_.Put(FromYaml<ReplicaSet>(kSet));
+  harness_.Settle();
+  // From here on it hears of pods, and no more of sets.
+  harness_.client().SetFault([](const client::FakeClient::Call& call) {
+    return call.kind->kind == "ReplicaSet" && (call.verb == "watch" || call.verb == "list")
+               ? gantry::Status(Code::kUnavailable, "cut")
+               : gantry::Status();
+  });
+  harness_.client().BreakWatches(gantry::Status(Code::kUnavailable, "cut"));
+  harness_.Advance(std::chrono::seconds(5));
+  ReplicaSet leaving = *harness_.client().Peek<ReplicaSet>("default", "web");
+  leaving.mutable_metadata()->mutable_deletion_timestamp()->set_seconds(1);
+  leaving.mutable_metadata()->add_finalizers("orphan");
+  harness_.Put(std::move(leaving));
+  harness_.Put(FromYaml<Pod>(orphan));
+  ASSERT_FALSE(harness_.informers()
+                   .For<ReplicaSet>()
+                   .Get("default", "web")
+                   ->meta()
+                   .has_deletion_timestamp());
+  Result<client::Plan> plan = harness_.Reconcile({"default", "web"});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_TRUE(plan->actions.empty());
+  EXPECT_EQ(plan->look_again_at.size(), 1u);
+}
+
 TEST_F(ReplicaSetTest, TellsInItsStatusThatPodsCannotBeMade) {
   harness_.client().SetFault([](const client::FakeClient::Call& call) {
     return call.verb == "create" && call.kind->kind == "Pod"

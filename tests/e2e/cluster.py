@@ -242,7 +242,9 @@ class Service:
         for line in Path("/proc/self/mounts").read_text().splitlines():
             if str(self.data) in line or str(self.run_dir) in line:
                 found.append(f"mount: {line}")
-        found += [f"control group: {path}" for path in Path("/sys/fs/cgroup").glob(f"**/gantry-{self.ids[0]}")]
+        # Unlike glob, walk does not mind what others remove meanwhile.
+        found += [f"control group: {parent}" for parent, names, _ in os.walk("/sys/fs/cgroup")
+                  if f"gantry-{self.ids[0]}" in names]
         if self.run_dir.exists():
             found.append(f"directory: {self.run_dir}")
         links = self.machine.run("ip", "-o", "link").stdout

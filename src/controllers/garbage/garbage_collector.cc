@@ -193,8 +193,7 @@ class GarbageCollector : public client::Reconciler {
   bool HasWaitingDependent(const api::Object& object) const {
     const std::vector<api::ObjectPtr> dependents = kinds_->Dependents(object.uid());
     return std::any_of(dependents.begin(), dependents.end(), [](const api::ObjectPtr& dependent) {
-      return api::IsBeingDeleted(dependent->meta()) &&
-             HasFinalizer(dependent->meta(), kForeground);
+      return api::IsBeingDeleted(dependent->meta()) && HasFinalizer(dependent->meta(), kForeground);
     });
   }
 
@@ -217,13 +216,13 @@ class GarbageCollector : public client::Reconciler {
         stray = stray || candidate->uid() == owner.uid();
       }
       if (!stray) continue;
-      api::ObjectPtr about = kinds_->Find(object.kind().GroupResource())
-                                 ->informer->Get(object.ns(), object.name());
-      plan->events.push_back(
-          {std::move(about), "Warning", "OwnerRefInvalidNamespace",
-           "ownerRef [" + owner.api_version() + "/" + owner.kind() + ", namespace: " + object.ns() +
-               ", name: " + owner.name() + ", uid: " + owner.uid() +
-               "] does not exist in namespace \"" + object.ns() + "\""});
+      api::ObjectPtr about =
+          kinds_->Find(object.kind().GroupResource())->informer->Get(object.ns(), object.name());
+      plan->events.push_back({std::move(about), "Warning", "OwnerRefInvalidNamespace",
+                              "ownerRef [" + owner.api_version() + "/" + owner.kind() +
+                                  ", namespace: " + object.ns() + ", name: " + owner.name() +
+                                  ", uid: " + owner.uid() + "] does not exist in namespace \"" +
+                                  object.ns() + "\""});
     }
   }
 
@@ -243,7 +242,8 @@ class GarbageCollector : public client::Reconciler {
             *dependent, [&](const OwnerReference& owner) { return owner.uid() != object.uid(); }));
       }
       // Dependents first: the owner goes once none refers to it.
-      if (plan->actions.empty() && MaySeeDependents(object, plan)) plan->actions.push_back(RemoveFinalizer(object, kOrphan));
+      if (plan->actions.empty() && MaySeeDependents(object, plan))
+        plan->actions.push_back(RemoveFinalizer(object, kOrphan));
     } else if (HasFinalizer(object.meta(), kForeground)) {
       for (const api::ObjectPtr& dependent : kinds_->Dependents(object.uid())) {
         for (const OwnerReference& owner : dependent->meta().owner_references()) {

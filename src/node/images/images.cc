@@ -2,11 +2,16 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/this_coro.hpp>
+
+#include <atomic>
 #include <cerrno>
 
 #include "base/env/blocking.h"
+#include "base/env/spawn.h"
 #include "node/images/pull_error.h"
 #include "node/images/reference.h"
 #include "node/images/scratch.h"
@@ -19,6 +24,8 @@ namespace {
 // What mount(2) takes as options at most.
 constexpr size_t kMaxMountData = 4000;
 constexpr std::chrono::minutes kPullTimeout{30}, kAskTimeout{2};
+// A pull of which nothing comes for so long is given up.
+constexpr std::chrono::minutes kStallTimeout{1};
 
 bool IsLoopback(const std::string& domain) {
   std::string host = domain.substr(0, domain.rfind(':'));
@@ -42,6 +49,35 @@ struct Source {
   CancelToken cancel;
 };
 
+int64_t BytesIn(const std::string& directory) {
+  int64_t bytes = 0;
+  for (const std::string& name : ListDir(directory)) {
+    struct stat st{};
+    if (stat((directory + "/" + name).c_str(), &st) == 0) bytes += st.st_size;
+  }
+  return bytes;
+}
+
+// Ends a process whose directory does not grow any more.
+struct StallWatch {
+  CancelSource done, end;
+  std::atomic<bool> stalled{false};
+  Gate gate;
+};
+
+Task<> WatchProgress(Env& env, std::string directory, StallWatch& watch) {
+  int64_t before = -1;
+  while (co_await SleepFor(env, kStallTimeout, watch.done.token()) == Wake::kTimeout) {
+    int64_t now = BytesIn(directory);
+    if (now == before) {
+      watch.stalled = true;
+      watch.end.Cancel();
+      co_return;
+    }
+    before = now;
+  }
+}
+
 // `output` is what skopeo wrote. Errors in the words of DescribePullError().
 Task<Status> RunSkopeo(Env& env, const Source& source, std::vector<std::string> command,
                        std::vector<std::string> targets, std::string* output, bool* denied) {
@@ -58,8 +94,19 @@ Task<Status> RunSkopeo(Env& env, const Source& source, std::vector<std::string> 
     options.argv.emplace_back(copies ? "--src-tls-verify=false" : "--tls-verify=false");
   options.argv.push_back("docker://" + source.image.ToString());
   options.argv.insert(options.argv.end(), targets.begin(), targets.end());
-  Result<CommandResult> done = co_await RunCommand(
-      env, std::move(options), std::string(), copies ? kPullTimeout : kAskTimeout, source.cancel);
+  StallWatch watch;
+  CancelToken::Registration given_up =
+      source.cancel.OnCancel([end = watch.end]() mutable { end.Cancel(); });
+  if (copies) {
+    Executor executor = co_await boost::asio::this_coro::executor;
+    std::string directory = targets.front().substr(targets.front().find(':') + 1);
+    Spawn(executor, watch.gate, "pull progress", WatchProgress(env, std::move(directory), watch));
+  }
+  Result<CommandResult> done =
+      co_await RunCommand(env, std::move(options), std::string(),
+                          copies ? kPullTimeout : kAskTimeout, watch.end.token());
+  watch.done.Cancel();
+  co_await watch.gate.Close(env);
   *denied = false;
   if (!done.ok()) {
     if (done.code() == Code::kNotFound) {
@@ -69,8 +116,15 @@ Task<Status> RunSkopeo(Env& env, const Source& source, std::vector<std::string> 
     co_return done.status();
   }
   if (source.cancel.cancelled()) co_return Canceled("the pull was given up");
-  if (done->timed_out)
-    co_return Unavailable("pulling image " + source.image.ToString() + " timed out");
+  if (watch.stalled) {
+    co_return Unavailable("failed to pull and unpack image \"" + source.image.ToString() +
+                          "\": no progress for " +
+                          std::to_string(std::chrono::seconds(kStallTimeout).count()) + "s");
+  }
+  if (done->timed_out) {
+    co_return Unavailable("failed to pull and unpack image \"" + source.image.ToString() +
+                          "\": the registry does not answer");
+  }
   *output = std::move(done->out);
   if (done->exit_code == 0) co_return Status::Ok();
   *denied = IsDenied(done->err);

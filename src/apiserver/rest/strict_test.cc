@@ -213,6 +213,16 @@ TEST_F(Strict, ApplyChecksTypesItself) {
   }
 }
 
+TEST_F(Strict, ApplyOfAnObjectThatIsGone) {
+  Reply reply =
+      Patch(std::string(kMaps) + "/m?fieldManager=m", "apply-patch+yaml",
+            R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m","uid":"5"}})");
+  EXPECT_EQ(reply.status, 409);
+  EXPECT_EQ(reply.At("message"),
+            "Operation cannot be fulfilled on configmaps \"m\": uid mismatch: the provided object "
+            "specified uid 5, and no existing object was found");
+}
+
 TEST_F(Strict, ScalesAreApplied) {
   ASSERT_EQ(Post(kDeployments, kDeployment).status, 201);
   const std::string scale = std::string(kDeployments) + "/d/scale";

@@ -85,6 +85,11 @@ Result<std::unique_ptr<Message>> ApplyServerSide(PatchJob& job, const api::Objec
                 Apply(*job.row->kind, base, scale ? document : job.parsed, job.manager,
                       job.subresource, job.force, job.now));
   GANTRY_TRY(CheckName(*applied, job.ns, job.name));
+  if (const std::string& uid = MetaOf(*applied).uid(); live == nullptr && !uid.empty()) {
+    return Conflict(*job.row->kind, job.name,
+                    "uid mismatch: the provided object specified uid " + uid +
+                        ", and no existing object was found");
+  }
   GANTRY_ASSIGN(std::unique_ptr<Message> stored, ToStored(*job.row->kind, std::move(applied)));
   if (live == nullptr || scale) return stored;
   return Absorb(*job.row, job.subresource, live->message(), std::move(stored));

@@ -73,7 +73,7 @@ class NodeTest(PodsTest):
             pod("live-http", SERVE, main={"livenessProbe": probe("httpGet", how={"path": "/nope", "port": 8080}, failureThreshold=3)}),
             pod("live-tcp", FOREVER, main={"livenessProbe": probe("tcpSocket", how={"port": 81})}),
             pod("live-grpc", FOREVER, main={"livenessProbe": probe("grpc", how={"port": 82})}),
-            pod("live-slow", FOREVER, main={"livenessProbe": probe(command=["sleep", "5"])}),
+            pod("live-slow", FOREVER, main={"livenessProbe": probe(command=["sleep", "1000"])}),
             once("live-never", DEAF, main={"livenessProbe": probe()}),
             pod("live-deaf", DEAF, main={"livenessProbe": probe(terminationGracePeriodSeconds=1)},
                 terminationGracePeriodSeconds=600),
@@ -209,7 +209,7 @@ class NodeTest(PodsTest):
                               ("live-tcp", "dial tcp {ip}:81: connect: connection refused"),
                               ("live-grpc", 'timeout: failed to connect service "{ip}:82" within 1s: '
                                "context deadline exceeded"),
-                              ("live-slow", 'command timed out: "sleep 5" timed out after 1s')):
+                              ("live-slow", 'command timed out: "sleep 1000" timed out after 1s')):
             with self.subTest(name):
                 last = self.restarted(name)
                 self.assertIn(last["exitCode"], (0, 137))

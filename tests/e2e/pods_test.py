@@ -92,7 +92,7 @@ class EnvironmentTest(PodsTest):
                  volumes=[{"name": "data", "emptyDir": {}}],
                  securityContext={"runAsUser": 1000, "runAsGroup": 2000, "supplementalGroups": [3000],
                                   "fsGroup": 4000}),
-            once("plain", STATUS + "; ls /dev | sort | xargs echo; touch /sys/x 2>&1; (echo 5 > /proc/sys/vm/swappiness) 2>&1; cat /proc/kcore | head -c1 | wc -c; umount /proc 2>&1; true"),
+            once("plain", STATUS + "; ls /dev | sort | xargs echo; touch /sys/x 2>&1; (echo 5 > /proc/sys/vm/swappiness) 2>&1; cat /proc/timer_list | wc -c; umount /proc 2>&1; true"),
             once("dropped", STATUS, main={"securityContext": {
                 **root_profile, "allowPrivilegeEscalation": False,
                 "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "CHOWN"]}}}),
@@ -123,6 +123,7 @@ class EnvironmentTest(PodsTest):
                      {"ip": "1.2.3.4", "hostnames": ["one.example", "two.example"]}, {"ip": "::5", "hostnames": ["v6"]}]),
             once("fqdn", "hostname; cat /etc/hostname", hostname="herbert", subdomain="office",
                  setHostnameAsFQDN=True),
+            pod("user-namespace", "sleep 1000", hostUsers=False),
             pod("x" * 50, "sleep 1000", subdomain="y" * 20, setHostnameAsFQDN=True),
             once("dns-first", "cat /etc/resolv.conf", dnsConfig={
                 "searches": ["more.example"], "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]}),
@@ -276,6 +277,8 @@ class EnvironmentTest(PodsTest):
                    f"hostname and cluster domain, FQDN {long}.{'y' * 20}.default.svc.cluster.local is too long (64 "
                    "characters is the max, 97 characters requested)")
         self.assertEqual(self.row(long)[1], "ContainerCreating")
+        self.event("FailedCreatePodSandBox", "user-namespace", "Failed to create pod sandbox: RuntimeClass handler "
+                   '"" does not support user namespaces')
 
     def test_10_name_servers(self):
         host = Path("/etc/resolv.conf").read_text()

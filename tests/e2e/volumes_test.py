@@ -2,11 +2,12 @@
 
 import base64
 import json
+import shutil
 import tempfile
 import unittest
 from pathlib import Path
 
-from cluster import main, run, wait_for
+from cluster import end_last, main, run, wait_for
 from pods import PodsTest, condition, config_map, once, pod, secret, shell, status
 
 FOREVER = "trap 'exit 0' TERM; while true; do sleep 1000 & wait $!; done"
@@ -20,18 +21,28 @@ def mounted(name, script, source, spec=None, mount=None, make=once, **main):
                 volumes=[{"name": "v", **source}], **(spec or {}))
 
 
+class HostDirectory:
+    """What hostPath volumes show: `shared` is a shared mount. Ends after the servers."""
+
+    def __init__(self):
+        self.path = Path(tempfile.mkdtemp(prefix="gantry-e2e-host-"))
+        end_last(self)
+        for name in ("dir", "shared/inner", "shared/later"):
+            (self.path / name).mkdir(parents=True)
+        (self.path / "file").write_text("from the host\n")
+        run("mount", "--bind", self.path / "shared", self.path / "shared")
+        run("mount", "--make-shared", self.path / "shared")
+
+    def close(self):
+        run("umount", "-R", self.path / "shared", check=False)
+        shutil.rmtree(self.path)
+
+
 class VolumesTest(PodsTest):
     @classmethod
     def setUpClass(cls):
-        cls.host = Path(tempfile.mkdtemp(prefix="gantry-e2e-host-"))
-        cls.addClassCleanup(run, "rm", "-rf", cls.host)
-        for name in ("dir", "shared/inner", "shared/later"):
-            (cls.host / name).mkdir(parents=True)
-        (cls.host / "file").write_text("from the host\n")
         # Before the server: a node with its runtime in a mount namespace of its own sees only what was shared then.
-        run("mount", "--bind", cls.host / "shared", cls.host / "shared")
-        cls.addClassCleanup(run, "umount", "-R", cls.host / "shared")
-        run("mount", "--make-shared", cls.host / "shared")
+        cls.host = HostDirectory().path
         super().setUpClass()
 
     @classmethod
@@ -40,11 +51,6 @@ class VolumesTest(PodsTest):
                    secret("secret", password="hunter2", user="me"))
         for kind, name in (("serviceaccount", "default"), ("configmap", "kube-root-ca.crt")):
             wait_for(name, lambda kind=kind, name=name: cls.out("get", kind, name, "-o", "name"))
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.doClassCleanups()
 
     @classmethod
     def host_path(cls, name, kind=None):
@@ -95,6 +101,8 @@ class VolumesTest(PodsTest):
                  volumes=[{"name": "v", "emptyDir": {}}]),
             mounted("full", "dd if=/dev/zero of=/v/x bs=1M count=4 2>/dev/null; sleep 1000",
                     {"emptyDir": {"sizeLimit": "1Mi"}}, make=pod),
+            pod("written", "dd if=/dev/zero of=/x bs=1M count=4 2>/dev/null; sleep 1000",
+                main={"resources": {"limits": {"ephemeral-storage": "2Mi"}}}),
             # The host's.
             mounted("host-dir", "echo written > /v/made; ls /v", cls.host_path("dir", "Directory")),
             mounted("host-file", "cat /v", cls.host_path("file", "File")),
@@ -201,6 +209,8 @@ class VolumesTest(PodsTest):
         self.event("Killing", "full", "Stopping container main")
         self.assertEqual(condition(found, "DisruptionTarget"), ("True", "TerminationByKubelet", message))
         self.assertEqual(self.row("full")[1], "Error")
+        self.assertEqual(self.phase("written", "Failed", 60)["status"]["message"],
+                         "Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. ")
 
     def test_06_host_paths(self):
         self.assertEqual(self.log("host-dir"), ["made"])

@@ -50,7 +50,8 @@ class PodPlan : public ::testing::Test {
     runs_ = std::make_unique<ContainerRuns>(*paths_, pod_.metadata().uid());
     WallTime now{std::chrono::seconds(1000)};
     for (const auto& [name, state] : world.runs) {
-      auto run = runs_->Begin(*containers_->Find(name)->spec, 1, name + "-id", "image", dir_, now);
+      auto run = runs_->Begin(*containers_->Find(name)->spec, 1, name + "-id", "image", "image-id",
+                              dir_, now);
       ASSERT_TRUE(run.ok());
       ASSERT_TRUE(runs_->MarkStarted(**run, 1, now).ok());
       if (state == "r") continue;
@@ -189,6 +190,41 @@ TEST_F(PodPlan, StatusNamesWhatIsNotReady) {
   EXPECT_EQ(status.container_statuses(0).restart_count(), 1);
   EXPECT_EQ(status.container_statuses(0).last_state().terminated().exit_code(), 1);
   EXPECT_EQ(condition(status, "Ready"), "True||");
+}
+
+TEST_F(PodPlan, StatusOfWhatTheNodeEnded) {
+  Build({});
+  StatusInputs inputs;
+  inputs.pod = &pod_;
+  inputs.containers = containers_.get();
+  inputs.observed = observed_;
+  inputs.end_reason = "OutOfcpu";
+  inputs.end_message = "Pod was rejected: no room";
+  inputs.rejected = true;
+  auto status = BuildPodStatus(inputs);
+  EXPECT_EQ(status.phase() + "|" + status.reason() + "|" + status.message(),
+            "Failed|OutOfcpu|Pod was rejected: no room");
+  EXPECT_TRUE(status.container_statuses().empty());
+  // It stays so when nobody remembers why.
+  *pod_.mutable_status() = status;
+  inputs.end_reason = inputs.end_message = "";
+  inputs.rejected = false;
+  EXPECT_EQ(BuildPodStatus(inputs).SerializeAsString(), status.SerializeAsString());
+
+  Build({.runs = {{"main", "137"}}});
+  inputs.containers = containers_.get();
+  inputs.observed = observed_;
+  inputs.end_reason = "Evicted";
+  inputs.end_message = "too much";
+  inputs.all_ended = inputs.ending = true;
+  status = BuildPodStatus(inputs);
+  EXPECT_EQ(status.phase() + "|" + status.reason(), "Failed|Evicted");
+  bool disrupted = false;
+  for (const auto& c : status.conditions()) {
+    disrupted |= c.type() == "DisruptionTarget" && c.status() == "True" &&
+                 c.reason() == "TerminationByKubelet" && c.message() == "too much";
+  }
+  EXPECT_TRUE(disrupted);
 }
 
 }  // namespace

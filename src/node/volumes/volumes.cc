@@ -190,24 +190,6 @@ Status PodVolumes::DropSubPaths(const std::string& container) {
   return RemoveTree(root);
 }
 
-std::string PodVolumes::OverLimit(const api::core::v1::Pod& pod) const {
-  for (const Volume& volume : pod.spec().volumes()) {
-    if (!HasSizeLimit(volume)) continue;
-    const std::string& limit = volume.volume_source().empty_dir().size_limit().string();
-    if (DiskUsage(PathOf(volume)) > api::Quantity::ParseOrZero(limit).Value()) {
-      return "Usage of EmptyDir volume \"" + volume.name() + "\" exceeds the limit \"" + limit +
-             "\". ";
-    }
-  }
-  return {};
-}
-
-bool PodVolumes::HasSizeLimit(const Volume& volume) {
-  const auto& empty_dir = volume.volume_source().empty_dir();
-  return empty_dir.has_size_limit() && empty_dir.medium().empty() &&
-         api::Quantity::ParseOrZero(empty_dir.size_limit().string()).Value() > 0;
-}
-
 Status PodVolumes::TearDown() {
   std::string pod = paths_.Pod(uid_);
   // CONTAINER/NAME and KIND/NAME

@@ -30,11 +30,6 @@ class PodVolumes {
   // After the container's end.
   Status DropSubPaths(const std::string& container);
 
-  // Why the pod has to be evicted: an emptyDir on the disk is larger than its limit. Empty: none
-  // is.
-  std::string OverLimit(const api::core::v1::Pod& pod) const;
-  static bool HasSizeLimit(const api::core::v1::Volume& volume);
-
   // Unmounts and deletes all.
   Status TearDown();
 

@@ -51,6 +51,16 @@ struct WriteFlags {
   std::string dry_run, manager, output, validate = "strict";
 };
 
+// What an apply is about: not who wrote it when, and not what controllers say.
+JsonValue Content(JsonValue object) {
+  object.Erase("status");
+  if (JsonValue* meta = object.Find("metadata")) {
+    meta->Erase("managedFields");
+    meta->Erase("resourceVersion");
+  }
+  return object;
+}
+
 // Known kinds are learned anew when a manifest has one that was not there before: its definition
 // may have come first.
 class Writer {
@@ -83,8 +93,7 @@ class Writer {
       done = "serverside-applied";
     } else if (!before.ok()) {
       done = "created";
-    } else if (TextAt(*before, "metadata.resourceVersion") ==
-               TextAt(*after, "metadata.resourceVersion")) {
+    } else if (Content(*before) == Content(*after)) {
       done = "unchanged";
     }
     return Say(placed, std::move(*after), done);

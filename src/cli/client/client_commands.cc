@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"exec", "Run a command in a container", RunExec},
     {"scale", "Set the number of replicas", RunScale},
     {"rollout", "Follow, list, undo or restart a rollout", RunRollout},
+    {"wait", "Wait until objects are in a state", RunWait},
     {"cordon", "Keep new pods from nodes", RunCordon},
     {"uncordon", "Let new pods come to nodes again", RunUncordon},
     {"taint", "Put taints on nodes, or take them away", RunTaint},
@@ -37,8 +38,9 @@ constexpr Command kCommands[] = {
 
 int Finish(const Result<int>& result) {
   if (result.ok()) return *result;
+  // Parse gives the text of --help as a cancellation; other failures begin with "error".
   const bool help =
-      result.status().code() == Code::kCanceled && result.status().message().starts_with("Usage:");
+      result.status().code() == Code::kCanceled && !result.status().message().starts_with("error");
   std::fprintf(help ? stdout : stderr, "%s\n", result.status().message().c_str());
   return help ? 0 : 1;
 }

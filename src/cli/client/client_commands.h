@@ -33,6 +33,7 @@ Result<int> RunScale(Invocation call);
 Result<int> RunTaint(Invocation call);
 Result<int> RunTop(Invocation call);
 Result<int> RunUncordon(Invocation call);
+Result<int> RunWait(Invocation call);
 Result<int> RunWhy(Invocation call);
 
 }  // namespace gantry::cli

@@ -44,5 +44,36 @@ TEST(Describe, DoesNotShowSecrets) {
   EXPECT_THAT(text, Not(HasSubstr("c2VjcmV0")));
 }
 
+TEST(Describe, ShowsWhatBelongsToAnObject) {
+  struct Row {
+    const char *object, *name, *related, *want;
+  };
+  const Row rows[] = {
+      {R"({"kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"name":"http","port":80,"protocol":"TCP","targetPort":8080}]}})",
+       "slices",
+       R"([{"ports":[{"name":"http","port":8080}],"endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true}},
+           {"addresses":["10.0.0.2"],"conditions":{"ready":false}}]}])",
+       "Port:              http  80/TCP\nTargetPort:        8080/TCP\n"
+       "Endpoints:         10.0.0.1:8080\n"},
+      {R"({"kind":"Node","metadata":{"name":"vm"},"status":{"allocatable":{"cpu":"2"}}})", "pods",
+       R"([{"metadata":{"name":"p","namespace":"default"},"spec":{"containers":[{"resources":{"requests":{"cpu":"500m"}}}]}}])",
+       "  cpu                500m (25%)  0 (0%)\n"},
+      {R"({"kind":"ReplicaSet","metadata":{"name":"web","uid":"u"},"spec":{"replicas":2},"status":{"replicas":1}})",
+       "pods",
+       R"([{"metadata":{"ownerReferences":[{"controller":true,"uid":"u"}]},"status":{"phase":"Pending"}},
+           {"metadata":{},"status":{"phase":"Running"}}])",
+       "Replicas:     1 current / 2 desired\n"
+       "Pods Status:  0 Running / 1 Waiting / 0 Succeeded / 0 Failed\n"},
+      {R"({"kind":"Odd","apiVersion":"example.com/v1","metadata":{"name":"a","uid":"u"},"spec":{"podIPs":["x"],"maxSize":3}})",
+       "", "[]", "Spec:\n  Max Size:  3\n  Pod I Ps:\n    x\nEvents:  <none>\n"},
+  };
+  for (const Row& row : rows) {
+    Described what;
+    what.object = *api::JsonValue::Parse(row.object);
+    what.related[row.name] = api::JsonValue::Parse(row.related)->as_array();
+    EXPECT_THAT(DescribeObject(what), HasSubstr(row.want));
+  }
+}
+
 }  // namespace
 }  // namespace gantry::cli

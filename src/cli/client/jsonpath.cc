@@ -1,5 +1,6 @@
 #include "cli/client/jsonpath.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -298,6 +299,23 @@ class Parser {
 
 using Found = std::vector<const JsonValue*>;
 
+// Members by name, as Go prints maps.
+JsonValue Sorted(const JsonValue& value) {
+  if (value.is_array()) {
+    JsonValue::Array items;
+    for (const JsonValue& item : value.as_array())
+      items.push_back(Sorted(item));
+    return items;
+  }
+  if (!value.is_object()) return value;
+  JsonValue::Object members;
+  for (const auto& [name, member] : value.as_object())
+    members.emplace_back(name, Sorted(member));
+  std::sort(members.begin(), members.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  return members;
+}
+
 class Evaluator {
  public:
   explicit Evaluator(const JsonValue& root) : root_(root) {}
@@ -316,7 +334,7 @@ class Evaluator {
       }
       for (size_t i = 0; i < found.size(); ++i) {
         if (i > 0) *out += ' ';
-        *out += ScalarText(*found[i]);
+        *out += ScalarText(Sorted(*found[i]));
       }
     }
     return Status::Ok();

@@ -165,5 +165,54 @@ TEST(Why, ExplainsWhatMakesNoPods) {
   EXPECT_THAT(text, HasSubstr("raise the ResourceQuota"));
 }
 
+TEST(Why, ExplainsServices) {
+  struct Row {
+    const char *spec, *pods, *want;
+  };
+  const char* const ready =
+      R"([{"metadata":{"name":"web-1","labels":{"app":"web"}},
+        "spec":{"containers":[{"ports":[{"name":"http","containerPort":80}]}]},
+        "status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}])";
+  const char* const unready =
+      R"([{"metadata":{"name":"web-1","labels":{"app":"web"}},"spec":{"containers":[]},
+        "status":{"phase":"Running","conditions":[{"type":"Ready","status":"False"}]}}])";
+  const Row rows[] = {
+      {R"("selector":{"app":"wep"},"ports":[])", ready, "it selects: app=wep"},
+      {R"("selector":{"app":"wep"},"ports":[])", ready, "pods with app=web: 1"},
+      {R"("selector":{"app":"web"},"ports":[])", unready, "Fix: see why: gantry why web-1"},
+      {R"("selector":{"app":"web"},"ports":[{"port":80,"targetPort":"nope"}])", ready,
+       "none of its pods has a port with the name \"nope\""},
+      {R"("selector":{"app":"web"},"ports":[{"port":80,"targetPort":"http"}])", ready,
+       "Nothing is wrong with it."},
+      {R"("ports":[])", ready, "it selects no pods"},
+      {R"("type":"ExternalName","externalName":"example.com")", ready, "Nothing is wrong with it."},
+  };
+  for (const Row& row : rows) {
+    const JsonValue service = Json(R"({"metadata":{"name":"web","namespace":"default"},"spec":{)" +
+                                   std::string(row.spec) + "}}");
+    const std::string text = FormatFindings(
+        "web", FindServiceProblems(service, Json(row.pods).as_array(), {}), "gantry get svc web");
+    EXPECT_THAT(text, HasSubstr(row.want));
+    EXPECT_TRUE(text.ends_with("More: gantry get svc web\n"));
+  }
+}
+
+TEST(Why, ExplainsOtherObjects) {
+  const JsonValue node = Json(
+      R"({"kind":"Node","metadata":{"name":"vm"},"spec":{"unschedulable":true},
+        "status":{"conditions":[{"type":"MemoryPressure","status":"False"},
+          {"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown","message":"Kubelet stopped posting node status."}]}})");
+  const std::string text = FormatFindings("vm", FindOtherProblems(node, {}, WallTime()));
+  EXPECT_THAT(text, HasSubstr("Fix: gantry uncordon vm"));
+  EXPECT_THAT(text, HasSubstr("condition Ready is Unknown: NodeStatusUnknown"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("MemoryPressure")));
+}
+
+TEST(Why, NamesTheNamespaceInItsCommands) {
+  EXPECT_EQ(WithNamespace("see: gantry logs web -p, gantry uncordon vm", "a"),
+            "see: gantry -n a logs web -p, gantry uncordon vm");
+  EXPECT_EQ(WithNamespace("gantry logs web", ""), "gantry logs web");
+}
+
 }  // namespace
 }  // namespace gantry::cli

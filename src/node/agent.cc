@@ -44,6 +44,8 @@ constexpr Duration kLeasePeriod = seconds(10);
 constexpr int kLeaseSeconds = 40;
 constexpr Duration kStatusPeriod = std::chrono::minutes(5);
 constexpr Duration kImageSweepPeriod = std::chrono::minutes(5);
+// What was fetched just now may be meant for a pod that comes next.
+constexpr Duration kImageYouth = std::chrono::minutes(2);
 // Images go when the disk is fuller than the first, until it is no fuller than the second.
 constexpr double kSweepAbove = 0.85, kSweepTo = 0.80;
 constexpr const char* kLeaseNamespace = "kube-node-lease";
@@ -132,6 +134,12 @@ Task<Status> Agent::Impl::Prepare() {
   } else {
     co_return cgroups.status();
   }
+  // All pods together weigh as much as the processors that they may fill. As one group among the
+  // machine's other processes they would be pushed aside by any of those.
+  CgroupLimits all_pods;
+  all_pods.cpu_shares = ReadMachine(paths_.data_dir()).cpus * 1024;
+  GANTRY_CO_TRY(cgroups_.Create(paths_.CgroupRoot(), all_pods));
+  GANTRY_CO_TRY(cgroups_.Create(paths_.CgroupRoot() + "/kubepods", all_pods));
   sandboxes_ = std::make_unique<Sandboxes>(paths_, cgroups_);
   warmer_ = std::make_unique<CgroupWarmer>(env_, strand_, cgroups_);
   runtime_ = options_.runtime;
@@ -489,19 +497,8 @@ Task<> Agent::Impl::SweepImages() {
     };
     GANTRY_TRY(own_images_->store().Sweep());
     if (fullness() < kSweepAbove) return Status::Ok();
-    for (const ImagePtr& image : own_images_->List()) {
-      bool in_use = used.contains(image->id);
-      for (const std::string& digest : image->repo_digests)
-        in_use |= used.contains(digest);
-      for (const std::string& name : used) {
-        ImagePtr found = own_images_->store().FindAny(name);
-        in_use |= found && found->id == image->id;
-      }
-      if (in_use) continue;
-      GANTRY_TRY(own_images_->store().RemoveImage(image->id));
-      if (fullness() <= kSweepTo) break;
-    }
-    return Status::Ok();
+    return own_images_->store().RemoveUnused(used, env_.Now() - kImageYouth,
+                                             [&] { return fullness() <= kSweepTo; });
   };
   Status swept = co_await RunBlocking(env_, std::move(sweep));
   if (!swept.ok())

@@ -22,7 +22,7 @@ TEST(Agent, RunsAPodAndReportsIt) {
   EXPECT_EQ(pod->status().phase(), "Running");
   EXPECT_EQ(pod->status().pod_ip(), "10.88.0.2");
   EXPECT_EQ(pod->status().qos_class(), "BestEffort");
-  EXPECT_EQ(pod->status().container_statuses(0).image(), "busybox:1");
+  EXPECT_EQ(pod->status().container_statuses(0).image(), "docker.io/library/busybox:1");
   EXPECT_TRUE(node.UntilTrue([&] { return node.Logs("web") == "hello\n"; })) << node.Logs("web");
   EXPECT_TRUE(node.HasEvent("Started", "Started container main"));
   EXPECT_TRUE(node.HasEvent("Pulled", "Container image \"busybox:1\" already present on machine"));

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -157,6 +158,36 @@ TEST_F(ImageStoreTest, LayersOfContainersStay) {
   ASSERT_TRUE(store_->Sweep().ok());
   EXPECT_TRUE(ListDir(paths_->Layers()).empty());
   EXPECT_FALSE(Exists(paths_->Images() + "/.tmp-killed"));
+}
+
+TEST_F(ImageStoreTest, UnusedImagesGoTheOldestFirst) {
+  const WallTime now = WallTime(std::chrono::hours(1000000));
+  int layer = 0;
+  for (const char* name : {"used:1", "digest:1", "old:1", "older:1", "young:1"}) {
+    TestImage image;
+    image.name = name;
+    image.layers.push_back({{'f', "file", std::to_string(layer++)}});
+    ASSERT_TRUE(store_->Import(WriteDockerArchive(dir_, image)).ok());
+    std::string path = paths_->Images() + "/configs/" + store_->FindAny(name)->id.substr(7);
+    timespec at{std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count(),
+                0};
+    at.tv_sec -= name == std::string("older:1") ? 200 : name == std::string("young:1") ? 10 : 100;
+    timespec times[2] = {at, at};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  }
+  std::set<std::string> used = {"docker.io/library/used:1", store_->FindAny("digest:1")->id,
+                                "absent:1"};
+  int left = 1;
+  auto enough = [&left] { return left-- == 0; };
+  ASSERT_TRUE(store_->RemoveUnused(used, now - std::chrono::seconds(60), enough).ok());
+  EXPECT_FALSE(store_->FindAny("older:1"));
+  EXPECT_TRUE(store_->FindAny("old:1"));
+  ASSERT_TRUE(
+      store_->RemoveUnused(used, now - std::chrono::seconds(60), [] { return false; }).ok());
+  EXPECT_EQ(store_->List().size(), 3u);
+  EXPECT_FALSE(store_->FindAny("old:1"));
+  EXPECT_TRUE(store_->FindAny("used:1") && store_->FindAny("digest:1") &&
+              store_->FindAny("young:1"));
 }
 
 TEST_F(ImageStoreTest, ADamagedIndexIsNotWrittenOver) {

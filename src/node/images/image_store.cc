@@ -528,6 +528,29 @@ ImagePtr ImageStore::FindByShortId(const std::string& text) const {
 
 Status ImageStore::RemoveImage(const std::string& id) { return Remove(id); }
 
+Status ImageStore::RemoveUnused(const std::set<std::string>& used, WallTime youngest,
+                                const std::function<bool()>& enough) {
+  std::set<std::string> kept;
+  for (const std::string& name : used) {
+    if (ImagePtr image = FindAny(name)) kept.insert(image->id);
+  }
+  std::multimap<WallTime, std::string> by_age;
+  for (const ImagePtr& image : List()) {
+    struct stat st{};
+    // Written anew by each import.
+    std::string config = images_ + "/configs/" + image->id.substr(image->id.find(':') + 1);
+    if (kept.contains(image->id) || stat(config.c_str(), &st) != 0) continue;
+    WallTime came(std::chrono::seconds(st.st_mtim.tv_sec) +
+                  std::chrono::nanoseconds(st.st_mtim.tv_nsec));
+    if (came < youngest) by_age.emplace(came, image->id);
+  }
+  for (const auto& [came, id] : by_age) {
+    if (enough()) break;
+    GANTRY_TRY(RemoveImage(id));
+  }
+  return Status::Ok();
+}
+
 Status ImageStore::DropUnusedLayers(const Index& index) {
   std::set<std::string> used = LayersOfContainers();
   for (const auto& [id, image] : index)

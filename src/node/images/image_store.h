@@ -3,6 +3,7 @@
 #include <absl/synchronization/mutex.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/env/time.h"
 #include "base/status.h"
 #include "node/paths.h"
 
@@ -64,6 +66,10 @@ class ImageStore {
   Status RemoveImage(const std::string& id);
   // The container with this home is about to use the image: its layers stay as long as that.
   Status NoteUse(const Image& image, const std::string& home);
+  // Removes images, the one that came first first, until `enough` says so: those that `used` does
+  // not name (in any form, or by id or digest) and that came before `youngest`.
+  Status RemoveUnused(const std::set<std::string>& used, WallTime youngest,
+                      const std::function<bool()>& enough);
   // Removes what interrupted imports have left, and the layers that nothing uses any more.
   Status Sweep();
 

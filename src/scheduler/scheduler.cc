@@ -215,8 +215,16 @@ class Scheduler::Loop {
                      "Successfully assigned " + pod->FullName() + " to " + node);
       co_return;
     }
-    // Not found and already bound are seen through the informer; anything else is tried again.
     nodes_.RemovePod(pod->uid());
+    const api::Ref<Pod> now = client::GetFrom<Pod>(pod_informer_, pod->pod->metadata().namespace_(),
+                                                   pod->pod->metadata().name());
+    if (now && now->metadata().uid() == pod->uid() && !now->spec().node_name().empty()) {
+      // Somebody else was quicker; the informer's word may have come before this answer.
+      queue_.Done(pod->uid());
+      if (!api::IsTerminal(*now))
+        nodes_.PutPod(std::make_shared<const PodInfo>(now), now->spec().node_name());
+      co_return;
+    }
     if (bound.code() == Code::kNotFound) {
       queue_.Done(pod->uid());
       co_return;

@@ -18,6 +18,28 @@ using api::core::v1::Node;
 using api::core::v1::Pod;
 using api::testing::FromYaml;
 
+// Answers a binding some time after it was decided.
+class SlowClient : public client::FakeClient {
+ public:
+  explicit SlowClient(Env& env) : FakeClient(env), env_(env) {}
+  Duration delay{};
+
+  Task<Result<api::ObjectPtr>> Create(const api::KindInfo& kind, std::string ns, std::string name,
+                                      std::string subresource,
+                                      std::unique_ptr<google::protobuf::Message> object,
+                                      client::WriteOptions options) override {
+    const bool binding = subresource == "binding";
+    Result<api::ObjectPtr> result =
+        co_await FakeClient::Create(kind, std::move(ns), std::move(name), std::move(subresource),
+                                    std::move(object), std::move(options));
+    if (binding && delay > Duration::zero()) co_await SleepFor(env_, delay);
+    co_return result;
+  }
+
+ private:
+  Env& env_;
+};
+
 class SchedulerTest : public ::testing::Test {
  protected:
   SchedulerTest() {
@@ -57,7 +79,7 @@ class SchedulerTest : public ::testing::Test {
   }
 
   VirtualEnv env_;
-  client::FakeClient client_{env_};
+  SlowClient client_{env_};
   client::InformerSet informers_{env_, client_};
   Scheduler scheduler_{env_, client_, informers_};
 };
@@ -155,6 +177,30 @@ TEST_F(SchedulerTest, TheReasonIsWrittenAlsoWhenThePodChangesMeanwhile) {
   const auto* condition = api::FindCondition(pod->status(), "PodScheduled");
   ASSERT_NE(condition, nullptr);
   EXPECT_EQ(condition->message(), "no nodes available to schedule pods");
+}
+
+TEST_F(SchedulerTest, APodThatAnotherBoundMeanwhileCountsWhereItIs) {
+  AddNode("a");
+  AddNode("b");
+  client_.delay = std::chrono::milliseconds(100);
+  std::string decided;
+  client_.SetFault([&](const client::FakeClient::Call& call) {
+    if (call.subresource != "binding" || !decided.empty()) return Status();
+    decided = call.name;
+    Pod taken = *client_.Peek<Pod>("default", call.name);
+    taken.mutable_spec()->set_node_name("a");
+    client_.Put(std::move(taken));
+    return Status(Code::kConflict, "pod web is already assigned to node \"a\"");
+  });
+  AddPod("web");
+  env_.Advance(std::chrono::seconds(3));
+  EXPECT_EQ(NodeOf("web"), "a");
+  AddPod("one");
+  AddPod("two");
+  env_.Advance(std::chrono::seconds(3));
+  EXPECT_EQ(NodeOf("one"), "b");
+  EXPECT_EQ(NodeOf("two"), "") << "there is room for one pod on each node";
+  EXPECT_EQ(Events().size(), 2u) << "a pod that has its node is not a failure";
 }
 
 TEST_F(SchedulerTest, PodsThatOthersPlacedCountAgainstTheRoom) {

@@ -330,6 +330,19 @@ TEST(Listener, APortInUseIsOneClearLine) {
                                    ": bind: address already in use");
 }
 
+TEST(Listener, SourcesThatWakeAreTakenFromToTheirEnd) {
+  TestServer server(true);
+  for (const char* protocol : {"--http1.1", "--http2"}) {
+    EXPECT_EQ(RunCommand("curl -sS --cacert " + server.path("ca.crt") + " " + protocol + " '" +
+                         server.url() + "/ticks?300' | md5sum"),
+              RunCommand("seq -f 'line %.0f' 0 299 | md5sum"))
+        << protocol;
+  }
+  const std::string out =
+      RunCommand("h2load -n 400 -c 4 -m 50 '" + server.url() + "/ticks?40' 2>&1");
+  EXPECT_THAT(out, HasSubstr("400 succeeded, 0 failed"));
+}
+
 TEST(Listener, ManyStreamsShareAnHttp2Connection) {
   TestServer server(true);
   const std::string out = RunCommand("h2load -n 5000 -c 4 -m 100 " + server.url() + "/echo 2>&1");

@@ -25,6 +25,42 @@ Task<> CountLines(BodyWriter& out, int count) {
   }
 }
 
+// Numbered lines, each a moment after the one before; timers wake whoever takes them.
+class Ticks : public BodySource {
+ public:
+  Ticks(Env& env, int count) : env_(env), count_(count) {}
+  void Start(std::shared_ptr<Waker> waker) override {
+    waker_ = std::move(waker);
+    SetTimer();
+  }
+  State Take(std::shared_ptr<const std::string>* chunk) override {
+    if (next_ == count_) return State::kEnd;
+    if (env_.Steady() < due_) return State::kIdle;
+    *chunk = std::make_shared<const std::string>("line " + std::to_string(next_++) + "\n");
+    SetTimer();
+    return next_ == count_ ? State::kMore : State::kIdle;
+  }
+
+ private:
+  void SetTimer() {
+    due_ = env_.Steady() + std::chrono::microseconds(200);
+    timer_ = env_.CallAt(due_, [waker = waker_] { waker->Wake(); });
+  }
+
+  Env& env_;
+  const int count_;
+  int next_ = 0;
+  SteadyTime due_{};
+  std::shared_ptr<Waker> waker_;
+  std::unique_ptr<TimerHandle> timer_;
+};
+
+Task<> DrainTicks(Env& env, BodyWriter& out, int count) {
+  Ticks ticks(env, count);
+  const Status ended = co_await out.Drain(env, ticks);
+  if (!ended.ok()) co_return;
+}
+
 Task<> WaitForCancel(Env& env, TestHandler& handler, CancelToken cancel, BodyWriter& out) {
   auto hello = std::make_shared<const std::string>("waiting\n");
   ++handler.waiting;
@@ -77,6 +113,8 @@ Task<Response> TestHandler::Handle(Request request) {
       response.pieces.push_back(piece);
   } else if (request.path == "/stream") {
     response.stream = [number](BodyWriter& out) { return CountLines(out, number); };
+  } else if (request.path == "/ticks") {
+    response.stream = [this, number](BodyWriter& out) { return DrainTicks(env_, out, number); };
   } else if (request.path == "/wait") {
     response.stream = [this, cancel = request.cancel](BodyWriter& out) {
       return WaitForCancel(env_, *this, cancel, out);

@@ -13,8 +13,9 @@
 namespace gantry::apiserver::testing {
 
 // Answers by path: /echo (what was asked, as text), /peer (who asked), /body?N (N bytes), /pieces?N
-// (N bytes in shared pieces), /stream?N (N numbered lines), /wait (a stream that ends when it is
-// cancelled), /upgrade (a stream that echoes), /sleep?MS.
+// (N bytes in shared pieces), /stream?N (N numbered lines), /ticks?N (the same from a source that
+// wakes), /wait (a stream that ends when it is cancelled), /upgrade (a stream that echoes),
+// /sleep?MS.
 class TestHandler : public Handler {
  public:
   explicit TestHandler(Env& env) : env_(env) {}

@@ -104,6 +104,11 @@ spec:
       for (int step = 0; step < 4000 && !Converged(); ++step)
         Step();
       ASSERT_EQ(Difference(), "") << "phase " << phase;
+      // And there it rests.
+      env_.Advance(std::chrono::seconds(60));
+      const int64_t revision = store_.revision();
+      env_.Advance(std::chrono::seconds(600));
+      ASSERT_EQ(store_.revision(), revision) << "phase " << phase;
       lowest_ = highest_ = replicas_;
       bounded_ = true;
     }

@@ -103,6 +103,9 @@ class GarbageWorld {
       for (int step = 0; step < 2000 && Shown() != model_; ++step)
         env_.Advance(milliseconds(500));
       ASSERT_EQ(Shown(), model_) << "after deleting " << name << " " << policy;
+      const int64_t revision = store_.revision();
+      env_.Advance(std::chrono::seconds(600));
+      ASSERT_EQ(store_.revision(), revision) << "it rests";
     }
   }
 

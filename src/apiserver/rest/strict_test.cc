@@ -183,6 +183,14 @@ TEST_F(Strict, PatchesThatMakeNoObject) {
   EXPECT_EQ(strict.status, 422);
   EXPECT_NE(strict.At("message").find("strict decoding error: unknown field \"spec.foo\""),
             std::string::npos);
+  const std::string twice = R"({"spec":{"replicas":1,"replicas":2,"foo":1}})";
+  strict = Patch(target + "?fieldValidation=Strict", "strategic-merge-patch+json", twice);
+  EXPECT_EQ(strict.At("message"),
+            " \"\" is invalid: patch: Invalid value: \"map[spec:map[foo:1 replicas:2]]\": strict "
+            "decoding error: duplicate field \"spec.replicas\", unknown field \"spec.foo\"");
+  EXPECT_EQ(Patch(target, "merge-patch+json", R"({"spec":{"replicas":1,"replicas":2}})")
+                .headers.Get("warning"),
+            "299 - \"duplicate field \\\"spec.replicas\\\"\"");
   Reply warned = Patch(target, "merge-patch+json", R"({"spec":{"foo":1}})");
   EXPECT_EQ(warned.headers.Get("warning"), "299 - \"unknown field \\\"spec.foo\\\"\"");
 }

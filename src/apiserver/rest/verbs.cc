@@ -4,6 +4,7 @@
 #include "api/core/v1/binding.pb.h"
 #include "api/field_error.h"
 #include "api/go_text.h"
+#include "api/json.h"
 #include "api/quote.h"
 #include "apiserver/admission/admission.h"
 #include "apiserver/apply/managed_fields.h"
@@ -49,6 +50,7 @@ struct PatchJob {
   FieldValidation validation = FieldValidation::kWarn;
   std::string manager;
   WallTime now;
+  std::string duplicates;  // fields that the patch has twice: `duplicate field "spec.replicas"`
   std::shared_ptr<std::vector<std::string>> warnings;
 };
 
@@ -128,6 +130,20 @@ std::string ConverterReason(const std::string& reason) {
                   : "unrecognized type: " + std::string(type);
 }
 
+constexpr std::string_view kStrict = "strict decoding error: ";
+
+// The members that a patch shaped like an object of the kind has twice.
+std::string DuplicatesIn(const api::KindInfo& kind, std::string_view json) {
+  std::unique_ptr<Message> scratch(kind.prototype->New());
+  api::JsonIssues issues;
+  std::string all;
+  if (!api::ReadJson(json, scratch.get(), &issues).ok()) return all;
+  for (const std::string& issue : issues.messages) {
+    if (issue.starts_with("duplicate field")) all += (all.empty() ? "" : ", ") + issue;
+  }
+  return all;
+}
+
 // A patched object that cannot be: the answer shows what the patch made of it, or the patch.
 Status InvalidPatch(const PatchJob& job, const std::string& patched, const std::string& reason) {
   const bool strategic = job.type == client::PatchType::kStrategicMerge;
@@ -161,7 +177,15 @@ Result<std::unique_ptr<Message>> RunPatch(PatchJob& job, const api::Object* live
   std::string reason;
   Result<std::unique_ptr<Message>> decoded =
       DecodeBody(*job.shown_kind, Media::kJson, text, job.validation, job.warnings.get(), &reason);
-  if (!decoded.ok()) return reason.empty() ? decoded.status() : InvalidPatch(job, text, reason);
+  const bool twice = !job.duplicates.empty();
+  if (!decoded.ok()) {
+    if (reason.empty()) return decoded.status();
+    if (twice && reason.starts_with(kStrict)) reason.insert(kStrict.size(), job.duplicates + ", ");
+    return InvalidPatch(job, text, reason);
+  }
+  if (twice && job.validation == FieldValidation::kStrict)
+    return InvalidPatch(job, text, std::string(kStrict) + job.duplicates);
+  if (twice) job.warnings->insert(job.warnings->begin(), job.duplicates);
   std::unique_ptr<Message> object = std::move(*decoded);
   GANTRY_TRY(CheckName(*object, job.ns, job.name));
   if (job.subresource != "scale") {
@@ -285,6 +309,8 @@ Task<Result<Outcome>> Verbs::Patch(Call call, const ResourceRow& row, std::strin
                            " into Go value of type map[string]interface {}");
     }
     job->parsed = std::move(*parsed);
+    if (!apply && validation != FieldValidation::kIgnore)
+      job->duplicates = DuplicatesIn(*job->shown_kind, *json);
   } else {
     job->body = std::move(body);
   }

@@ -85,6 +85,7 @@ class NodeTest(PodsTest):
                 "livenessProbe": probe(command=["test", "-e", "/started"])}),
             pod("ready-later", SERVE.replace("mkdir", "sleep 1; mkdir"), main={"ports": [{"name": "http", "containerPort": 8080}],
                 "readinessProbe": probe("httpGet", how={"path": "/index.html", "port": "http"}, successThreshold=2)}),
+            pod("ready-tcp", SERVE, main={"readinessProbe": probe("tcpSocket", how={"port": 8080}, failureThreshold=30)}),
             pod("ready-never", FOREVER, main={"readinessProbe": probe()}),
             pod("ready-delay", FOREVER, main={"readinessProbe": probe(command=["true"], initialDelaySeconds=600)}),
             pod("ready-flips", "touch /ok; " + FOREVER, main={"readinessProbe": probe(command=["test", "-e", "/ok"])}),
@@ -105,6 +106,8 @@ class NodeTest(PodsTest):
                 terminationGracePeriodSeconds=30),
             pod("hook-fails", FOREVER, main={"lifecycle": {"postStart": {"exec": {
                 "command": ["sh", "-c", "echo said; echo why >&2; exit 3"]}}}}),
+            pod("hook-http-fails", FOREVER, main={"lifecycle": {"postStart": {"httpGet": {"path": "/x", "port": 81}}}}),
+            pod("hook-start-sleep", FOREVER, main={"lifecycle": {"postStart": {"sleep": {"seconds": 1}}}}),
             pod("hook-stop-fails", FOREVER, main={"lifecycle": {"preStop": {"exec": {"command": ["false"]}}}}),
             pod("hook-endless", FOREVER, main={"lifecycle": {"preStop": {"exec": {"command": ["sleep", "1000"]}}}},
                 terminationGracePeriodSeconds=600),
@@ -254,6 +257,7 @@ class NodeTest(PodsTest):
         self.out("exec", "ready-flips", "--", "touch", "/ok")
         self.ready("ready-flips")
         self.ready("ready-https")
+        self.ready("ready-tcp")
         self.ready("ready-headers")
         asked = self.out("logs", "ready-headers").splitlines()
         for line in ("GET /asked?x=1 HTTP/1.1", "Host: name.example", "User-Agent: kube-probe/", "X-Asked-By: probe",
@@ -294,6 +298,8 @@ class NodeTest(PodsTest):
                              f"\"{full_name(found)}\" failed - error: command 'sh -c echo said; echo why >&2; exit 3' "
                              'exited with 3: why\n, message: "said\\nwhy\\n"')
         self.assertFalse(status(found)["ready"])
+        self.event("FailedPostStartHook", "hook-http-fails", "PostStartHook failed")
+        self.assertEqual(status(self.ready("hook-start-sleep"))["restartCount"], 0)
         self.ready("hook-endless")
         self.out("delete", "pod", "hook-endless", "--wait=false")
         self.event("Killing", "hook-endless", "Stopping container main")

@@ -1,5 +1,6 @@
 """What the containers of a pod find around them: environment, user, rights, namespaces, names, limits."""
 
+import json
 import os
 import re
 import unittest
@@ -221,6 +222,11 @@ class EnvironmentTest(PodsTest):
         self.assertEqual(found["status"]["message"], "Pod was rejected: " + message)
         self.event("SysctlForbidden", "unsafe", message)
         self.assertEqual(self.row("unsafe")[1], "SysctlForbidden")
+
+        refused = self.error("apply", "-f", "-", text_in=json.dumps(pod("bare-proc", "true", main={
+            "securityContext": {"procMount": "Unmasked"}})))
+        self.assertIn('spec.containers[0].securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be '
+                      "false to use `Unmasked`", refused)
 
     def test_06_users(self):
         self.assertEqual(self.ended_log("user"), "1000\n2000\n2000 3000 4000\n2777 4000\n1000 4000\n/\n")

@@ -22,6 +22,7 @@ Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
   runner->Add(MakeDeploymentController());
   runner->Add(MakeReplicaSetController());
   runner->Add(MakeDisruptionController());
+  runner->Add(MakeStaleDisruptionController(), 1);
   runner->Add(MakeEndpointSliceController());
   runner->Add(MakeEndpointsController());
   runner->Add(MakeEndpointSliceMirroringController());

@@ -10,4 +10,7 @@ namespace gantry::controllers {
 // evicted. The eviction subresource takes from it.
 std::unique_ptr<client::Reconciler> MakeDisruptionController();
 
+// Takes the condition DisruptionTarget back from pods that were not deleted after all.
+std::unique_ptr<client::Reconciler> MakeStaleDisruptionController();
+
 }  // namespace gantry::controllers

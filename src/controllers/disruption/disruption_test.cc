@@ -136,5 +136,34 @@ TEST_F(DisruptionTest, SaysWhatItCannotCount) {
   EXPECT_EQ(Budget()->status().conditions(0).reason(), "SyncFailed");
 }
 
+TEST(StaleDisruption, APodThatWasNotDeletedIsNoTargetAnyMore) {
+  const struct {
+    const char* phase;
+    const char* reason;
+    const char* after;  // the condition's status after two minutes
+  } rows[] = {
+      {"Running", "EvictionByEvictionAPI", "False"},
+      {"Running", "TerminationByKubelet", "True"},
+      {"Failed", "EvictionByEvictionAPI", "True"},
+  };
+  for (const auto& row : rows) {
+    client::ReconcilerHarness harness(MakeStaleDisruptionController());
+    Pod pod = FromYaml<Pod>(
+        std::string("{metadata: {name: p, namespace: default}, status: {phase: ") + row.phase +
+        ", conditions: [{type: DisruptionTarget, status: 'True', reason: " + row.reason + "}]}}");
+    api::SetTime(harness.env().Now(),
+                 pod.mutable_status()->mutable_conditions(0)->mutable_last_transition_time());
+    harness.Put(std::move(pod));
+    auto status = [&] {
+      return harness.client().Peek<Pod>("default", "p")->status().conditions(0).status();
+    };
+    harness.Advance(seconds(110));
+    EXPECT_EQ(status(), "True");
+    harness.Advance(seconds(15));
+    EXPECT_EQ(status(), row.after) << row.phase << " " << row.reason;
+    EXPECT_THAT(harness.Restless(), IsEmpty());
+  }
+}
+
 }  // namespace
 }  // namespace gantry::controllers

@@ -176,7 +176,7 @@ Task<Result<api::ObjectPtr>> LocalClient::Patch(const api::KindInfo& kind, std::
   Call call = MakeCall(options);
   Result<Outcome> made = co_await verbs_.Patch(
       std::move(call), **row, std::move(ns), std::move(name), std::move(subresource), type,
-      std::move(body), options.force, FieldValidation::kWarn, true);
+      std::move(body), options.force, FieldValidation::kIgnore, true);
   if (!made.ok()) co_return made.status();
   co_return std::move(made->object);
 }

@@ -64,6 +64,7 @@ Status List(const ImageOptions& options) {
   for (const node::ImagePtr& image : store.List()) {
     const std::string id = image->id.substr(image->id.find(':') + 1, 12);
     std::vector<std::string> names = image->repo_tags;
+    if (names.empty()) names = image->repo_digests;
     if (names.empty()) names.emplace_back("<none>");
     for (const std::string& name : names) {
       std::printf("%-60s %-14s %s\n", name.c_str(), id.c_str(), HumanSize(image->size).c_str());
@@ -93,8 +94,8 @@ void AddImageCommand(CLI::App& app, int* exit_code) {
     Status (*run)(const ImageOptions&);
   };
   static constexpr Row kRows[] = {
-      {"import", "Add the images of an archive (docker save, OCI layout)", "file", "The archive",
-       Import},
+      {"import", "Add the images of an archive (docker save, OCI layout)", "file",
+       "The archive, or the directory of an OCI layout", Import},
       {"pull", "Fetch an image from its registry", "ref", "The image", Pull},
       {"list", "List images", nullptr, nullptr, List},
       {"rm", "Remove an image", "ref", "The image, by name or id", Remove},

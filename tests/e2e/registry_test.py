@@ -293,6 +293,8 @@ class RegistryTest(ClusterTest):
         self.wait_event("two", "Pulled", '^Container image "two:2" already present on machine$')
         listed = self.image("list").stdout
         self.assertRegex(listed, r"(?m)^docker\.io/library/two:2 +\w{12} +[\d.]+MB$")
+        done = self.image("pull", f"{PLAIN}/team/app@{self.digest('team/app:v1')}")
+        self.assertEqual(done.stdout, f"Pulled {PLAIN}/team/app@{self.digest('team/app:v1')}\n")
         self.image("rm", "two:2")
         self.assertEqual(self.out("exec", "two", "--", "echo", "here"), "here\n")
         self.image("rm", "example.local/two:1")

@@ -197,6 +197,8 @@ class Console : public std::enable_shared_from_this<Console> {
         asio::buffer(buffer_),
         [self = shared_from_this()](boost::system::error_code error, size_t n) {
           if (error || n == 0) {
+            // A short run is over before its terminal has been looked for.
+            if (!self->come_) self->Accept();
             self->ended_ = true;
             self->changed_.Notify();
             return;

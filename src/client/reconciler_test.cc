@@ -229,6 +229,26 @@ TEST_F(RunnerTest, ATerminatingNamespaceIsNoReasonToTryAgain) {
   EXPECT_EQ(tries, 1);
 }
 
+TEST(ReconcilerHarness, AFailureEndsThePlanUnlessItsActionIsIndependent) {
+  for (const bool independent : {false, true}) {
+    ReconcilerHarness harness(std::make_unique<Copier>());
+    for (const char* name : {"a", "b", "c"})
+      harness.Put(Config(name, 0));
+    harness.client().SetFault([](const FakeClient::Call& call) {
+      return call.verb == "delete" && call.name == "a" ? Status(Code::kForbidden, "kept")
+                                                       : Status();
+    });
+    Plan plan;
+    for (const char* name : {"a", "b", "c"}) {
+      plan.Delete(Config(name, 0));
+      plan.actions.back().independent = independent;
+    }
+    const Status status = harness.Apply(std::move(plan));
+    EXPECT_EQ(status.message(), "kept");
+    EXPECT_THAT(harness.client().All<ConfigMap>(), SizeIs(independent ? 1 : 3));
+  }
+}
+
 TEST(ReconcilerHarness, GivesPlansAndCarriesThemOut) {
   auto copier = std::make_unique<Copier>();
   ReconcilerHarness harness(std::move(copier));

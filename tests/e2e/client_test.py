@@ -100,6 +100,16 @@ class ClientTest(ClusterTest):
         self.out("apply", "-f", "-", text_in=one.replace("fields", "theirs"))
         self.assertEqual(json.loads(self.server.get("cm", "theirs", "{.data}")), {"a": "1"})
 
+    def test_diff(self):
+        same = self.run_client("diff", "-f", self.web, check=False)
+        self.assertEqual((same.returncode, same.stdout), (0, ""), same.stderr)
+        changed = self.run_client("diff", "-f", "-", check=False,
+                                  text_in=WEB.replace("hello", "goodbye").replace("user: admin", "user: root"))
+        self.assertEqual(changed.returncode, 1, changed.stderr)
+        self.assertIn("-    hello\n+    goodbye\n", changed.stdout)
+        self.assertIn("-  user: '*** (before)'\n+  user: '*** (after)'\n", changed.stdout)
+        self.assertEqual(self.run_client("diff", "-f", "nosuch", check=False).returncode, 2)
+
     def test_create_and_delete(self):
         directory = self.server.dir / "some"
         (directory / "below").mkdir(parents=True)
@@ -160,8 +170,7 @@ class ClientTest(ClusterTest):
             self.assertIn(want, self.error(*line.split()), line)
 
     def test_get_watch(self):
-        watch = self.server.spawn_kubectl("get", "cm", "watched", "-w", "-o", "name", stdout=subprocess.PIPE, text=True)
-        watch.wait(10)  # it is not there yet
+        self.assertIn("NotFound", self.error("get", "cm", "watched", "-w"))
         self.out("create", "configmap", "watched")
         watch = self.server.spawn_kubectl("get", "cm", "watched", "-w", "--output-watch-events", stdout=subprocess.PIPE,
                                           text=True)
@@ -234,6 +243,18 @@ class ClientTest(ClusterTest):
         os.close(leader)
         self.assertEqual(shell.wait(5), 3, said)
         self.assertIn(b"33 101", said)
+
+    def test_attach(self):
+        self.server.apply(pod("echoes", "cat", container="stdin: true\nstdinOnce: true", spec="restartPolicy: Never"))
+        self.server.wait_pod("echoes")
+        self.assertEqual(self.out("attach", "-i", "echoes", text_in="one\ntwo\n"), "one\ntwo\n")
+        self.assertIn("at least 1 argument", self.error("attach"))
+
+    def test_api_resources(self):
+        rows = [line.split() for line in self.out("api-resources", "--api-group=apps").splitlines()]
+        self.assertEqual(rows[0], ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"])
+        self.assertIn(["deployments", "deploy", "apps/v1", "true", "Deployment"], rows)
+        self.assertIn("nodes\n", self.out("api-resources", "--namespaced=false", "-o", "name"))
 
     def test_scale_and_rollout(self):
         extra = WEB.split("---")[2].replace("name: web", "name: other").replace("app: web", "app: other")
@@ -343,8 +364,8 @@ class ClientTest(ClusterTest):
         self.assertIn("gitVersion", token)
 
     def test_help(self):
-        commands = ("get describe apply create delete patch label annotate logs exec scale rollout wait cordon uncordon "
-                    "taint events top why").split()
+        commands = ("get describe apply diff create delete patch label annotate logs exec attach scale rollout wait cordon "
+                    "uncordon taint events api-resources top why").split()
         overview = self.out("--help")
         for command in commands:
             self.assertIn(f"\n  {command} ", overview)

@@ -18,6 +18,7 @@ constexpr Command kCommands[] = {
     {"get", "Show objects, as a table or in full", RunGet},
     {"describe", "Show an object with what belongs to it and its events", RunDescribe},
     {"apply", "Make objects as files say", RunApply},
+    {"diff", "Show what apply would change", RunDiff},
     {"create", "Make objects that are not there yet", RunCreate},
     {"delete", "Delete objects", RunDelete},
     {"patch", "Change fields of an object", RunPatch},
@@ -25,6 +26,7 @@ constexpr Command kCommands[] = {
     {"annotate", "Set annotations", RunAnnotate},
     {"logs", "Show what a container wrote", RunLogs},
     {"exec", "Run a command in a container", RunExec},
+    {"attach", "Join the program that runs in a container", RunAttach},
     {"scale", "Set the number of replicas", RunScale},
     {"rollout", "Follow, list, undo or restart a rollout", RunRollout},
     {"wait", "Wait until objects are in a state", RunWait},
@@ -32,6 +34,7 @@ constexpr Command kCommands[] = {
     {"uncordon", "Let new pods come to nodes again", RunUncordon},
     {"taint", "Put taints on nodes, or take them away", RunTaint},
     {"events", "List events", RunEvents},
+    {"api-resources", "List the types that the server has", RunApiResources},
     {"top", "Show the use of resources", RunTop},
     {"why", "Say why a pod is pending, crashing or not ready, and the nearest fix", RunWhy},
 };
@@ -52,7 +55,7 @@ std::string ClientCommandsHelp() {
       "The cluster's client (--kubeconfig FILE, --context NAME and -n NAMESPACE go with each):\n";
   for (const Command& command : kCommands) {
     std::string name = std::string("  ") + command.name;
-    name.resize(14, ' ');
+    name.resize(17, ' ');
     text += name + command.help + "\n";
   }
   return text;

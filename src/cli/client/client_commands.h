@@ -18,10 +18,13 @@ struct Invocation {
 
 Result<int> RunApply(Invocation call);
 Result<int> RunAnnotate(Invocation call);
+Result<int> RunApiResources(Invocation call);
+Result<int> RunAttach(Invocation call);
 Result<int> RunCordon(Invocation call);
 Result<int> RunCreate(Invocation call);
 Result<int> RunDelete(Invocation call);
 Result<int> RunDescribe(Invocation call);
+Result<int> RunDiff(Invocation call);
 Result<int> RunEvents(Invocation call);
 Result<int> RunExec(Invocation call);
 Result<int> RunGet(Invocation call);

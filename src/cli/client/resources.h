@@ -46,6 +46,8 @@ class ResourceMap {
   // when there is none.
   Result<Resource> Find(std::string_view name) const;
   const Resource* FindKind(std::string_view api_version, std::string_view kind) const;
+  // In the order of the server: of a group, the preferred version first.
+  const std::vector<Resource>& all() const { return resources_; }
   // Those of a category ("all"), in the order of the server; empty when there is no such category.
   std::vector<Resource> InCategory(std::string_view category) const;
 

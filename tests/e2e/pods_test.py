@@ -106,7 +106,7 @@ class EnvironmentTest(PodsTest):
                  "-e /dev/loop-control -o -e /dev/net/tun; mount -t tmpfs x /mnt 2>&1 || mkdir /mnt && "
                  "mount -t tmpfs x /mnt && echo mounted",
                  main={"securityContext": {"privileged": True}}),
-            once("read-only", "touch /x; touch /etc/hosts && echo hosts; touch /dev/shm/x && echo shm; "
+            once("read-only", "touch /x 2>&1; touch /etc/hosts && echo hosts; touch /dev/shm/x && echo shm; "
                  "echo last > /dev/termination-log", main={"securityContext": {"readOnlyRootFilesystem": True}}),
             once("sysctl", "cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced",
                  securityContext={"sysctls": [
@@ -317,12 +317,12 @@ class EnvironmentTest(PodsTest):
 
     def test_12_debug(self):
         self.ready("debugged")
-        said = self.out("debug", "debugged", "--image=" + IMAGE, "-c", "look", "--target=main", "--image-pull-policy=IfNotPresent",
-                        "--", "sh", "-c", "ps -o args | grep -c sleep; echo seen; exit 3")
+        self.out("debug", "debugged", "--image=" + IMAGE, "-c", "look", "--target=main",
+                 "--image-pull-policy=IfNotPresent", "--", "sh", "-c", "ps -o pid,args; exit 3")
         found = self.wait("debugged", "the ephemeral container's end",
                           lambda p: "terminated" in status(p, "look")["state"])
         self.assertEqual(status(found, "look")["state"]["terminated"]["exitCode"], 3)
-        self.assertIn("seen", self.out("logs", "debugged", "-c", "look"))
+        self.assertRegex(self.out("logs", "debugged", "-c", "look"), "(?m)^ +1 sh -c trap")
         self.assertEqual(self.row("debugged"), ["2/2", "Running", "0"])
         done = self.kubectl("debug", "-i", "debugged", "--image=" + IMAGE, "-c", "talk", "--", "sh", "-c",
                             "read line; echo got $line", text_in="words\n")

@@ -88,6 +88,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void RetryIn(Duration delay);
   PodVolumes volumes() const { return PodVolumes(node_.paths, uid_); }
   std::string LogDirectory(const std::string& container) const;
+  Result<std::string> TargetNamespace(const std::string& name) const;
   const api::core::v1::Volume* FindVolume(const std::string& name) const;
   Result<std::vector<ResolvedMount>> ResolveMounts(const ContainerEntry& entry,
                                                    const EnvironmentList& environment);
@@ -114,7 +115,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   };
   std::map<std::pair<std::string, int64_t>, Token> tokens_;
   std::string last_volume_error_;
-  CancelSource stop_, pull_;
+  CancelSource stop_;
+  CancelSource pull_;           // what gives way to a deletion: a pull, a postStart hook
   std::shared_ptr<void> warm_;  // from the sandbox until a container exists
   Notifier wake_, exited_;
   std::optional<SteadyTime> next_look_;

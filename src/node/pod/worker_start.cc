@@ -463,6 +463,19 @@ Result<std::vector<ResolvedMount>> PodWorker::ResolveMounts(const ContainerEntry
   return mounts;
 }
 
+// The pid namespace of the container at which an ephemeral one is to look; empty: it has its own.
+Result<std::string> PodWorker::TargetNamespace(const std::string& name) const {
+  for (const auto& ephemeral : pod_->spec().ephemeral_containers()) {
+    const std::string& target = ephemeral.target_container_name();
+    if (ephemeral.ephemeral_container_common().name() != name || target.empty()) continue;
+    const ContainerRun* run = runs_.Latest(target);
+    if (run == nullptr || run->state != ContainerRun::State::kRunning)
+      return Status(Code::kInvalid, "unable to find target container " + target);
+    return "/proc/" + std::to_string(run->pid) + "/ns/pid";
+  }
+  return std::string();
+}
+
 Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image, std::string home,
                                                 std::string bundle) {
   ObjectNames names;
@@ -510,6 +523,10 @@ Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image
   inputs.ipc_namespace = node_.sandboxes.NamespacePath(uid_, "ipc");
   inputs.uts_namespace = node_.sandboxes.NamespacePath(uid_, "uts");
   inputs.pid_namespace = node_.sandboxes.NamespacePath(uid_, "pid");
+  if (entry->role == ContainerRole::kEphemeral) {
+    GANTRY_CO_ASSIGN(std::string joined, TargetNamespace(name));
+    if (!joined.empty()) inputs.pid_namespace = std::move(joined);
+  }
   inputs.seccomp_dir = node_.paths.data_dir() + "/seccomp";
   inputs.hostname = PodHostname(*pod_, node_.cluster_domain);
   inputs.memory_capacity = node_.memory_capacity;

@@ -274,13 +274,29 @@ void LocalImages::EndTurn() {
   queue_.pop_front();
 }
 
-Status LocalImages::MountRoot(const Image& image, const std::string& home) {
+// The lowest layer of all containers. The runtime would make all this anew in the writable layer of
+// each, and the removal of files is dear. What the image has in these places hides it.
+Result<std::string> LocalImages::MountPoints(bool service_account) {
+  std::string layer = paths_.Images() + (service_account ? "/mount-points-token" : "/mount-points");
+  std::atomic<bool>& made = mount_points_made_[service_account ? 1 : 0];
+  if (made) return layer;
+  for (const char* path : {"/dev", "/etc", "/proc", "/sys"})
+    GANTRY_TRY(MakeDirs(layer + path, 0755));
+  for (const char* path : {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
+    GANTRY_TRY(WriteFile(layer + path, "", 0644));
+  if (service_account) GANTRY_TRY(MakeDirs(layer + std::string(kServiceAccountDirectory), 0755));
+  made = true;
+  return layer;
+}
+
+Status LocalImages::MountRoot(const Image& image, const std::string& home, bool service_account) {
   std::string root = home + "/rootfs";
   if (IsMountPoint(root)) return Status::Ok();
   for (const char* part : {"/rootfs", "/upper", "/work"})
     GANTRY_TRY(MakeDirs(home + part, 0755));
   GANTRY_TRY(store_.NoteUse(image, home));
   if (image.layers.empty()) return Mount(home + "/upper", root, "", MS_BIND, "");
+  GANTRY_ASSIGN(const std::string mount_points, MountPoints(service_account));
   // overlayfs takes the highest layer first. Where the names do not fit into one page, descriptors
   // stand for them.
   std::vector<UniqueFd> kept;
@@ -295,6 +311,7 @@ Status LocalImages::MountRoot(const Image& image, const std::string& home) {
       }
       data += path;
     }
+    data += ":" + mount_points;
     return data + ",upperdir=" + home + "/upper,workdir=" + home + "/work";
   };
   std::string data = options(false);

@@ -2,6 +2,8 @@
 
 #include <absl/synchronization/mutex.h>
 
+#include <array>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <memory>
@@ -16,6 +18,10 @@
 #include "node/images/image_store.h"
 
 namespace gantry::node {
+
+// Where a pod's token is mounted, unless it says otherwise.
+inline constexpr const char* kServiceAccountDirectory =
+    "/var/run/secrets/kubernetes.io/serviceaccount";
 
 struct PulledImage {
   ImagePtr image;
@@ -35,8 +41,9 @@ class Images {
   virtual Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets,
                                          CancelToken cancel) = 0;
   // Makes `home`/rootfs a writable copy of the image; again after a reboot with what was written
-  // there. Blocks.
-  virtual Status MountRoot(const Image& image, const std::string& home) = 0;
+  // there. It has the places where every container gets something mounted; `service_account`: also
+  // that of the token. Blocks.
+  virtual Status MountRoot(const Image& image, const std::string& home, bool service_account) = 0;
   virtual Status UnmountRoot(const std::string& home) = 0;
 };
 
@@ -53,7 +60,7 @@ class LocalImages : public Images {
   // one of its callers wants it. At most `kParallelPulls` at once, in the order in which they came.
   Task<Result<PulledImage>> Pull(std::string name, PullSecrets secrets,
                                  CancelToken cancel) override;
-  Status MountRoot(const Image& image, const std::string& home) override;
+  Status MountRoot(const Image& image, const std::string& home, bool service_account) override;
   Status UnmountRoot(const std::string& home) override;
 
   ImageStore& store() { return store_; }
@@ -76,10 +83,12 @@ class LocalImages : public Images {
   Task<Result<PulledImage>> Fly(std::string name, PullSecrets secrets, CancelToken cancel);
   Task<bool> TakeTurn(CancelToken cancel);
   void EndTurn();
+  Result<std::string> MountPoints(bool service_account);
 
   Env& env_;
   Paths paths_;
   ImageStore store_;
+  std::array<std::atomic<bool>, 2> mount_points_made_{};  // without and with the token's
   absl::Mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::shared_ptr<Turn>> queue_ ABSL_GUARDED_BY(mutex_);

@@ -545,11 +545,15 @@ Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
   int attempt = before != nullptr ? before->attempt + 1 : 0;
   std::string home = node_.paths.Home(uid_, name, attempt);
   std::string bundle = node_.paths.Bundle(uid_, name, attempt);
-  auto mount = [&node = node_, image, home, bundle]() -> Status {
+  const auto& wanted = entry->spec->volume_mounts();
+  bool service_account = std::any_of(wanted.begin(), wanted.end(), [](const auto& mount) {
+    return mount.mount_path() == kServiceAccountDirectory;
+  });
+  auto mount = [&node = node_, image, home, bundle, service_account]() -> Status {
     GANTRY_TRY(RemoveTree(bundle));
     GANTRY_TRY(MakeDirs(bundle, 0700));
     GANTRY_TRY(MakeDirs(home, 0700));
-    return node.images.MountRoot(*image, home);
+    return node.images.MountRoot(*image, home, service_account);
   };
   Status mounted = co_await RunBlocking(node_.env, std::move(mount));
   Result<ContainerSpec> spec = Status(mounted);

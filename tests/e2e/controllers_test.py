@@ -70,7 +70,9 @@ class ControllersTest(ClusterTest):
         self.assertEqual(len(self.out("get", "rs", "-l", "app=told", "-o", "name").split()), 2)
         # Written back as it was read it is what it was, also where JSON shows what is empty.
         before = self.server.get("deployment", "told", "{.metadata.generation}")
-        self.out("replace", "-f", "-", text_in=self.out("get", "deployment", "told", "-o", "json"))
+        read = json.loads(self.out("get", "deployment", "told", "-o", "json"))
+        del read["metadata"]["resourceVersion"]
+        self.out("replace", "-f", "-", text_in=json.dumps(read))
         self.assertEqual(self.server.get("deployment", "told", "{.metadata.generation}"), before)
         self.out("delete", "deployment/told")
 

@@ -234,7 +234,8 @@ class Scheduler::Loop {
     queue_.Failed(pod->uid(), true, 0, env_.Steady());
     queue_.ClusterChanged(kPodGone, env_.Steady());
     std::string text = "running Bind plugin \"DefaultBinder\": " + bound.status().message();
-    co_await Report(std::move(pod), "SchedulerError", std::move(text));
+    std::string reason = "SchedulerError";
+    co_await Report(std::move(pod), std::move(reason), std::move(text));
   }
 
   // The event and the condition that say why the pod has no node.
@@ -248,8 +249,8 @@ class Scheduler::Loop {
       Result<api::Ref<Pod>> written = co_await client::UpdateStatus(client_, *std::move(next));
       if (written.ok() || written.code() == Code::kNotFound) co_return;
       if (written.code() == Code::kConflict) {
-        written = co_await client::Get<Pod>(client_, current->metadata().namespace_(),
-                                            current->metadata().name());
+        std::string ns = current->metadata().namespace_(), name = current->metadata().name();
+        written = co_await client::Get<Pod>(client_, std::move(ns), std::move(name));
       }
       if (!written.ok()) {
         if (written.code() != Code::kNotFound) {

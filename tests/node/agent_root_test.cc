@@ -26,6 +26,9 @@ TEST(Agent, RunsAPodAndReportsIt) {
   EXPECT_TRUE(node.UntilTrue([&] { return node.Logs("web") == "hello\n"; })) << node.Logs("web");
   EXPECT_TRUE(node.HasEvent("Started", "Started container main"));
   EXPECT_TRUE(node.HasEvent("Pulled", "Container image \"busybox:1\" already present on machine"));
+  // Nothing had to be made in the container's own layer to mount something there.
+  EXPECT_EQ(ListDir(node.paths().Home(pod->metadata().uid(), "main", 0) + "/upper"),
+            std::vector<std::string>());
   auto [code, output] = node.Exec("web", {"sh", "-c", "hostname; cat; exit 3"}, "typed\n");
   EXPECT_EQ(code, 3);
   EXPECT_EQ(output, "web\ntyped\n");

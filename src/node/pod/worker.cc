@@ -88,7 +88,12 @@ void PodWorker::Poke() {
 }
 
 const ContainerRun* PodWorker::FindRun(const std::string& container, bool previous) const {
-  return previous ? runs_.Previous(container) : runs_.Latest(container);
+  const ContainerRun* latest = runs_.Latest(container);
+  if (!previous) return latest;
+  // While the next run is waited for, the latest one is the previous one.
+  bool waits = latest != nullptr && latest->state == ContainerRun::State::kExited &&
+               waiting_.contains(container);
+  return waits ? latest : runs_.Previous(container);
 }
 
 void PodWorker::Event(std::string type, std::string reason, std::string message,

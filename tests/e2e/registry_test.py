@@ -225,7 +225,10 @@ class RegistryTest(ClusterTest):
         self.start("untrusted", image)
         self.assertIn("certificate signed by unknown authority", self.wait_waiting("untrusted", "ImagePullBackOff"))
         trusted = CERTIFICATES / self.secure
-        trusted.mkdir(parents=True)
+        if not CERTIFICATES.exists():
+            CERTIFICATES.mkdir()
+            self.addCleanup(CERTIFICATES.rmdir)
+        trusted.mkdir()
         self.addCleanup(shutil.rmtree, trusted)
         shutil.copy(self.dir / "ca.crt", trusted)
         self.start("trusted", image)

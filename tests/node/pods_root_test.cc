@@ -429,6 +429,23 @@ TEST_F(PodTest, TheEndIsOrderly) {
   EXPECT_TRUE(Exists(directory + "/stopped"));
 }
 
+// The scheduler gives the place of a pod away as soon as its object is gone.
+TEST_F(PodTest, APodDeletedByForceHoldsNoPlace) {
+  const auto with_port = [](const std::string& name, const std::string& script) {
+    Pod pod = ShellPod(name, script);
+    auto* port = pod.mutable_spec()->mutable_containers(0)->add_ports();
+    port->set_container_port(80);
+    port->set_host_port(34567);
+    return pod;
+  };
+  node.Run(with_port("stubborn", "trap '' TERM; while true; do sleep 1; done"));
+  ASSERT_TRUE(node.UntilReady("stubborn"));
+  node.Delete("stubborn", 20);
+  node.Delete("stubborn", 0);
+  node.Run(with_port("heir", kForever));
+  EXPECT_TRUE(node.UntilReady("heir"));
+}
+
 TEST_F(PodTest, SharedProcessNamespace) {
   Pod pod = ShellPod("share", kForever);
   pod.mutable_spec()->set_share_process_namespace(true);

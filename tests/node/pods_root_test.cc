@@ -440,7 +440,7 @@ TEST_F(PodTest, APodDeletedByForceHoldsNoPlace) {
   };
   node.Run(with_port("stubborn", "trap '' TERM; while true; do sleep 1; done"));
   ASSERT_TRUE(node.UntilReady("stubborn"));
-  node.Delete("stubborn", 20);
+  node.Delete("stubborn", 3000);
   node.Delete("stubborn", 0);
   node.Run(with_port("heir", kForever));
   EXPECT_TRUE(node.UntilReady("heir"));

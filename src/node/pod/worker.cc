@@ -120,12 +120,15 @@ void PodWorker::RetryIn(Duration delay) {
 Duration PodWorker::GracePeriod() const {
   const auto& meta = pod_->metadata();
   if (end_reason_ == "Evicted") return seconds(1);
-  if (gone_ && !meta.has_deletion_grace_period_seconds()) return seconds(2);
-  if (meta.has_deletion_grace_period_seconds())
-    return seconds(std::max<int64_t>(1, meta.deletion_grace_period_seconds()));
-  if (pod_->spec().has_termination_grace_period_seconds())
-    return seconds(std::max<int64_t>(1, pod_->spec().termination_grace_period_seconds()));
-  return seconds(30);
+  int64_t wanted = 30;
+  if (meta.has_deletion_grace_period_seconds()) {
+    wanted = meta.deletion_grace_period_seconds();
+  } else if (pod_->spec().has_termination_grace_period_seconds()) {
+    wanted = pod_->spec().termination_grace_period_seconds();
+  }
+  // An object that is gone before we took it away was deleted by force.
+  if (gone_) wanted = std::min<int64_t>(wanted, 2);
+  return seconds(std::max<int64_t>(1, wanted));
 }
 
 std::string PodWorker::LogDirectory(const std::string& container) const {

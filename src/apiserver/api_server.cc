@@ -266,10 +266,9 @@ void AddPaths(ApiServer::Parts& parts) {
     parts.chain.AddRoute(path, discovery);
     parts.chain.AddRoute(std::string(path) + "/", discovery);
   }
-  PathHandler open_api = Plain(
-      [&parts](const ResourceRequest& request) {
-        return AnswerOpenApi(parts.open_api, request, parts.env.Now());
-      });
+  PathHandler open_api = Plain([&parts](const ResourceRequest& request) {
+    return AnswerOpenApi(parts.open_api, request, parts.env.Now());
+  });
   parts.chain.AddRoute("/openapi/v2", open_api);
   parts.chain.AddRoute("/openapi/v3", open_api);
   parts.chain.AddRoute("/openapi/v3/", open_api);

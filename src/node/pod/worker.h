@@ -56,6 +56,9 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void RotateLogs();
 
  private:
+  // What failed for a reason that time may heal is tried again after this.
+  static constexpr Duration kRetry = std::chrono::seconds(10);
+
   Task<> Run();
   Task<> SyncOnce();
   Task<> Prepare();

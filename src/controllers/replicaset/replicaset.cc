@@ -26,6 +26,11 @@ using client::Plan;
 
 // No more pods than this in one go, so that one huge set does not starve the others.
 constexpr int kBurst = 500;
+// As many pods (or as many as there are replicas) may end right after they were made before their
+// replacements have to wait: without that a template that its node refuses, which the scheduler
+// cannot know of, would make failed pods as fast as the machine can.
+constexpr int kRefusals = 10;
+constexpr Duration kRefusalTime = std::chrono::seconds(10);
 
 Pod PodFromTemplate(const ReplicaSet& set) {
   Pod pod;
@@ -88,21 +93,27 @@ class ReplicaSetController : public client::Reconciler {
     if (claim.changed) return plan;
 
     std::vector<api::Ref<Pod>> active;
-    int terminating = 0;
+    int terminating = 0, refused = 0;
     for (const api::Ref<Pod>& pod : client::Typed<Pod>(claim.owned)) {
       if (api::IsActive(*pod)) {
         active.push_back(pod);
       } else if (!api::IsTerminal(*pod)) {
         ++terminating;
+      } else if (now - api::ToWallTime(pod->metadata().creation_timestamp()) < kRefusalTime) {
+        ++refused;
       }
     }
     ReplicaSetStatus status = Count(*set, active, terminating, now, &plan);
-    if (!api::IsBeingDeleted(set->metadata())) Scale(set, active, status, now, &plan);
+    if (!api::IsBeingDeleted(set->metadata())) Scale(set, active, refused, status, now, &plan);
     WriteStatus(set, std::move(status), &plan);
     return plan;
   }
 
  private:
+  static void RequeueBy(Duration wait, Plan* plan) {
+    if (!plan->requeue_after || wait < *plan->requeue_after) plan->requeue_after = wait;
+  }
+
   static ReplicaSetStatus Count(const ReplicaSet& set, const std::vector<api::Ref<Pod>>& active,
                                 int terminating, WallTime now, Plan* plan) {
     ReplicaSetStatus status = set.status();
@@ -118,7 +129,7 @@ class ReplicaSetController : public client::Reconciler {
         ++available;
       } else {
         Duration left = api::ReadySince(*pod) + std::chrono::seconds(min_ready) - now;
-        if (!plan->requeue_after || left < *plan->requeue_after) plan->requeue_after = left;
+        RequeueBy(left, plan);
       }
     }
     status.set_replicas(static_cast<int>(active.size()));
@@ -147,7 +158,8 @@ class ReplicaSetController : public client::Reconciler {
     return crowd;
   }
 
-  void Scale(const api::Ref<ReplicaSet>& set, const std::vector<api::Ref<Pod>>& active,
+  // `refused`: pods that ended soon after they were made, as those do that a node does not take.
+  void Scale(const api::Ref<ReplicaSet>& set, const std::vector<api::Ref<Pod>>& active, int refused,
              ReplicaSetStatus& status, WallTime now, Plan* plan) const {
     const int missing = set->spec().replicas() - static_cast<int>(active.size());
     const bool create = missing > 0;
@@ -167,7 +179,9 @@ class ReplicaSetController : public client::Reconciler {
     };
     if (create) {
       const auto pod = std::make_shared<const Pod>(PodFromTemplate(*set));
-      for (int i = 0; i < std::min(missing, kBurst); ++i) {
+      const int allowed = std::max(kRefusals, set->spec().replicas()) - refused;
+      if (allowed < missing) RequeueBy(std::chrono::seconds(1), plan);
+      for (int i = 0; i < std::min({missing, kBurst, allowed}); ++i) {
         client::Action action;
         action.kind = &api::KindOf<Pod>();
         action.ns = pod->metadata().namespace_();

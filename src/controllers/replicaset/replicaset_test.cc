@@ -72,6 +72,27 @@ TEST_F(ReplicaSetTest, ReplacesAPodThatFailedOrIsBeingDeleted) {
   EXPECT_EQ(Status().replicas(), 3);
 }
 
+// A template that no node takes must not fill the cluster with failed pods.
+TEST_F(ReplicaSetTest, PodsThatAreRefusedAreReplacedSlowly) {
+  const auto refuse_all = [this] {
+    for (const auto& pod : Pods()) {
+      if (pod->status().phase() == "Failed") continue;
+      Pod failed = *pod;
+      failed.mutable_status()->set_phase("Failed");
+      harness_.Put(std::move(failed));
+    }
+    harness_.Settle();
+  };
+  harness_.Put(FromYaml<ReplicaSet>(kSet));
+  harness_.Settle();
+  for (int i = 0; i < 20; ++i)
+    refuse_all();
+  EXPECT_LE(Pods().size(), 13u);
+  harness_.Advance(std::chrono::seconds(12));
+  harness_.Settle();
+  EXPECT_EQ(Status().replicas(), 3);
+}
+
 TEST_F(ReplicaSetTest, ScalesDownToZero) {
   harness_.Put(FromYaml<ReplicaSet>(kSet));
   harness_.Settle();

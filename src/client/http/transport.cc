@@ -116,9 +116,11 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
       bool refused = false;
       HttpRequest sent = request;
       sent.target = connection.server.prefix + sent.target;
-      Result<HttpResponse> response =
-          connection.http2 ? co_await connection.http2->Send(std::move(sent), cancel, &refused)
-                           : co_await SendHttp1(connection, std::move(sent), cancel, &refused);
+      // One task to await: GCC 12 destroys twice what a conditional co_await gives.
+      Task<Result<HttpResponse>> answer =
+          connection.http2 ? connection.http2->Send(std::move(sent), cancel, &refused)
+                           : SendHttp1(connection, std::move(sent), cancel, &refused);
+      Result<HttpResponse> response = co_await std::move(answer);
       if (response.ok() || !refused || attempt == kAttempts) {
         if (response.ok() || response.code() == Code::kCanceled) co_return response;
         co_return response.status().WithContext(GoUrlError(request, connection.server));

@@ -75,8 +75,8 @@ struct CacheFixture : ::testing::Test {
   // With the decoded object, as the API server writes, or with the bytes only, as they come from
   // elsewhere.
   int64_t Put(std::unique_ptr<google::protobuf::Message> message, bool decoded = true) {
-    std::shared_ptr<api::Object> object = api::Object::FromMessage(
-        api::KindOfDescriptor(message->GetDescriptor()), std::move(message));
+    const api::KindInfo& kind = api::KindOfDescriptor(message->GetDescriptor());
+    std::shared_ptr<api::Object> object = api::Object::FromMessage(kind, std::move(message));
     std::vector<Write> writes(1);
     writes[0].key = object->Key();
     writes[0].value = object->stored();

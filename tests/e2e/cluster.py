@@ -5,6 +5,7 @@ host's. Whatever is started here is stopped, cleaned up and checked for leaks by
 """
 
 import atexit
+import contextlib
 import os
 import re
 import shutil
@@ -159,7 +160,16 @@ class Machine:
             if child.poll() is None:
                 child.kill()
             child.wait()
-        run("ip", "netns", "del", self.namespace)
+        try:
+            wait_for("the machine's processes to be gone", lambda: not self.processes(), seconds=5)
+        finally:
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            run("ip", "netns", "del", self.namespace)
+
+    def processes(self):
+        return [int(pid) for pid in run("ip", "netns", "pids", self.namespace).stdout.split()]
 
 
 class Service:

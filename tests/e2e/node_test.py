@@ -13,6 +13,13 @@ SCRATCH = {"volumes": [{"name": "v", "emptyDir": {}}]}
 AT = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
 SERVE = "mkdir /w; echo page > /w/index.html; exec httpd -f -p 8080 -h /w"
 # Answers every request with 200 and writes what it was asked to its log.
+# Takes connections and says nothing; one process, so that nothing is left of it.
+SILENT = """
+import socket
+server, taken = socket.create_server(("", 5055)), []
+while True:
+    taken.append(server.accept())
+"""
 LISTEN = "while true; do printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n' | nc -l -p 8080; done"
 
 
@@ -34,7 +41,7 @@ class NodeTest(PodsTest):
         cls.shared = cls.server.dir / "out"
         cls.shared.mkdir()
         # A registry that takes connections and never answers.
-        cls.silent = cls.machine.spawn("busybox", "nc", "-ll", "-p", "5055", "-e", "sleep", "1000")
+        cls.silent = cls.machine.spawn("python3", "-c", SILENT)
         wait_for("the default service account", lambda: cls.out("get", "serviceaccount", "default", "-o", "name"))
 
     @classmethod

@@ -323,9 +323,12 @@ TEST_F(PodTest, NetworkProbesReachTheHostsNetwork) {
   container->mutable_readiness_probe()->set_period_seconds(1);
   auto* live = container->mutable_liveness_probe()->mutable_handler()->mutable_tcp_socket();
   live->mutable_port()->set_int_val(port);
+  // The first probes come before the server listens.
+  container->mutable_liveness_probe()->set_failure_threshold(10);
   node.Run(pod);
   EXPECT_TRUE(
-      node.HasEvent("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404"));
+      node.HasEvent("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404"))
+      << node.Events();
   EXPECT_EQ(node.Get("web")->status().pod_ip(), "127.0.0.1");
 }
 

@@ -6,6 +6,7 @@
 #include "api/core/v1/persistent_volume_claim.pb.h"
 #include "api/core/v1/pod.pb.h"
 #include "api/core/v1/service.pb.h"
+#include "api/pod_peak.h"
 #include "api/pods.h"
 
 namespace gantry::api {
@@ -32,46 +33,19 @@ bool Has(const Range& range, std::string_view name) {
   return std::find(std::begin(range), std::end(range), name) != std::end(range);
 }
 
-void Add(const QuotaAmounts& amounts, QuotaAmounts* total) {
-  for (const auto& [name, amount] : amounts)
-    (*total)[name] += amount;
-}
-
-void TakeLarger(const QuotaAmounts& amounts, QuotaAmounts* total) {
-  for (const auto& [name, amount] : amounts) {
-    Quantity& held = (*total)[name];
-    if (amount > held) held = amount;
-  }
-}
-
 using Pick = const QuantityMap& (*)(const ResourceRequirements&);
 const QuantityMap& Requests(const ResourceRequirements& resources) { return resources.requests(); }
 const QuantityMap& Limits(const ResourceRequirements& resources) { return resources.limits(); }
 
-// The pod's peak: containers and sidecars together, or an init container with the sidecars started
-// before it.
+// With the overhead, which is a request, and a limit where there is one.
 QuotaAmounts PeakOf(const PodSpec& spec, Pick pick) {
-  QuotaAmounts running, sidecars, peak;
-  for (const auto& container : spec.containers())
-    Add(ToQuotaAmounts(pick(container.resources())), &running);
-  for (const auto& container : spec.init_containers()) {
-    QuotaAmounts wants = ToQuotaAmounts(pick(container.resources()));
-    if (container.restart_policy() == "Always") {
-      Add(wants, &running);
-      Add(wants, &sidecars);
-      TakeLarger(sidecars, &peak);
-    } else {
-      Add(sidecars, &wants);
-      TakeLarger(wants, &peak);
-    }
-  }
-  TakeLarger(peak, &running);
-  for (const auto& [name, amount] : ToQuotaAmounts(pick(spec.resources())))
-    running[name] = amount;
+  QuotaAmounts peak = PodPeak(spec, [pick](const ResourceRequirements& resources) {
+    return ToQuotaAmounts(pick(resources));
+  });
   for (const auto& [name, amount] : ToQuotaAmounts(spec.overhead())) {
-    if (pick == Requests || running.contains(name)) running[name] += amount;
+    if (pick == Requests || peak.contains(name)) peak[name] += amount;
   }
-  return running;
+  return peak;
 }
 
 // Amounts by the names that quotas know them by.
@@ -93,7 +67,7 @@ std::string CountName(const KindInfo& kind) { return "count/" + kind.GroupResour
 void AddPod(const Pod& pod, QuotaAmounts* usage) {
   if (IsTerminal(pod)) return;
   (*usage)["pods"] = Quantity::FromValue(1);
-  Add(NamedAmounts(PeakOf(pod.spec(), Requests), PeakOf(pod.spec(), Limits)), usage);
+  AddAmounts(NamedAmounts(PeakOf(pod.spec(), Requests), PeakOf(pod.spec(), Limits)), usage);
 }
 
 void AddService(const Service& service, QuotaAmounts* usage) {

@@ -7,7 +7,7 @@
 #include "api/core/v1/container.pb.h"
 #include "api/core/v1/node_status.pb.h"
 #include "api/core/v1/security.pb.h"
-#include "api/quantity.h"
+#include "api/pod_resources.h"
 
 namespace gantry::node {
 namespace {
@@ -15,29 +15,6 @@ namespace {
 using api::core::v1::Container;
 using api::core::v1::Node;
 using api::core::v1::Pod;
-using Amounts = std::map<std::string, int64_t>;
-
-int64_t Amount(const std::string& name, const std::string& quantity) {
-  api::Quantity parsed = api::Quantity::ParseOrZero(quantity);
-  return name == "cpu" ? parsed.MilliValue() : parsed.Value();
-}
-
-Amounts RequestsOf(const Container& container) {
-  Amounts amounts;
-  for (const auto& [name, quantity] : container.resources().requests())
-    amounts[name] = Amount(name, quantity.string());
-  return amounts;
-}
-
-void Add(Amounts* to, const Amounts& from) {
-  for (const auto& [name, amount] : from)
-    (*to)[name] += amount;
-}
-
-void TakeLarger(Amounts* to, const Amounts& from) {
-  for (const auto& [name, amount] : from)
-    (*to)[name] = std::max((*to)[name], amount);
-}
 
 using HostPort = std::tuple<std::string, std::string, int>;
 
@@ -106,27 +83,6 @@ std::string SysctlName(std::string_view name) {
   return dotted;
 }
 
-Amounts PodRequests(const Pod& pod) {
-  Amounts together, at_most, sidecars;
-  for (const Container& container : pod.spec().containers())
-    Add(&together, RequestsOf(container));
-  for (const Container& container : pod.spec().init_containers()) {
-    Amounts own = RequestsOf(container);
-    if (container.restart_policy() == "Always") {
-      Add(&together, own);
-      Add(&sidecars, own);
-      TakeLarger(&at_most, sidecars);
-    } else {
-      Add(&own, sidecars);
-      TakeLarger(&at_most, own);
-    }
-  }
-  TakeLarger(&together, at_most);
-  for (const auto& [name, quantity] : pod.spec().overhead())
-    together[name] += Amount(name, quantity.string());
-  return together;
-}
-
 std::optional<Rejection> AdmitPod(const Pod& pod, const std::vector<const Pod*>& others,
                                   const Node& node) {
   if (std::optional<Rejection> sysctl = ForbiddenSysctl(pod)) return sysctl;
@@ -139,13 +95,16 @@ std::optional<Rejection> AdmitPod(const Pod& pod, const std::vector<const Pod*>&
           "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"};
     }
   }
-  Amounts used;
-  for (const Pod* other : others)
-    Add(&used, PodRequests(*other));
-  Amounts asked = PodRequests(pod);
-  auto allocatable = [&node](const std::string& name) {
-    auto it = node.status().allocatable().find(name);
-    return it == node.status().allocatable().end() ? int64_t{0} : Amount(name, it->second.string());
+  api::ResourceAmounts used;
+  for (const Pod* other : others) {
+    for (const auto& [name, amount] : api::PodRequests(*other))
+      used[name] += amount;
+  }
+  const api::ResourceAmounts asked = api::PodRequests(pod);
+  const api::ResourceAmounts capacity = api::ToAmounts(node.status().allocatable());
+  auto allocatable = [&capacity](const std::string& name) {
+    auto it = capacity.find(name);
+    return it == capacity.end() ? int64_t{0} : it->second;
   };
   auto insufficient = [](const std::string& name, int64_t request, int64_t in_use,
                          int64_t capacity) {

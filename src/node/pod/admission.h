@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,10 +10,6 @@
 #include "node/pod/context.h"
 
 namespace gantry::node {
-
-// What a pod asks of a node in milli-units of CPU and in units of all else: the larger of what its
-// main containers (with sidecars) ask together and what any init container asks, plus its overhead.
-std::map<std::string, int64_t> PodRequests(const api::core::v1::Pod& pod);
 
 // A sysctl as its name is compared: "net/ipv4/x" is "net.ipv4.x".
 std::string SysctlName(std::string_view name);

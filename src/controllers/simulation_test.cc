@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <set>
 
 #include "api/apps/v1/deployment.pb.h"
@@ -19,7 +18,6 @@
 #include "api/pods.h"
 #include "api/testing/from_yaml.h"
 #include "base/env/testing/virtual_env.h"
-#include "client/informer.h"
 #include "client/reconciler.h"
 #include "client/testing/fake_client.h"
 #include "controllers/deployment/deployment.h"
@@ -27,6 +25,7 @@
 #include "controllers/endpoints/endpointslice.h"
 #include "controllers/replicaset/replicaset.h"
 #include "controllers/testing/faulty_client.h"
+#include "controllers/testing/restarting_process.h"
 
 namespace gantry::controllers {
 namespace {
@@ -40,22 +39,11 @@ using api::discovery::v1::EndpointSlice;
 using api::testing::FromYaml;
 using std::chrono::milliseconds;
 
-// The controllers' process.
-struct Plane {
-  Plane(Env& env, client::Client& client) : informers(env, client), runner(env, client, informers) {
-    runner.Add(MakeDeploymentController());
-    runner.Add(MakeReplicaSetController());
-    runner.Add(MakeEndpointSliceController());
-    runner.Start();
-  }
-  Task<> Stop() {
-    co_await informers.Stop();
-    co_await runner.Stop();
-  }
-
-  client::InformerSet informers;
-  client::ReconcilerRunner runner;
-};
+void AddControllers(client::ReconcilerRunner& runner) {
+  runner.Add(MakeDeploymentController());
+  runner.Add(MakeReplicaSetController());
+  runner.Add(MakeEndpointSliceController());
+}
 
 class World {
  public:
@@ -85,9 +73,8 @@ spec:
     rolling->mutable_max_unavailable()->set_int_val(unavailable_);
     store_.Put(std::move(web));
     client_.before_write = [this] { CheckBounds(); };
-    Restart();
+    process_.Restart();
   }
-  ~World() { Stop(); }
 
   // One after another: changes of the user under faults, then peace, then all is as it should be.
   void Run() {
@@ -100,7 +87,7 @@ spec:
           Step();
       }
       SetFaults(false);
-      if (client_.down) Restart();
+      if (client_.down) process_.Restart();
       for (int step = 0; step < 4000 && !Converged(); ++step)
         Step();
       ASSERT_EQ(Difference(), "") << "phase " << phase;
@@ -115,19 +102,6 @@ spec:
   }
 
  private:
-  void Stop() {
-    if (!plane_) return;
-    env_.RunToEnd(plane_->Stop());
-    plane_.reset();
-  }
-  void Restart() {
-    client_.down = true;
-    Stop();
-    client_.down = false;
-    client_.calls_until_down = -1;
-    plane_ = std::make_unique<Plane>(env_, client_);
-    env_.RunUntilIdle();
-  }
   void SetFaults(bool on) {
     client_.fail_percent = on ? 5 : 0;
     client_.conflict_percent = on ? 10 : 0;
@@ -161,7 +135,7 @@ spec:
     }
     if (faults_ && !client_.down && dice_.Percent(3))
       client_.calls_until_down = 1 + dice_.Below(20);
-    if (client_.down && dice_.Percent(30)) Restart();
+    if (client_.down && dice_.Percent(30)) process_.Restart();
     RunNodes();
     env_.Advance(milliseconds(1 + dice_.Below(1000)));
   }
@@ -254,7 +228,6 @@ spec:
   VirtualEnv env_;
   client::FakeClient store_;
   FaultyClient client_;
-  std::unique_ptr<Plane> plane_;
   const bool loses_;
   int replicas_ = 0, surge_ = 0, unavailable_ = 0;
   // The range of replicas that were asked for since all was as it should be.
@@ -262,6 +235,7 @@ spec:
   bool bounded_ = false;  // there is something whose availability can be kept
   bool faults_ = false;
   int last_address_ = 0;
+  RestartingProcess process_{env_, client_, AddControllers};
 };
 
 TEST(Simulation, WhatIsWantedComesAboutAndRolloutsKeepTheirBounds) {

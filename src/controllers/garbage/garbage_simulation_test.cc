@@ -5,37 +5,23 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "api/core/v1/config_map.pb.h"
 #include "base/env/testing/virtual_env.h"
-#include "client/informer.h"
 #include "client/reconciler.h"
 #include "client/testing/fake_client.h"
 #include "controllers/garbage/garbage_collector.h"
 #include "controllers/testing/faulty_client.h"
+#include "controllers/testing/restarting_process.h"
 
 namespace gantry::controllers {
 namespace {
 
 using api::core::v1::ConfigMap;
 using std::chrono::milliseconds;
-
-struct Plane {
-  Plane(Env& env, client::Client& client) : informers(env, client), runner(env, client, informers) {
-    runner.Add(MakeGarbageCollector(), 4);
-    runner.Start();
-  }
-  Task<> Stop() {
-    co_await informers.Stop();
-    co_await runner.Stop();
-  }
-  client::InformerSet informers;
-  client::ReconcilerRunner runner;
-};
 
 // Which objects there are, and who owns them.
 using Owners = std::map<std::string, std::set<std::string>>;
@@ -61,6 +47,8 @@ void DeleteFrom(Owners* model, const std::string& name, bool orphan) {
   }
 }
 
+void AddControllers(client::ReconcilerRunner& runner) { runner.Add(MakeGarbageCollector(), 4); }
+
 class GarbageWorld {
  public:
   explicit GarbageWorld(uint64_t seed) : dice_(seed), env_(seed), client_(store_, dice_) {
@@ -76,9 +64,8 @@ class GarbageWorld {
     }
     for (const auto& [name, owners] : model_)
       store_.Put(Make(name, owners));
-    Restart();
+    process_.Restart();
   }
-  ~GarbageWorld() { Stop(); }
 
   void Run() {
     for (int round = 0; round < 5 && !model_.empty(); ++round) {
@@ -94,12 +81,12 @@ class GarbageWorld {
       for (int step = 0; step < 30; ++step) {
         if (dice_.Percent(10)) store_.BreakWatches(Status(Code::kUnavailable, "cut"));
         if (dice_.Percent(5)) client_.calls_until_down = 1 + dice_.Below(10);
-        if (client_.down && dice_.Percent(50)) Restart();
+        if (client_.down && dice_.Percent(50)) process_.Restart();
         env_.Advance(milliseconds(1 + dice_.Below(500)));
       }
       client_.fail_percent = client_.conflict_percent = client_.lose_percent = 0;
       client_.calls_until_down = -1;
-      if (client_.down) Restart();
+      if (client_.down) process_.Restart();
       for (int step = 0; step < 2000 && Shown() != model_; ++step)
         env_.Advance(milliseconds(500));
       ASSERT_EQ(Shown(), model_) << "after deleting " << name << " " << policy;
@@ -134,20 +121,6 @@ class GarbageWorld {
     EXPECT_TRUE(gone.ok());
   }
 
-  void Stop() {
-    if (!plane_) return;
-    env_.RunToEnd(plane_->Stop());
-    plane_.reset();
-  }
-  void Restart() {
-    client_.down = true;
-    Stop();
-    client_.down = false;
-    client_.calls_until_down = -1;
-    plane_ = std::make_unique<Plane>(env_, client_);
-    env_.RunUntilIdle();
-  }
-
   Owners Shown() const {
     Owners shown;
     for (const api::Ref<ConfigMap>& map : store_.All<ConfigMap>()) {
@@ -162,8 +135,8 @@ class GarbageWorld {
   VirtualEnv env_;
   client::FakeClient store_{env_};
   FaultyClient client_;
-  std::unique_ptr<Plane> plane_;
   Owners model_;
+  RestartingProcess process_{env_, client_, AddControllers};
 };
 
 TEST(GarbageSimulation, WhatLosesItsOwnersGoesAndNothingElse) {

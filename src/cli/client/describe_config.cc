@@ -102,10 +102,7 @@ std::vector<PolicyLine> PolicyLines(const JsonValue& role) {
 }  // namespace
 
 void DescribeConfigMap(const Described& what, Page* page) {
-  AddName(what.object, page);
-  AddNamespace(what.object, page);
-  AddLabels(what.object, page);
-  AddAnnotations(what.object, page);
+  AddIdentity(what.object, page);
   page->Raw("\nData\n====\n");
   for (const auto& [key, value] : Sorted(what.object, "data"))
     page->Raw(key + ":\n----\n" + value + "\n\n");
@@ -116,10 +113,7 @@ void DescribeConfigMap(const Described& what, Page* page) {
 }
 
 void DescribeSecret(const Described& what, Page* page) {
-  AddName(what.object, page);
-  AddNamespace(what.object, page);
-  AddLabels(what.object, page);
-  AddAnnotations(what.object, page);
+  AddIdentity(what.object, page);
   page->Raw("\n");
   page->Line(0, {"Type:", TextAt(what.object, "type")});
   page->Raw("\nData\n====\n");
@@ -183,10 +177,7 @@ void DescribeResourceQuota(const Described& what, Page* page) {
 }
 
 void DescribeServiceAccount(const Described& what, Page* page) {
-  AddName(what.object, page);
-  AddNamespace(what.object, page);
-  AddLabels(what.object, page);
-  AddAnnotations(what.object, page);
+  AddIdentity(what.object, page);
   for (const auto& [field, title] :
        {std::pair("imagePullSecrets", "Image pull secrets:"), {"secrets", "Mountable secrets:"}}) {
     std::vector<std::string> names;

@@ -58,10 +58,7 @@ void AddPortTable(const JsonValue& holder, size_t level, bool port_first, Page* 
 
 void DescribeService(const Described& what, Page* page) {
   const JsonValue& service = what.object;
-  AddName(service, page);
-  AddNamespace(service, page);
-  AddLabels(service, page);
-  AddAnnotations(service, page);
+  AddIdentity(service, page);
   page->Line(0, {"Selector:", OrNone(JoinText(Pairs(service, "spec.selector", "="), ","))});
   page->Line(0, {"Type:", TextAt(service, "spec.type")});
   AddOptional(service, "spec.ipFamilyPolicy", "IP Family Policy:", page);
@@ -91,10 +88,7 @@ void DescribeService(const Described& what, Page* page) {
 
 void DescribeEndpoints(const Described& what, Page* page) {
   const JsonValue& endpoints = what.object;
-  AddName(endpoints, page);
-  AddNamespace(endpoints, page);
-  AddLabels(endpoints, page);
-  AddAnnotations(endpoints, page);
+  AddIdentity(endpoints, page);
   page->Head("Subsets:");
   for (const JsonValue& subset : ItemsAt(endpoints, "subsets")) {
     for (const auto& [field, title] :
@@ -114,10 +108,7 @@ void DescribeEndpoints(const Described& what, Page* page) {
 
 void DescribeEndpointSlice(const Described& what, Page* page) {
   const JsonValue& slice = what.object;
-  AddName(slice, page);
-  AddNamespace(slice, page);
-  AddLabels(slice, page);
-  AddAnnotations(slice, page);
+  AddIdentity(slice, page);
   page->Line(0, {"AddressType:", TextAt(slice, "addressType")});
   if (ItemsAt(slice, "ports").empty()) {
     page->Line(0, {"Ports:", "<unset>"});

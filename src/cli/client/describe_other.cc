@@ -83,10 +83,7 @@ void AddTree(const JsonValue& value, const std::string& path, size_t level, Page
 }  // namespace
 
 void DescribeOther(const Described& what, Page* page) {
-  AddName(what.object, page);
-  AddNamespace(what.object, page);
-  AddLabels(what.object, page);
-  AddAnnotations(what.object, page);
+  AddIdentity(what.object, page);
   AddTree(what.object, "", 0, page);
 }
 

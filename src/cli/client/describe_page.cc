@@ -124,6 +124,13 @@ void AddAnnotations(const JsonValue& object, Page* page, size_t level) {
   page->Lines(level, "Annotations:", lines);
 }
 
+void AddIdentity(const JsonValue& object, Page* page) {
+  AddName(object, page);
+  AddNamespace(object, page);
+  AddLabels(object, page);
+  AddAnnotations(object, page);
+}
+
 void AddSelector(const JsonValue& object, Page* page) {
   const JsonValue* selector = At(object, "spec.selector");
   page->Line(0, {"Selector:", selector == nullptr ? "<unset>" : SelectorQuery(*selector)});

@@ -55,6 +55,8 @@ void AddName(const api::JsonValue& object, Page* page);
 void AddNamespace(const api::JsonValue& object, Page* page);
 void AddLabels(const api::JsonValue& object, Page* page);
 void AddAnnotations(const api::JsonValue& object, Page* page, size_t level = 0);
+// Name, namespace, labels and annotations, where nothing stands between them.
+void AddIdentity(const api::JsonValue& object, Page* page);
 void AddSelector(const api::JsonValue& object, Page* page);
 void AddController(const api::JsonValue& object, Page* page);
 // Type, status and reason.

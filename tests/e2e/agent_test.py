@@ -3,7 +3,7 @@
 import subprocess
 import unittest
 
-from cluster import GANTRY, IMAGE, Machine, Server, Service, Switch, close_all, main, pod, run, wait_for, SOURCE
+from cluster import GANTRY, Machine, Server, Service, Switch, close_all, main, pod, wait_for
 
 COUNTER = "i=0; while true; do echo line $i; i=$((i+1)); sleep 0.2; done"
 
@@ -22,9 +22,7 @@ class AgentTest(unittest.TestCase):
                             "--node-name", "two")
         cls.agent.start()
         cls.server.wait_node("two")
-        archive = cls.agent.dir / "busybox.tar"
-        run(SOURCE / "scripts/make-busybox-image", IMAGE, archive)
-        other.run(GANTRY, "image", "import", "--data-dir", cls.agent.data, archive)
+        cls.agent.import_image()
         cls.server.apply(pod("counter", COUNTER) + pod("web", "echo page > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"))
         cls.server.wait_pod("counter")
         cls.server.wait_pod("web")

@@ -1,7 +1,8 @@
 """Real clusters for the end-to-end tests: machines, servers, agents and kubectl.
 
 A Machine is a network namespace with an address of its own on a Switch; control groups and the file system are the
-host's. Whatever is started here is stopped, cleaned up and checked for leaks by close(), which also runs at exit.
+host's. Whatever is started here is stopped, cleaned up and checked for leaks by close(), which also runs at exit; the
+guardian does it for a test that is killed.
 """
 
 import atexit
@@ -17,11 +18,14 @@ import time
 import unittest
 from pathlib import Path
 
+from guardian import Guardian
+
 SOURCE = Path(__file__).resolve().parents[2]
 GANTRY = os.environ.get("GANTRY_BINARY", str(SOURCE / "build/release/gantry"))
 IMAGE = "example.local/busybox:1"
 
 _open = []  # what close_all() still has to close, in order of creation
+guardian = Guardian()
 
 
 def close_all():
@@ -106,6 +110,7 @@ class Switch:
     def __init__(self):
         self.name = f"gantry-e2e-{os.getpid()}-switch"
         self.machines = 0
+        self._guard = guardian.add("ip", "netns", "del", self.name)
         run("ip", "netns", "add", self.name)
         _open.append(self)
         self._ip("link", "add", "br0", "type", "bridge")
@@ -114,6 +119,10 @@ class Switch:
 
     def _ip(self, *arguments):
         run("ip", "-n", self.name, *arguments)
+
+    def port(self, machine):
+        """The name of the machine's port here."""
+        return f"port{machine.number}"
 
     def plug(self, namespace):
         """Gives the namespace an eth0 and returns its address."""
@@ -130,11 +139,15 @@ class Switch:
 
     def close(self):
         run("ip", "netns", "del", self.name)
+        guardian.remove(self._guard)
 
 
 class Machine:
     def __init__(self, switch):
-        self.namespace = f"gantry-e2e-{os.getpid()}-{switch.machines + 1}"
+        self.number = switch.machines + 1
+        self.namespace = f"gantry-e2e-{os.getpid()}-{self.number}"
+        self._guard = guardian.add(
+            "sh", "-c", f"ip netns pids {self.namespace} | xargs -r kill -9; ip netns del {self.namespace}")
         run("ip", "netns", "add", self.namespace)
         self.address = switch.plug(self.namespace)
         self.children = []
@@ -167,6 +180,7 @@ class Machine:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             run("ip", "netns", "del", self.namespace)
+            guardian.remove(self._guard)
 
     def processes(self):
         """Who runs here, but for this test, which may have entered the namespace itself."""
@@ -189,6 +203,9 @@ class Service:
         self.data = self.dir / "data"
         self.log = self.dir / "log"
         self.process = None
+        command = " ".join(machine.inside(GANTRY, "cleanup", "--data-dir", self.data))
+        self._guard = guardian.add("sh", "-c", f"pkill -9 -f -- '--data-dir {self.data}'; sleep 0.2; {command}; "
+                                               f"rm -rf {self.dir}")
         _open.append(self)
 
     def start(self):
@@ -199,6 +216,11 @@ class Service:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def import_image(self):
+        archive = self.dir / "busybox.tar"
+        run(SOURCE / "scripts/make-busybox-image", IMAGE, archive)
+        self.machine.run(GANTRY, "image", "import", "--data-dir", self.data, archive)
 
     def stop(self):
         self.process.terminate()
@@ -256,7 +278,7 @@ class Service:
                 continue
             if str(self.data) in command or f"gantry-{self.ids[0]}" in group:
                 found.append(f"process {entry.name}: {command}")
-        for line in Path("/proc/self/mounts").read_text().splitlines():
+        for line in self.machine.run("cat", "/proc/self/mounts").stdout.splitlines():
             if str(self.data) in line or str(self.run_dir) in line:
                 found.append(f"mount: {line}")
         # Unlike glob, walk does not mind what others remove meanwhile.
@@ -282,14 +304,15 @@ class Service:
             problems += self.leaks()
         finally:
             shutil.rmtree(self.dir, ignore_errors=True)
+            guardian.remove(self._guard)
         if problems:
             raise AssertionError("left behind:\n" + "\n".join(problems))
 
 
 class Server(Service):
-    def __init__(self, machine, *arguments):
-        super().__init__(machine, "server", "--node-name", "one", *arguments)
-        self.nodes = 0 if "--no-agent" in arguments else 1
+    def __init__(self, machine, *arguments, node="one"):
+        super().__init__(machine, "server", "--node-name", node, *arguments)
+        self.node = None if "--no-agent" in arguments else node
         self.client = "kubectl"
 
     def start(self, wait=True):
@@ -304,8 +327,8 @@ class Server(Service):
             return self.kubectl("get", "--raw", "/readyz").stdout == "ok"
 
         wait_for("a ready server", ready)
-        if self.nodes:
-            self.wait_node("one")
+        if self.node:
+            self.wait_node(self.node)
 
     def wait_node(self, name):
         query = '{.status.conditions[?(@.type=="Ready")].status}'
@@ -345,11 +368,6 @@ class Server(Service):
     def wait_pod(self, name, condition="Ready", seconds=60):
         self.kubectl("wait", f"--for=condition={condition}", f"pod/{name}", f"--timeout={seconds}s",
                      timeout=seconds + 10)
-
-    def import_image(self):
-        archive = self.dir / "busybox.tar"
-        run(SOURCE / "scripts/make-busybox-image", IMAGE, archive)
-        self.machine.run(GANTRY, "image", "import", "--data-dir", self.data, archive)
 
 
 class ClusterTest(unittest.TestCase):

@@ -93,12 +93,12 @@ class SurviveTest(ClusterTest):
         uid = self.server.get("pod", "doomed", "{.metadata.uid}")
         self.server.kill()
         self.server.arguments += ("--no-agent",)
-        self.server.nodes = 0
+        self.server.node = None
         self.server.start()
         self.out("delete", "pod", "doomed", "--force", "--grace-period=0")
         self.server.kill()
         self.server.arguments = self.server.arguments[:-1]
-        self.server.nodes = 1
+        self.server.node = "one"
         self.server.start()
         wait_for("the orphan's end", lambda: not any(
             "sleep 1000" in _command(p) for p in self.server.container_processes()))

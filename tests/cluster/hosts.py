@@ -1,0 +1,245 @@
+"""Clusters of several hosts on one machine, and what can go wrong between them.
+
+A Host is a machine with network, host name and mounts of its own, on a Network whose cables can be cut, slowed and made to
+lose packets. Built on tests/e2e/cluster.py, which stops and removes everything at the end, also of a test that is killed.
+
+    network = Network()
+    cluster = Cluster(network, servers=1, agents=2)
+    cluster.start()
+    load = Load(network.host("client"), f"http://{address}/")
+    network.cut(cluster.agents[0].machine)
+    assert load.stop().failures == []
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+import cluster as e2e  # noqa: E402
+from cluster import GANTRY, Machine, Server, Service, Switch, guardian, run, wait_for  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+
+
+class Network(Switch):
+    """A switch with a cable to every host. Faults add up until heal()."""
+
+    def __init__(self):
+        super().__init__()
+        self.hosts = {}
+        self._delays = {}
+        self._nft("add table bridge faults; add chain bridge faults forward "
+                  "{ type filter hook forward priority 0; policy accept; }")
+
+    def host(self, name):
+        """The host with this name; made at the first call."""
+        if name not in self.hosts:
+            self.hosts[name] = Host(self, name)
+        return self.hosts[name]
+
+    def cut(self, host):
+        """Pulls the host's cable: nothing goes in or out, and nobody is told."""
+        self._drop(f'iifname "{self.port(host)}"')
+        self._drop(f'oifname "{self.port(host)}"')
+
+    def partition(self, *sides):
+        """No packet goes from a host of one side to a host of another. Hosts of no side reach all."""
+        for side in sides:
+            ports = ", ".join(f'"{self.port(host)}"' for host in side)
+            others = ", ".join(f'"{self.port(host)}"' for other in sides if other is not side for host in other)
+            self._drop(f"iifname {{ {ports} }} oifname {{ {others} }}")
+
+    def lose(self, host, percent):
+        """Drops that share (below 100) of the packets to the host and from it, by chance."""
+        for direction in ("iifname", "oifname"):
+            self._drop(f'{direction} "{self.port(host)}" numgen random mod 100 < {percent}')
+
+    def delay(self, host, milliseconds):
+        """Keeps each packet to the host and from it back for so long."""
+        port, near, far = self.port(host), f"near{host.number}", f"far{host.number}"
+        self._ip("link", "add", near, "type", "veth", "peer", "name", far)
+        self._ip("link", "set", port, "nomaster")
+        self._ip("link", "set", near, "master", "br0", "up")
+        self._ip("link", "set", far, "up")
+        relay = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{self.name}", "--", sys.executable, HERE / "relay.py", port, far,
+             str(milliseconds)], stdin=subprocess.PIPE)
+        self._delays[host] = (relay, near)
+
+    def heal(self):
+        """Ends all faults."""
+        self._nft("flush chain bridge faults forward")
+        for host, (relay, near) in self._delays.items():
+            relay.stdin.close()
+            relay.wait()
+            self._ip("link", "del", near)
+            self._ip("link", "set", self.port(host), "master", "br0")
+        self._delays = {}
+
+    def close(self):
+        self.heal()
+        super().close()
+
+    def _drop(self, condition):
+        self._nft(f"add rule bridge faults forward {condition} drop")
+
+    def _nft(self, commands):
+        run("ip", "netns", "exec", self.name, "nft", commands)
+
+
+class Host(Machine):
+    """A machine with host name and mounts of its own as well. Its services are added by Service and Server."""
+
+    def __init__(self, network, name):
+        super().__init__(network)
+        self.name = name
+        self.network = network
+        # Keeps the namespaces; a process of the host's network namespace, so that it ends with it at the latest.
+        self._holder = self.spawn("unshare", "--uts", "--mount", "--propagation", "private", "sh", "-c",
+                                  f"hostname {name}; echo; exec sleep infinity", stdout=subprocess.PIPE)
+        self._holder.stdout.readline()
+
+    def inside(self, *command):
+        if not hasattr(self, "_holder"):
+            return super().inside(*command)
+        return ["nsenter", f"--target={self._holder.pid}", "--net", "--uts", "--mount", "--", *map(str, command)]
+
+    def processes(self):
+        return [pid for pid in super().processes() if pid != self._holder.pid]
+
+    def power_off(self, *services):
+        """What a power cut does to the host and these services of it: nobody hears a word from it any more."""
+        self.network.cut(self)
+        for service in services:
+            for process in {service.process.pid} | service.conmons() | service.container_processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            service.process.wait()
+            wait_for("no process", lambda: not service.container_processes() | service.conmons())  # noqa: B023
+
+    def power_on(self, *services):
+        """Boots the host, with what a boot leaves: the disk. The network heals; the services are started."""
+        for service in services:
+            _forget_runtime(self, service)
+            service.start()
+        self.network.heal()
+
+
+def _forget_runtime(host, service):
+    """No mount, control group, link, table or run directory stays over a boot."""
+    for line in reversed(host.run("cat", "/proc/self/mounts").stdout.splitlines()):
+        target = line.split()[1]
+        if target.startswith((f"{service.data}/", f"{service.run_dir}/")) or target == str(service.run_dir):
+            host.run("umount", "-l", target)
+    shutil.rmtree(service.run_dir, ignore_errors=True)
+    for parent, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
+        if f"/gantry-{service.ids[0]}" in parent:
+            os.rmdir(parent)
+    for line in host.run("ip", "-o", "-br", "link").stdout.splitlines():
+        link = line.split()[0].split("@")[0]
+        if link not in ("lo", "eth0"):
+            host.run("ip", "link", "del", link, check=False)
+    host.run("nft", "flush", "ruleset")
+
+
+class Agent(Service):
+    """`gantry agent` on a host, with the host's name."""
+
+    def __init__(self, host, servers, token, *arguments):
+        flags = [part for server in servers for part in ("--server", f"https://{server.machine.address}:6443")]
+        super().__init__(host, "agent", *flags, "--token", token, *arguments)
+        self.node = host.name
+
+
+class Cluster:
+    """One server and agents on hosts of their own: server-1, agent-1, agent-2 ... For several servers add to `servers`."""
+
+    def __init__(self, network, agents=2, server_arguments=(), agent_arguments=()):
+        self.network = network
+        self.agent_arguments = agent_arguments
+        self.servers = [Server(network.host("server-1"), "--no-agent", *server_arguments)]
+        self.agents = []
+        self._wanted = agents
+
+    @property
+    def server(self):
+        return self.servers[0]
+
+    def start(self):
+        self.server.start()
+        for _ in range(self._wanted):
+            self.add_agent()
+        for agent in self.agents:
+            self.server.wait_node(agent.node)
+
+    def add_agent(self, *arguments):
+        """A further agent, started and with the busybox image; does not wait for its node."""
+        token = (self.server.data / "token").read_text().strip()
+        host = self.network.host(f"agent-{len(self.agents) + 1}")
+        agent = Agent(host, self.servers, token, *self.agent_arguments, *arguments)
+        agent.import_image()
+        agent.start()
+        self.agents.append(agent)
+        return agent
+
+    def agent_of(self, node):
+        return next(agent for agent in self.agents if agent.node == node)
+
+
+class Load:
+    """Clients on a host that fetch a URL all the time, `clients` at once, each request on a connection of its own."""
+
+    def __init__(self, host, url, clients=4, timeout=5):
+        self.process = host.spawn(sys.executable, HERE / "load.py", url, clients, timeout, stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+
+    def stop(self):
+        output, _ = self.process.communicate(timeout=60)
+        return Record([Request(**json.loads(line)) for line in output.splitlines()])
+
+
+class Request:
+    """One request: when it began and ended (time.time()), what was answered, or the error."""
+
+    def __init__(self, start, end, answer, error):
+        self.start, self.end, self.answer, self.error = start, end, answer, error
+
+    def __repr__(self):
+        return f"{self.start:.3f}+{self.end - self.start:.3f}s {self.error or self.answer!r}"
+
+
+class Record:
+    def __init__(self, requests):
+        self.requests = requests
+
+    @property
+    def failures(self):
+        return [request for request in self.requests if request.error]
+
+    @property
+    def answers(self):
+        return {request.answer for request in self.requests if not request.error}
+
+    def longest_outage(self):
+        """Seconds from one success to the next, at the longest."""
+        ends = sorted(request.end for request in self.requests if not request.error)
+        return max((later - earlier for earlier, later in zip(ends, ends[1:])), default=float("inf"))
+
+
+def main(seconds):
+    """As cluster.main of the end-to-end tests."""
+    for tool in ("hostname", "unshare"):
+        if shutil.which(tool) is None:
+            sys.exit(f"these tests need {tool}")
+    e2e.main(seconds)
+
+
+__all__ = ["GANTRY", "Agent", "Cluster", "Host", "Load", "Network", "Record", "Request", "Server", "Service", "guardian",
+           "main", "run", "wait_for"]

@@ -4,7 +4,7 @@ A Host is a machine with network, host name and mounts of its own, on a Network 
 lose packets. Built on tests/e2e/cluster.py, which stops and removes everything at the end, also of a test that is killed.
 
     network = Network()
-    cluster = Cluster(network, servers=1, agents=2)
+    cluster = Cluster(network, agents=2)
     cluster.start()
     load = Load(network.host("client"), f"http://{address}/")
     network.cut(cluster.agents[0].machine)
@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
@@ -149,6 +150,64 @@ def _forget_runtime(host, service):
     host.run("nft", "flush", "ruleset")
 
 
+class EtcdMember:
+    """One member of an etcd cluster that the user runs, on a host."""
+
+    def __init__(self, host, initial_cluster):
+        self.machine = host
+        self.dir = Path(tempfile.mkdtemp(prefix="gantry-etcd-"))
+        self.process = None
+        self._initial_cluster = initial_cluster
+        self._guard = guardian.add("rm", "-rf", self.dir)
+        e2e.close_at_end(self)
+
+    @property
+    def endpoint(self):
+        return f"{self.machine.address}:2379"
+
+    def start(self):
+        client, peer = (f"http://{self.machine.address}:{port}" for port in (2379, 2380))
+        with open(self.dir / "log", "a", encoding="utf-8") as log:
+            self.process = self.machine.spawn(
+                "etcd", "--name", self.machine.name, "--data-dir", self.dir / "data", "--listen-client-urls", client,
+                "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                "--initial-cluster", self._initial_cluster, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def leads(self):
+        status = self.machine.run("etcdctl", f"--endpoints={self.endpoint}", "endpoint", "status", "-w", "json",
+                                  env={**os.environ, "ETCDCTL_API": "3"}).stdout
+        status = json.loads(status)[0]["Status"]
+        return status["leader"] == status["header"]["member_id"]
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        guardian.remove(self._guard)
+
+
+class Etcd:
+    """An etcd cluster with a member on each of the hosts."""
+
+    def __init__(self, hosts):
+        initial = ",".join(f"{host.name}=http://{host.address}:2380" for host in hosts)
+        self.members = [EtcdMember(host, initial) for host in hosts]
+
+    @property
+    def store(self):
+        """What --store wants."""
+        return "etcd://" + ",".join(member.endpoint for member in self.members)
+
+    def start(self):
+        for member in self.members:
+            member.start()
+        wait_for("etcd", lambda: any(member.leads() for member in self.members))
+
+
 class Agent(Service):
     """`gantry agent` on a host, with the host's name."""
 
@@ -159,12 +218,20 @@ class Agent(Service):
 
 
 class Cluster:
-    """One server and agents on hosts of their own: server-1, agent-1, agent-2 ... For several servers add to `servers`."""
+    """Servers and agents on hosts of their own: server-1, server-2 ..., agent-1, agent-2 ...
 
-    def __init__(self, network, agents=2, server_arguments=(), agent_arguments=()):
+    Several servers need `etcd` (an Etcd, which start() starts) and share a token.
+    """
+
+    TOKEN = "abcdef.0123456789abcdef"
+
+    def __init__(self, network, servers=1, agents=2, etcd=None, server_arguments=(), agent_arguments=()):
         self.network = network
+        self.etcd = etcd
         self.agent_arguments = agent_arguments
-        self.servers = [Server(network.host("server-1"), "--no-agent", *server_arguments)]
+        shared = ("--store", etcd.store, "--token", self.TOKEN) if etcd else ()
+        hosts = [network.host(f"server-{number + 1}") for number in range(servers)]
+        self.servers = [Server(host, "--no-agent", *shared, *server_arguments, node=host.name) for host in hosts]
         self.agents = []
         self._wanted = agents
 
@@ -173,7 +240,10 @@ class Cluster:
         return self.servers[0]
 
     def start(self):
-        self.server.start()
+        if self.etcd:
+            self.etcd.start()
+        for server in self.servers:
+            server.start()
         for _ in range(self._wanted):
             self.add_agent()
         for agent in self.agents:
@@ -241,5 +311,5 @@ def main(seconds):
     e2e.main(seconds)
 
 
-__all__ = ["GANTRY", "Agent", "Cluster", "Host", "Load", "Network", "Record", "Request", "Server", "Service", "guardian",
-           "main", "run", "wait_for"]
+__all__ = ["GANTRY", "Agent", "Cluster", "Etcd", "EtcdMember", "Host", "Load", "Network", "Record", "Request", "Server",
+           "Service", "guardian", "main", "run", "wait_for"]

@@ -39,8 +39,8 @@ def close_all():
         raise AssertionError("\n".join(problems))
 
 
-def end_last(thing):
-    """Has close_all() close a thing after all that was started later."""
+def close_at_end(thing):
+    """Has close_all() close a thing, after all that was started later."""
     _open.append(thing)
 
 

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from cluster import end_last, main, run, wait_for
+from cluster import close_at_end, main, run, wait_for
 from pods import PodsTest, condition, config_map, once, pod, secret, shell, status
 
 FOREVER = "trap 'exit 0' TERM; while true; do sleep 1000 & wait $!; done"
@@ -26,7 +26,7 @@ class HostDirectory:
 
     def __init__(self):
         self.path = Path(tempfile.mkdtemp(prefix="gantry-e2e-host-"))
-        end_last(self)
+        close_at_end(self)
         for name in ("dir", "shared/inner", "shared/later"):
             (self.path / name).mkdir(parents=True)
         (self.path / "file").write_text("from the host\n")

@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import cluster as e2e  # noqa: E402
-from cluster import GANTRY, Machine, Server, Service, Switch, guardian, run, wait_for  # noqa: E402
+from cluster import GANTRY, Machine, Server, Service, Switch, close_all, guardian, run, wait_for  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 
@@ -115,39 +115,35 @@ class Host(Machine):
     def processes(self):
         return [pid for pid in super().processes() if pid != self._holder.pid]
 
-    def power_off(self, *services):
-        """What a power cut does to the host and these services of it: nobody hears a word from it any more."""
+    def power_off(self):
+        """What a power cut does: nobody hears a word from the host or its containers any more."""
         self.network.cut(self)
-        for service in services:
-            for process in {service.process.pid} | service.conmons() | service.container_processes():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
+
+        def running():
+            found = set(self.processes())
+            for service in self.services:
+                found |= service.container_processes()
+            return found
+
+        for process in running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        for service in self.services:
             service.process.wait()
-            wait_for("no process", lambda: not service.container_processes() | service.conmons())  # noqa: B023
+        wait_for("no process", lambda: not running())
 
-    def power_on(self, *services):
+    def power_on(self):
         """Boots the host, with what a boot leaves: the disk. The network heals; the services are started."""
-        for service in services:
-            _forget_runtime(self, service)
-            service.start()
+        for service in self.services:
+            service.forget_runtime()
+        for link in self.run("ip", "-o", "-br", "link").stdout.splitlines():
+            name = link.split()[0].split("@")[0]
+            if name not in ("lo", "eth0"):
+                self.run("ip", "link", "del", name, check=False)
+        self.run("nft", "flush", "ruleset")
         self.network.heal()
-
-
-def _forget_runtime(host, service):
-    """No mount, control group, link, table or run directory stays over a boot."""
-    for line in reversed(host.run("cat", "/proc/self/mounts").stdout.splitlines()):
-        target = line.split()[1]
-        if target.startswith((f"{service.data}/", f"{service.run_dir}/")) or target == str(service.run_dir):
-            host.run("umount", "-l", target)
-    shutil.rmtree(service.run_dir, ignore_errors=True)
-    for parent, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
-        if f"/gantry-{service.ids[0]}" in parent:
-            os.rmdir(parent)
-    for line in host.run("ip", "-o", "-br", "link").stdout.splitlines():
-        link = line.split()[0].split("@")[0]
-        if link not in ("lo", "eth0"):
-            host.run("ip", "link", "del", link, check=False)
-    host.run("nft", "flush", "ruleset")
+        for service in self.services:
+            service.boot()
 
 
 class EtcdMember:
@@ -159,6 +155,7 @@ class EtcdMember:
         self.process = None
         self._initial_cluster = initial_cluster
         self._guard = guardian.add("rm", "-rf", self.dir)
+        host.services.append(self)
         e2e.close_at_end(self)
 
     @property
@@ -176,6 +173,15 @@ class EtcdMember:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def container_processes(self):
+        return set()
+
+    def forget_runtime(self):
+        """Nothing of it is lost with a boot."""
+
+    def boot(self):
+        self.start()
 
     def leads(self):
         status = self.machine.run("etcdctl", f"--endpoints={self.endpoint}", "endpoint", "status", "-w", "json",
@@ -312,4 +318,4 @@ def main(seconds):
 
 
 __all__ = ["GANTRY", "Agent", "Cluster", "Etcd", "EtcdMember", "Host", "Load", "Network", "Record", "Request", "Server",
-           "Service", "guardian", "main", "run", "wait_for"]
+           "Service", "close_all", "guardian", "main", "run", "wait_for"]

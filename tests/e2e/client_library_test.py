@@ -8,7 +8,6 @@ import os
 import sys
 import threading
 import time
-import unittest
 
 try:
     import kubernetes

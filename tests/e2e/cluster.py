@@ -151,6 +151,7 @@ class Machine:
         run("ip", "netns", "add", self.namespace)
         self.address = switch.plug(self.namespace)
         self.children = []
+        self.services = []
         _open.append(self)
 
     def inside(self, *command):
@@ -206,6 +207,7 @@ class Service:
         command = " ".join(machine.inside(GANTRY, "cleanup", "--data-dir", self.data))
         self._guard = guardian.add("sh", "-c", f"pkill -9 -f -- '--data-dir {self.data}'; sleep 0.2; {command}; "
                                                f"rm -rf {self.dir}")
+        machine.services.append(self)
         _open.append(self)
 
     def start(self):
@@ -213,9 +215,22 @@ class Service:
         with open(self.log, "a") as log:
             self.process = self.machine.spawn(*command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
+    boot = start  # without waiting for anything, where start() of a kind does
+
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def forget_runtime(self):
+        """Removes what no boot leaves: mounts, control groups and the run directory."""
+        for line in reversed(self.machine.run("cat", "/proc/self/mounts").stdout.splitlines()):
+            target = line.split()[1]
+            if target.startswith((f"{self.data}/", f"{self.run_dir}/")) or target == str(self.run_dir):
+                self.machine.run("umount", "-l", target)
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        for parent, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
+            if f"/gantry-{self.ids[0]}" in parent:
+                os.rmdir(parent)
 
     def import_image(self):
         archive = self.dir / "busybox.tar"

@@ -2,7 +2,6 @@
 
 import re
 import time
-import unittest
 
 from cluster import main, wait_for
 from pods import PodsTest, condition, full_name, once, pod, shell, status

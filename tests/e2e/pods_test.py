@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import unittest
 from pathlib import Path
 
 from cluster import IMAGE, main, wait_for

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import unittest
 from pathlib import Path
 
 from cluster import GANTRY, IMAGE, ClusterTest, main, pod, run, wait_for

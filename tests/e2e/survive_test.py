@@ -1,12 +1,9 @@
 """Stopping is crashing: kill -9 of the server and the loss of all containers, as in a reboot."""
 
 import os
-import shutil
 import signal
-import unittest
-from pathlib import Path
 
-from cluster import ClusterTest, main, pod, run, wait_for
+from cluster import ClusterTest, main, pod, wait_for
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -126,14 +123,7 @@ class SurviveTest(ClusterTest):
             except ProcessLookupError:
                 pass
         wait_for("no process", lambda: not server.container_processes() | server.conmons())
-        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-            target = line.split()[1]
-            if target.startswith((f"{server.data}/", f"{server.run_dir}/")) or target == str(server.run_dir):
-                run("umount", "-l", target)
-        shutil.rmtree(server.run_dir)
-        for parent, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
-            if f"/gantry-{server.ids[0]}" in parent:
-                os.rmdir(parent)
+        server.forget_runtime()
         for name in self.machine.run("ip", "-o", "-br", "link").stdout.split("\n"):
             link = name.split("@")[0].split(" ")[0]
             if link.startswith((f"gantry-{server.ids[1]}", f"v{server.ids[1][:6]}")):

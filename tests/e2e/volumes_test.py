@@ -4,7 +4,6 @@ import base64
 import json
 import shutil
 import tempfile
-import unittest
 from pathlib import Path
 
 from cluster import close_at_end, main, run, wait_for

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import unittest
 from pathlib import Path
 
 from cluster import SOURCE, ClusterTest, main, wait_for

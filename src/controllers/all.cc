@@ -11,6 +11,7 @@
 #include "controllers/replicaset/replicaset.h"
 #include "controllers/resourcequota/resource_quota.h"
 #include "controllers/serviceaccount/service_accounts.h"
+#include "controllers/statefulset/statefulset.h"
 
 namespace gantry::controllers {
 
@@ -21,6 +22,7 @@ Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
   runner->Add(MakeRootCaPublisher(options.ca_certificate));
   runner->Add(MakeDeploymentController());
   runner->Add(MakeReplicaSetController());
+  runner->Add(MakeStatefulSetController());
   runner->Add(MakeDisruptionController());
   runner->Add(MakeStaleDisruptionController(), 1);
   runner->Add(MakeEndpointSliceController());

@@ -205,8 +205,9 @@ class Service:
         self.log = self.dir / "log"
         self.process = None
         command = " ".join(machine.inside(GANTRY, "cleanup", "--data-dir", self.data))
-        self._guard = guardian.add("sh", "-c", f"pkill -9 -f -- '--data-dir {self.data}'; sleep 0.2; {command}; "
-                                               f"rm -rf {self.dir}")
+        # The pattern does not match the shell's own command line.
+        self._guard = guardian.add("sh", "-c", f"pkill -9 -f '(server|agent) --data-dir {self.data}'; sleep 0.2; "
+                                               f"{command}; rm -rf {self.dir}")
         machine.services.append(self)
         _open.append(self)
 

@@ -117,6 +117,48 @@ class ControllersTest(ClusterTest):
     def test_the_node_is_announced(self):
         self.assertIn("Node one event: Registered Node one in Controller", self.events("RegisteredNode", "one"))
 
+    def test_a_stateful_set_keeps_names_and_order(self):
+        self.server.apply("""
+apiVersion: v1
+kind: Service
+metadata: {name: peers}
+spec: {clusterIP: None, selector: {app: db}, ports: [{port: 8080}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: peers
+  replicas: 2
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: db
+        image: %s
+        command: [sh, -c, "hostname > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"]
+        readinessProbe: {httpGet: {port: 8080}, periodSeconds: 1}
+""" % IMAGE)
+        self.out("rollout", "status", "statefulset/db", "--timeout=60s", timeout=70)
+        self.assertEqual(self.server.pods("app=db"), ["db-0", "db-1"])
+        wait_for("the page by the pod's name", lambda: self.out(
+            "exec", "db-0", "--", "wget", "-qO-", "http://db-1.peers:8080/") == "db-1\n")
+        first = self.server.get("statefulset", "db", "{.status.currentRevision}")
+        self.out("set", "env", "statefulset/db", "ROUND=2")
+        self.out("rollout", "status", "statefulset/db", "--timeout=60s", timeout=70)
+        self.assertNotEqual(self.server.get("statefulset", "db", "{.status.currentRevision}"), first)
+        self.assertEqual(self.out("exec", "db-1", "--", "sh", "-c", "echo $ROUND"), "2\n")
+        self.out("rollout", "undo", "statefulset/db")
+        wait_for("the first revision",
+                 lambda: self.server.get("statefulset", "db", "{.status.currentRevision}") == first)
+        self.assertRegex(self.out("rollout", "history", "statefulset/db"), r"(?m)^2 .*\n3 ")
+        self.out("scale", "statefulset/db", "--replicas=1")
+        self.out("wait", "--for=delete", "pod/db-1", "--timeout=30s")
+        self.assertEqual(self.server.pods("app=db"), ["db-0"])
+        self.out("delete", "statefulset/db", "service/peers")
+
 
 if __name__ == "__main__":
     main(240)

@@ -7,6 +7,7 @@
 #include "api/duration.h"
 #include "api/owners.h"
 #include "api/same.h"
+#include "controllers/history/template_hash.h"
 
 namespace gantry::controllers {
 namespace {
@@ -111,22 +112,6 @@ Revisions SortRevisions(const Deployment& deployment, std::vector<SetRef> sets) 
     revisions.old.push_back(*it);
   }
   return revisions;
-}
-
-std::string TemplateHash(const PodTemplateSpec& pod_template, int collision_count) {
-  uint32_t hash = 2166136261u;  // FNV-1a
-  auto add = [&hash](std::string_view bytes) {
-    for (unsigned char byte : bytes)
-      hash = (hash ^ byte) * 16777619u;
-  };
-  add(api::CanonicalBytes(pod_template));
-  if (collision_count > 0) add(std::to_string(collision_count));
-  // Letters that spell no words, as generated names have them.
-  constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
-  std::string text = std::to_string(hash);
-  for (char& c : text)
-    c = kAlphabet[static_cast<unsigned char>(c) % kAlphabet.size()];
-  return text;
 }
 
 int MaxSurge(const Deployment& deployment) {

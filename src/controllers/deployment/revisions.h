@@ -37,9 +37,6 @@ bool SameTemplate(const api::core::v1::PodTemplateSpec& a, const api::core::v1::
 // Older sets come first.
 bool IsOlder(const api::apps::v1::ReplicaSet& a, const api::apps::v1::ReplicaSet& b);
 
-// A stable short hash of the template; `collision_count` makes another one when a name is taken.
-std::string TemplateHash(const api::core::v1::PodTemplateSpec& pod_template, int collision_count);
-
 int64_t RevisionOf(const api::meta::v1::ObjectMeta& meta);
 int DesiredReplicasOf(const api::apps::v1::ReplicaSet& set);  // by annotation; -1 when it has none
 

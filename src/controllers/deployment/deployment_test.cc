@@ -9,8 +9,8 @@
 #include "client/testing/reconciler_harness.h"
 #include "controllers/deployment/conditions.h"
 #include "controllers/deployment/revisions.h"
-#include "controllers/history/template_hash.h"
 #include "controllers/deployment/rollout.h"
+#include "controllers/history/template_hash.h"
 
 namespace gantry::controllers {
 namespace {

@@ -1,6 +1,7 @@
 #include "controllers/all.h"
 
 #include "controllers/aggregation/cluster_roles.h"
+#include "controllers/daemonset/daemonset.h"
 #include "controllers/deployment/deployment.h"
 #include "controllers/disruption/disruption.h"
 #include "controllers/endpoints/endpointslice.h"
@@ -23,6 +24,7 @@ Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
   runner->Add(MakeDeploymentController());
   runner->Add(MakeReplicaSetController());
   runner->Add(MakeStatefulSetController());
+  runner->Add(MakeDaemonSetController());
   runner->Add(MakeDisruptionController());
   runner->Add(MakeStaleDisruptionController(), 1);
   runner->Add(MakeEndpointSliceController());

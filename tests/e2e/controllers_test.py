@@ -159,6 +159,23 @@ spec:
         self.assertEqual(self.server.pods("app=db"), ["db-0"])
         self.out("delete", "statefulset/db", "service/peers")
 
+    def test_a_daemon_set_runs_on_the_node(self):
+        manifest = deployment("logs", 1).replace("kind: Deployment", "kind: DaemonSet").replace("  replicas: 1\n", "")
+        self.server.apply(manifest)
+        self.out("rollout", "status", "daemonset/logs", "--timeout=60s", timeout=70)
+        before = self.server.pods("app=logs")
+        self.assertEqual(len(before), 1)
+        self.assertRegex(self.out("get", "daemonset", "logs", "--no-headers"), r"^logs +1 +1 +1 +1 +1 +<none> ")
+        refused = self.error("drain", "one", "--pod-selector=app=logs", "--timeout=3s")
+        self.assertIn("cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)", refused)
+        self.out("drain", "one", "--pod-selector=app=logs", "--ignore-daemonsets", "--timeout=10s")
+        self.assertEqual(self.server.pods("app=logs"), before)
+        self.out("set", "env", "daemonset/logs", "ROUND=2")
+        self.out("rollout", "status", "daemonset/logs", "--timeout=60s", timeout=70)
+        self.assertNotEqual(self.server.pods("app=logs"), before)
+        self.out("uncordon", "one")
+        self.out("delete", "daemonset/logs")
+
 
 if __name__ == "__main__":
     main(240)

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "api/duration.h"
+#include "api/int_or_percent.h"
 #include "api/owners.h"
 #include "api/same.h"
 #include "controllers/history/template_hash.h"
@@ -18,14 +19,6 @@ using api::core::v1::PodTemplateSpec;
 
 // The history annotation of a replica set that was rolled back to many times stays below this.
 constexpr size_t kMaxHistoryLength = 2000;
-
-// A share of `replicas` given as "25%" or a number. Rounded up for surge, down for unavailable.
-int Resolve(const api::intstr::IntOrString& value, int replicas, bool round_up) {
-  if (value.type() == 0) return value.int_val();
-  int percent = 0;
-  std::from_chars(value.str_val().data(), value.str_val().data() + value.str_val().size(), percent);
-  return (percent * replicas + (round_up ? 99 : 0)) / 100;
-}
 
 // Annotations that stay with the object they are on.
 bool IsCopied(const std::string& key) {
@@ -116,16 +109,16 @@ Revisions SortRevisions(const Deployment& deployment, std::vector<SetRef> sets) 
 
 int MaxSurge(const Deployment& deployment) {
   if (deployment.spec().strategy().type() != "RollingUpdate") return 0;
-  return Resolve(deployment.spec().strategy().rolling_update().max_surge(),
-                 deployment.spec().replicas(), true);
+  return api::Scaled(deployment.spec().strategy().rolling_update().max_surge(),
+                     deployment.spec().replicas(), api::Rounding::kUp);
 }
 
 int MaxUnavailable(const Deployment& deployment) {
   if (deployment.spec().strategy().type() != "RollingUpdate" || deployment.spec().replicas() == 0)
     return 0;
   const int replicas = deployment.spec().replicas();
-  int unavailable =
-      Resolve(deployment.spec().strategy().rolling_update().max_unavailable(), replicas, false);
+  int unavailable = api::Scaled(deployment.spec().strategy().rolling_update().max_unavailable(),
+                                replicas, api::Rounding::kDown);
   // Both bounds at zero after rounding would never get anywhere.
   if (unavailable == 0 && MaxSurge(deployment) == 0) unavailable = 1;
   return std::min(unavailable, replicas);

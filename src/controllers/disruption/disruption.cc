@@ -1,7 +1,6 @@
 #include "controllers/disruption/disruption.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "api/core/v1/pod.pb.h"
 #include "api/core/v1/replication_controller.pb.h"
 #include "api/duration.h"
+#include "api/int_or_percent.h"
 #include "api/owners.h"
 #include "api/pods.h"
 #include "api/policy/v1/disruption_budget.pb.h"
@@ -34,13 +34,6 @@ using PodRef = api::Ref<Pod>;
 
 // An eviction that was allowed and has not deleted its pod within this time counts no more.
 constexpr Duration kDeletionTime = std::chrono::minutes(2);
-
-int ScaledUp(const api::intstr::IntOrString& value, int total) {
-  if (value.type() == 0) return value.int_val();
-  int percent = 0;
-  std::from_chars(value.str_val().data(), value.str_val().data() + value.str_val().size(), percent);
-  return (percent * total + 99) / 100;
-}
 
 void SetCondition(const PodDisruptionBudget& budget, bool allowed, const char* reason,
                   std::string message, WallTime now, PodDisruptionBudgetStatus* status) {
@@ -175,13 +168,14 @@ class DisruptionController : public client::Reconciler {
     if (spec.has_max_unavailable()) {
       GANTRY_ASSIGN(expected.pods, Scale(budget, pods, plan));
       expected.desired =
-          std::max(0, expected.pods - ScaledUp(spec.max_unavailable(), expected.pods));
+          std::max(0, expected.pods -
+                          api::Scaled(spec.max_unavailable(), expected.pods, api::Rounding::kUp));
     } else if (spec.has_min_available() && spec.min_available().type() == 0) {
       expected.pods = static_cast<int>(pods.size());
       expected.desired = spec.min_available().int_val();
     } else if (spec.has_min_available()) {
       GANTRY_ASSIGN(expected.pods, Scale(budget, pods, plan));
-      expected.desired = ScaledUp(spec.min_available(), expected.pods);
+      expected.desired = api::Scaled(spec.min_available(), expected.pods, api::Rounding::kUp);
     }
     return expected;
   }

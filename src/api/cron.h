@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/env/time.h"
@@ -23,6 +25,11 @@ struct CronSchedule {
   bool any_day = false;
   // "@every 1h30m": the fields above are empty.
   Duration every = Duration::zero();
+
+  // The first time after `after` that the schedule admits in the time zone ("Europe/Berlin"; empty:
+  // UTC); nullopt for a schedule that never comes about (the 30th of February). kNotFound for a
+  // zone that this machine does not know. Times that a change of the clocks leaves out are skipped.
+  Result<std::optional<WallTime>> Next(WallTime after, const std::string& zone) const;
 };
 
 }  // namespace gantry::api

@@ -1,11 +1,13 @@
 #include "controllers/all.h"
 
 #include "controllers/aggregation/cluster_roles.h"
+#include "controllers/cronjob/cronjob.h"
 #include "controllers/daemonset/daemonset.h"
 #include "controllers/deployment/deployment.h"
 #include "controllers/disruption/disruption.h"
 #include "controllers/endpoints/endpointslice.h"
 #include "controllers/garbage/garbage_collector.h"
+#include "controllers/job/job.h"
 #include "controllers/namespace/namespace_controller.h"
 #include "controllers/nodeipam/node_ipam.h"
 #include "controllers/podgc/pod_gc.h"
@@ -25,6 +27,8 @@ Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
   runner->Add(MakeReplicaSetController());
   runner->Add(MakeStatefulSetController());
   runner->Add(MakeDaemonSetController());
+  runner->Add(MakeJobController());
+  runner->Add(MakeCronJobController());
   runner->Add(MakeDisruptionController());
   runner->Add(MakeStaleDisruptionController(), 1);
   runner->Add(MakeEndpointSliceController());

@@ -176,6 +176,26 @@ spec:
         self.out("uncordon", "one")
         self.out("delete", "daemonset/logs")
 
+    def test_jobs_run_to_their_end(self):
+        self.out("create", "job", "sum", f"--image={IMAGE}", "--", "sh", "-c", "echo done")
+        self.out("wait", "--for=condition=Complete", "job/sum", "--timeout=60s", timeout=70)
+        self.assertEqual(self.out("logs", "job/sum"), "done\n")
+        self.assertRegex(self.out("get", "job", "sum", "--no-headers"), r"^sum +Complete +1/1 +\d+s +\d+s\n$")
+        self.assertIn("Job completed", self.events("Completed", "sum"))
+        # Its pod is not held by the counting any more, and goes with the job.
+        self.out("delete", "job", "sum")
+        wait_for("the pods' end", lambda: not self.out("get", "pods", "-l", "job-name=sum", "-o", "name"))
+        self.server.apply(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {name: broken}\nspec:\n  backoffLimit: 0\n  template:\n    spec:\n"
+            f"      restartPolicy: Never\n      containers: [{{name: main, image: '{IMAGE}', command: [sh, -c, exit 3]}}]\n")
+        self.out("wait", "--for=condition=Failed", "job/broken", "--timeout=60s", timeout=70)
+        self.assertEqual(self.condition("job", "broken", "Failed", "reason"), "BackoffLimitExceeded")
+        self.out("delete", "job", "broken")
+        self.out("create", "cronjob", "tick", f"--image={IMAGE}", "--schedule=* * * * *", "--", "true")
+        self.out("create", "job", "now", "--from=cronjob/tick")
+        self.out("wait", "--for=condition=Complete", "job/now", "--timeout=60s", timeout=70)
+        self.out("delete", "cronjob", "tick")
+
 
 if __name__ == "__main__":
     main(240)

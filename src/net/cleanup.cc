@@ -11,12 +11,14 @@ namespace {
 
 Status DeleteTables(const InstanceNames& names) {
   GANTRY_ASSIGN(NetlinkSocket socket, OpenNftSocket());
-  GANTRY_ASSIGN(std::vector<std::string> tables, ListNftTables(socket));
-  for (const std::string& table : {names.service_table, names.pod_table}) {
-    if (std::find(tables.begin(), tables.end(), table) == tables.end()) continue;
-    NftBatch batch;
-    batch.DeleteTable(table);
-    GANTRY_TRY(batch.Commit(socket));
+  for (NftFamily family : {NftFamily::kIp, NftFamily::kIp6}) {
+    GANTRY_ASSIGN(std::vector<std::string> tables, ListNftTables(socket, family));
+    for (const std::string& table : {names.service_table, names.pod_table}) {
+      if (std::find(tables.begin(), tables.end(), table) == tables.end()) continue;
+      NftBatch batch(family);
+      batch.DeleteTable(table);
+      GANTRY_TRY(batch.Commit(socket));
+    }
   }
   return Status::Ok();
 }

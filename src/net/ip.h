@@ -23,6 +23,8 @@ struct IpAddress {
   bool is_v4() const { return size == 4; }
   bool is_v6() const { return size == 16; }
   explicit operator bool() const { return size != 0; }
+  // 0.0.0.0, ::, or none at all.
+  bool is_unspecified() const { return bytes == std::array<uint8_t, 16>{}; }
   uint32_t v4() const;  // host order
   std::span<const uint8_t> raw() const { return {bytes.data(), size}; }
   std::string ToString() const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/core/v1/node.pb.h"
 #include "api/core/v1/service.pb.h"
 #include "api/discovery/v1/endpoint_slice.pb.h"
 #include "base/env/blocking.h"
@@ -17,6 +18,7 @@ namespace discovery = api::discovery::v1;
 
 constexpr char kServiceNameLabel[] = "kubernetes.io/service-name";
 constexpr char kServiceIndex[] = "service";
+constexpr char kZoneLabel[] = "topology.kubernetes.io/zone";
 // An idle proxy applies a change at once; a busy one no more often than this.
 constexpr Duration kBusyInterval = std::chrono::milliseconds(10);
 constexpr Duration kRetryInterval = std::chrono::seconds(1);
@@ -29,14 +31,10 @@ std::string ServiceOf(const api::Object& slice) {
   return found == labels.end() ? std::string() : found->second;
 }
 
-FrontendOptions MakeFrontendOptions(const ServiceProxyOptions& options) {
-  FrontendOptions made;
-  made.node_name = options.node_name;
-  for (const IpAddress& ip : options.dns_addresses) {
-    made.reserved.push_back({ip, IPPROTO_TCP, kDnsPort});
-    made.reserved.push_back({ip, IPPROTO_UDP, kDnsPort});
-  }
-  return made;
+client::ListOptions OnlyNode(const std::string& name) {
+  client::ListOptions options;
+  options.field_selector = "metadata.name=" + name;
+  return options;
 }
 
 }  // namespace
@@ -45,9 +43,22 @@ ServiceProxy::ServiceProxy(Env& env, client::InformerSet& informers, ServiceProx
     : env_(env),
       services_(informers.For<core::Service>()),
       slices_(informers.For<discovery::EndpointSlice>()),
-      frontend_options_(MakeFrontendOptions(options)),
-      rules_(InstanceNames::ForDataDir(options.data_dir), options.cluster_cidrs,
-             options.service_cidrs) {
+      node_(informers.For(api::KindOf<core::Node>(), OnlyNode(options.node_name))),
+      health_(env) {
+  place_.name = options.node_name;
+  for (const IpAddress& ip : options.dns_addresses) {
+    for (uint8_t protocol : {IPPROTO_TCP, IPPROTO_UDP})
+      reserved_.push_back({ip, protocol, kDnsPort});
+  }
+  for (NftFamily family : {NftFamily::kIp, NftFamily::kIp6}) {
+    const bool used = std::ranges::any_of(options.service_cidrs, [family](const Cidr& cidr) {
+      return NftFamilyOf(cidr.address) == family;
+    });
+    if (!used) continue;
+    rules_.push_back(std::make_unique<ServiceRules>(InstanceNames::ForDataDir(options.data_dir),
+                                                    options.cluster_cidrs, options.service_cidrs,
+                                                    family));
+  }
   slices_.AddIndex(kServiceIndex, [](const api::Object& slice) {
     return std::vector<std::string>{slice.ns() + "/" + ServiceOf(slice)};
   });
@@ -60,6 +71,9 @@ ServiceProxy::ServiceProxy(Env& env, client::InformerSet& informers, ServiceProx
       if (slice) MarkDirty({slice->ns(), ServiceOf(*slice)});
     }
   });
+  node_.AddHandler([this](const api::ObjectPtr&, const api::ObjectPtr& after) {
+    if (after) FollowNode(after);
+  });
 }
 
 ServiceProxy::~ServiceProxy() = default;
@@ -69,6 +83,24 @@ void ServiceProxy::Start() { Spawn(env_.MakeStrand(), gate_, "service proxy", Ru
 Task<> ServiceProxy::Stop() {
   cancel_.Cancel();
   co_await gate_.Close(env_);
+  co_await health_.Stop();
+}
+
+void ServiceProxy::FollowNode(const api::ObjectPtr& node) {
+  NodePlace place;
+  place.name = node->name();
+  auto zone = node->meta().labels().find(kZoneLabel);
+  if (zone != node->meta().labels().end()) place.zone = zone->second;
+  for (const core::NodeAddress& address : node->As<core::Node>().status().addresses()) {
+    if (std::optional<IpAddress> ip = IpAddress::Parse(address.address()))
+      place.addresses.push_back(*ip);
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    if (place == place_) return;
+    place_ = std::move(place);
+  }
+  dirty_notifier_.Notify();
 }
 
 void ServiceProxy::MarkDirty(ServiceKey key) {
@@ -81,17 +113,24 @@ void ServiceProxy::MarkDirty(ServiceKey key) {
 
 Task<> ServiceProxy::Run() {
   CancelToken cancel = cancel_.token();
-  for (client::Informer* informer : {&services_, &slices_}) {
+  for (client::Informer* informer : {&services_, &slices_, &node_}) {
     Status status = co_await informer->WaitForSync(cancel);
     if (!status.ok()) co_return;
   }
   bool all = true;
   std::set<ServiceKey> dirty;
   while (!cancel.cancelled()) {
+    bool moved;
     {
       absl::MutexLock lock(&mutex_);
       dirty.clear();
       std::swap(dirty, dirty_);
+      moved = synced_place_ != place_;
+      synced_place_ = place_;
+    }
+    if (moved && !all) {
+      for (const api::ObjectPtr& service : services_.List())
+        dirty.emplace(service->ns(), service->name());
     }
     if (!all && dirty.empty()) {
       if (co_await dirty_notifier_.Wait(env_, cancel) == Wake::kCanceled) co_return;
@@ -107,7 +146,8 @@ Task<> ServiceProxy::Run() {
       problem_ = status.message();
       if (status.ok()) synced_ = true;
     }
-    // After a failure the kernel's table is made anew.
+    UpdateHealthChecks(status.ok());
+    // After a failure the kernel's tables are made anew.
     all = !status.ok();
     applied_notifier_.Notify();
     Wake wake = co_await SleepFor(env_, all ? kRetryInterval : kBusyInterval, cancel);
@@ -115,12 +155,35 @@ Task<> ServiceProxy::Run() {
   }
 }
 
-std::vector<Frontend> ServiceProxy::Build(const ServiceKey& key) const {
+std::vector<Frontend> ServiceProxy::Build(const ServiceKey& key) {
+  health_checks_.erase(key);
   auto service = client::GetFrom<core::Service>(services_, key.first, key.second);
   if (!service) return {};
   auto slices = client::Typed<discovery::EndpointSlice>(
       slices_.ByIndex(kServiceIndex, key.first + "/" + key.second));
-  return BuildFrontends(*service, slices, frontend_options_);
+  if (std::optional<HealthCheck> check = BuildHealthCheck(*service, slices, synced_place_))
+    health_checks_.emplace(key, *check);
+  std::vector<Frontend> frontends = BuildFrontends(*service, slices, synced_place_);
+  std::erase_if(frontends, [this](const Frontend& frontend) {
+    return std::ranges::find(reserved_, frontend.key) != reserved_.end() ||
+           RulesOf(frontend.key.ip) == nullptr;
+  });
+  return frontends;
+}
+
+ServiceRules* ServiceProxy::RulesOf(const IpAddress& ip) const {
+  for (const auto& rules : rules_) {
+    if (rules->family() == NftFamilyOf(ip)) return rules.get();
+  }
+  return nullptr;
+}
+
+void ServiceProxy::UpdateHealthChecks(bool healthy) {
+  std::map<uint16_t, HealthCheckState> states;
+  for (const auto& [key, check] : health_checks_)
+    states.insert_or_assign(check.port,
+                            HealthCheckState{key.first, key.second, check.local_endpoints});
+  health_.Update(std::move(states), healthy);
 }
 
 void ServiceProxy::Claim(const ServiceKey& key, std::vector<Frontend> frontends,
@@ -147,16 +210,20 @@ Status ServiceProxy::SyncAll() {
   claims_.clear();
   owners_.clear();
   contested_.clear();
+  health_checks_.clear();
   std::map<FrontendKey, Frontend> claimed;
   for (const api::ObjectPtr& service : services_.List()) {
     ServiceKey key(service->ns(), service->name());
     Claim(key, Build(key), &claimed);
   }
-  std::vector<Frontend> frontends;
-  frontends.reserve(claimed.size());
-  for (auto& [key, frontend] : claimed)
-    frontends.push_back(std::move(frontend));
-  return rules_.Replace(frontends);
+  for (const auto& rules : rules_) {
+    std::vector<Frontend> frontends;
+    for (auto& [key, frontend] : claimed) {
+      if (RulesOf(key.ip) == rules.get()) frontends.push_back(std::move(frontend));
+    }
+    GANTRY_TRY(rules->Replace(frontends));
+  }
+  return Status::Ok();
 }
 
 Status ServiceProxy::SyncSome(const std::set<ServiceKey>& dirty) {
@@ -187,13 +254,18 @@ Status ServiceProxy::SyncSome(const std::set<ServiceKey>& dirty) {
   std::map<FrontendKey, Frontend> claimed;
   for (auto& [key, frontends] : built)
     Claim(key, std::move(frontends), &claimed);
-  std::vector<ServiceRules::Change> changes;
-  for (const auto& [key, frontend] : claimed)
-    changes.push_back({key, &frontend});
-  for (const FrontendKey& key : touched) {
-    if (!claimed.contains(key)) changes.push_back({key, nullptr});
+  for (const auto& rules : rules_) {
+    std::vector<ServiceRules::Change> changes;
+    for (const auto& [key, frontend] : claimed) {
+      if (RulesOf(key.ip) == rules.get()) changes.push_back({key, &frontend});
+    }
+    for (const FrontendKey& key : touched) {
+      if (RulesOf(key.ip) == rules.get() && !claimed.contains(key))
+        changes.push_back({key, nullptr});
+    }
+    GANTRY_TRY(rules->Apply(changes));
   }
-  return rules_.Apply(changes);
+  return Status::Ok();
 }
 
 Task<Status> ServiceProxy::WaitForSync(CancelToken cancel) {
@@ -219,8 +291,10 @@ bool ServiceProxy::Drained(const std::vector<IpAddress>& ips) const {
     absl::MutexLock lock(&mutex_);
     if (!synced_) return false;
   }
-  return std::none_of(ips.begin(), ips.end(),
-                      [this](const IpAddress& ip) { return rules_.Uses(ip); });
+  return std::none_of(ips.begin(), ips.end(), [this](const IpAddress& ip) {
+    const ServiceRules* rules = RulesOf(ip);
+    return rules != nullptr && rules->Uses(ip);
+  });
 }
 
 Task<> ServiceProxy::AwaitDrained(std::vector<std::string> pod_ips, SteadyTime deadline) {

@@ -1,13 +1,18 @@
 #include "net/service_proxy.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <set>
 
+#include "api/core/v1/node.pb.h"
 #include "client/testing/fake_client.h"
 #include "net/bridge_network.h"
+#include "net/netlink/route.h"
+#include "net/sysctl.h"
 #include "net/testing/netns.h"
 #include "net/testing/objects.h"
 
@@ -35,8 +40,8 @@ class ServiceProxyTest : public ::testing::Test {
     if (!host_.Ready()) GTEST_SKIP() << host_.problem();
     BridgeOptions options;
     options.data_dir = host_.data_dir();
-    options.cluster_cidrs = {*Cidr::Parse("10.42.0.0/16")};
-    options.service_cidrs = {*Cidr::Parse("10.43.0.0/16")};
+    options.cluster_cidrs = cluster_cidrs_;
+    options.service_cidrs = service_cidrs_;
     network_ = std::make_unique<BridgeNetwork>(host_.env(), options);
     ASSERT_EQ(host_.Await(network_->Start()).ToString(), "OK");
     std::vector<std::string> cidrs = {"10.42.0.0/24"};
@@ -60,8 +65,8 @@ class ServiceProxyTest : public ::testing::Test {
     ServiceProxyOptions options;
     options.data_dir = host_.data_dir();
     options.node_name = "node-1";
-    options.cluster_cidrs = {*Cidr::Parse("10.42.0.0/16")};
-    options.service_cidrs = {*Cidr::Parse("10.43.0.0/16")};
+    options.cluster_cidrs = cluster_cidrs_;
+    options.service_cidrs = service_cidrs_;
     proxy_ = std::make_unique<ServiceProxy>(host_.env(), *informers_, options);
     informers_->Start();
     proxy_->Start();
@@ -117,6 +122,9 @@ class ServiceProxyTest : public ::testing::Test {
   const std::vector<TestPort> dns_ = {{"dns", 53, 5353, "UDP", 30053}};
   const TestEndpoint ep_a_{"10.42.0.2"}, ep_b_{"10.42.0.3"};
   const std::set<std::string> both_ = {"a", "b"}, only_a_ = {"a"}, only_b_ = {"b"};
+
+  std::vector<Cidr> cluster_cidrs_ = {*Cidr::Parse("10.42.0.0/16")};
+  std::vector<Cidr> service_cidrs_ = {*Cidr::Parse("10.43.0.0/16")};
 
   TestHost host_;
   TestNetns a_, b_, c_;
@@ -329,6 +337,223 @@ TEST_F(ServiceProxyTest, TwoServicesMayNotShareAnAddress) {
   client_->Remove<core::Service>("default", "first");
   auto by_b = [](const Reply& r) { return r.text.substr(0, 1) == "b"; };
   EXPECT_EQ(Eventually(&c_, "192.0.2.1", 80, by_b).text.substr(0, 1), "b");
+}
+
+TEST_F(ServiceProxyTest, SourceRangesGuardTheBalancersAddressAlone) {
+  core::Service service = MakeService("web", "10.43.0.5", web_node_port_);
+  service.mutable_spec()->set_type("LoadBalancer");
+  service.mutable_spec()->add_load_balancer_source_ranges("10.42.0.0/16");
+  service.mutable_status()->mutable_load_balancer()->add_ingress()->set_ip("192.0.2.2");
+  Put(service, web_node_port_, {ep_a_});
+  ASSERT_EQ(Eventually(&c_, "192.0.2.2", 80, Answered).text.substr(0, 1), "a");
+  EXPECT_EQ(AskFrom(host_.outside(), "192.0.2.2", 80, false, 0, 300).error, EINPROGRESS)
+      << "dropped, not refused";
+  EXPECT_EQ(AskFrom(host_.outside(), "192.168.77.1", 30080).text.substr(0, 1), "a");
+  EXPECT_EQ(AskFrom(host_.outside(), "10.43.0.5", 80).text.substr(0, 1), "a");
+
+  service.mutable_spec()->add_load_balancer_source_ranges("192.168.77.2/32");
+  Put(service, web_node_port_, {ep_a_});
+  EXPECT_EQ(Eventually(&host_.outside(), "192.0.2.2", 80, Answered).text.substr(0, 1), "a");
+  service.mutable_spec()->clear_load_balancer_source_ranges();
+  service.mutable_spec()->add_load_balancer_source_ranges("198.51.100.0/24");
+  Put(service, web_node_port_, {ep_a_});
+  auto dropped = [](const Reply& reply) { return reply.error == EINPROGRESS; };
+  EXPECT_EQ(Eventually(&c_, "192.0.2.2", 80, dropped).error, EINPROGRESS);
+  service.mutable_spec()->clear_load_balancer_source_ranges();
+  Put(service, web_node_port_, {ep_a_});
+  EXPECT_EQ(Eventually(&host_.outside(), "192.0.2.2", 80, Answered).text.substr(0, 1), "a");
+}
+
+TEST_F(ServiceProxyTest, HintsOfTheZoneThatTheNodeIsIn) {
+  TestEndpoint near = ep_a_, far = ep_b_;
+  near.for_zones = {"z1"}, far.for_zones = {"z2"};
+  Put(MakeService("web", "10.43.0.5", web_), web_, {near, far});
+  ASSERT_EQ(Eventually(&c_, "10.43.0.5", 80, Answered).error, 0);
+  EXPECT_EQ(Answers(&c_, "10.43.0.5", 80), both_) << "the node has no zone";
+  core::Node node;
+  node.mutable_metadata()->set_name("node-1");
+  auto& labels = *node.mutable_metadata()->mutable_labels();
+  for (auto [zone, want] : {std::pair("z2", &only_b_), std::pair("z1", &only_a_)}) {
+    labels["topology.kubernetes.io/zone"] = zone;
+    client_->Put(node);
+    for (int attempt = 0; attempt < 100 && Answers(&c_, "10.43.0.5", 80) != *want; ++attempt)
+      host_.env().RunToEnd(Pause());
+    EXPECT_EQ(Answers(&c_, "10.43.0.5", 80), *want) << zone;
+  }
+}
+
+// What a load balancer reads on the health check port.
+std::string Checked(const TestNetns& from, uint16_t port) {
+  std::string text;
+  from.Run([&] {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    timeval timeout{1, 0};
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    inet_pton(AF_INET, "192.168.77.1", &to.sin_addr);
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) {
+      text = "errno " + std::to_string(errno);
+      return;
+    }
+    constexpr std::string_view kRequest = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    if (send(fd.get(), kRequest.data(), kRequest.size(), MSG_NOSIGNAL) < 0) return;
+    char buffer[1024];
+    ssize_t got;
+    while ((got = recv(fd.get(), buffer, sizeof(buffer), 0)) > 0)
+      text.append(buffer, static_cast<size_t>(got));
+  });
+  return text;
+}
+
+TEST_F(ServiceProxyTest, BalancersAskOnTheHealthCheckPort) {
+  core::Service service = MakeService("web", "10.43.0.5", web_node_port_);
+  service.mutable_spec()->set_type("LoadBalancer");
+  service.mutable_spec()->set_external_traffic_policy("Local");
+  service.mutable_spec()->set_health_check_node_port(31999);
+  auto eventually = [&](std::string_view wanted) {
+    std::string text;
+    for (int attempt = 0; attempt < 100 && text.find(wanted) == std::string::npos; ++attempt) {
+      text = Checked(host_.outside(), 31999);
+      host_.env().RunToEnd(Pause());
+    }
+    return text;
+  };
+  Put(service, web_node_port_, {ep_a_, ep_b_});
+  const std::string good = eventually("\"localEndpoints\": 2");
+  EXPECT_TRUE(good.starts_with("HTTP/1.1 200 OK\r\n")) << good;
+  EXPECT_NE(good.find("Content-Type: application/json\r\n"), std::string::npos) << good;
+  EXPECT_EQ(good.substr(good.find("\r\n\r\n") + 4),
+            "{\n\t\"service\": {\n\t\t\"namespace\": \"default\",\n\t\t\"name\": \"web\"\n\t},\n"
+            "\t\"localEndpoints\": 2,\n\t\"serviceProxyHealthy\": true\n}");
+  TestEndpoint elsewhere = ep_b_;
+  elsewhere.node = "node-2";
+  Put(service, web_node_port_, {elsewhere});
+  EXPECT_TRUE(eventually("\"localEndpoints\": 0").starts_with("HTTP/1.1 503 Service Unavailable"));
+  client_->Remove<core::Service>("default", "web");
+  EXPECT_EQ(eventually("errno"), "errno " + std::to_string(ECONNREFUSED));
+}
+
+// IPv6: pods "a", "b" and "c" with addresses fd42::2 to fd42::4, an outside at fd77::2.
+class ServiceProxyIp6Test : public ServiceProxyTest {
+ protected:
+  void SetUp() override {
+    ServiceProxyTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    StopProxy();
+    service_cidrs_.push_back(*Cidr::Parse("fd43::/112"));
+    cluster_cidrs_.push_back(*Cidr::Parse("fd42::/64"));
+    ASSERT_TRUE(SetNetSysctl("ipv6/conf/all/forwarding", "1").ok());
+    Give(nullptr, network_->names().bridge, "fd42::1");
+    Give(nullptr, "uplink", "fd77::1");
+    Give(&a_, "eth0", "fd42::2", "fd42::1");
+    Give(&b_, "eth0", "fd42::3", "fd42::1");
+    Give(&c_, "eth0", "fd42::4", "fd42::1");
+    Give(&host_.outside(), "eth0", "fd77::2", "fd77::1");
+    for (auto [name, netns] : {std::pair("a", &a_), std::pair("b", &b_)}) {
+      servers_.push_back(std::make_unique<TestServer>(netns, name, 8081, false, "::"));
+      servers_.push_back(std::make_unique<TestServer>(netns, name, 5354, true, "::"));
+    }
+    StartProxy();
+  }
+  static void Give(const TestNetns* netns, const std::string& link, const std::string& ip,
+                   const std::string& gateway = "") {
+    auto give = [&] {
+      EXPECT_TRUE(SetNetSysctl("ipv6/conf/" + link + "/accept_dad", "0").ok());
+      Result<RouteSocket> route = RouteSocket::Open();
+      const int index = route->FindLink(link)->index;
+      EXPECT_EQ(route->EnsureAddress(index, *IpAddress::Parse(ip), 64).ToString(), "OK");
+      if (gateway.empty()) return;
+      const Cidr everywhere{*IpAddress::Parse("::"), 0};
+      EXPECT_EQ(route->EnsureRoute(index, everywhere, IpAddress::Parse(gateway)).ToString(), "OK");
+    };
+    if (netns != nullptr) {
+      netns->Run(give);
+    } else {
+      give();
+    }
+  }
+  const std::vector<TestPort> web6_ = {{"http", 80, 8081, "TCP", 30080}};
+  const std::vector<TestPort> dns6_ = {{"dns", 53, 5354, "UDP", 30053}};
+  const TestEndpoint ep6_a_{"fd42::2"}, ep6_b_{"fd42::3"};
+};
+
+TEST_F(ServiceProxyIp6Test, EveryWayIn) {
+  core::Service service = MakeService("web", "fd43::5", web6_);
+  service.mutable_spec()->add_external_ips("2001:db8::1");
+  Put(service, web6_, {ep6_a_, ep6_b_});
+  ASSERT_EQ(Eventually(&c_, "fd43::5", 80, Answered).error, 0);
+  EXPECT_EQ(Answers(&c_, "fd43::5", 80), both_);
+  EXPECT_EQ(Answers(&c_, "fd77::1", 30080), both_);
+  EXPECT_EQ(Answers(&host_.outside(), "fd77::1", 30080), both_);
+  EXPECT_EQ(Answers(&host_.outside(), "2001:db8::1", 80), both_);
+  EXPECT_EQ(Answers(nullptr, "fd77::1", 30080), both_) << "from the node";
+  EXPECT_EQ(AskFrom(c_, "fd43::5", 80).text.substr(2), "fd42::4") << "the sender is kept";
+  EXPECT_EQ(AskFrom(host_.outside(), "fd43::5", 80).text.substr(2), "fd42::1") << "masqueraded";
+  EXPECT_EQ(Ask("::1", 30080).error, ECONNREFUSED) << "::1 cannot be led elsewhere";
+  EXPECT_EQ(AskFrom(c_, "fd43::5", 81).error, ECONNREFUSED);
+  EXPECT_EQ(AskFrom(c_, "fd43::99", 80).error, ECONNREFUSED) << "an address that no service has";
+
+  Put(service, web6_, {ep6_a_});
+  auto by_a = [](const Reply& r) { return r.text == "a fd42::1"; };
+  EXPECT_EQ(Eventually(&a_, "fd43::5", 80, by_a).text, "a fd42::1") << "a pod reaches itself";
+}
+
+TEST_F(ServiceProxyIp6Test, PoliciesAffinityAndSources) {
+  core::Service service = MakeService("web", "fd43::5", web6_);
+  service.mutable_spec()->set_type("LoadBalancer");
+  service.mutable_spec()->set_external_traffic_policy("Local");
+  service.mutable_spec()->set_session_affinity("ClientIP");
+  service.mutable_status()->mutable_load_balancer()->add_ingress()->set_ip("2001:db8::2");
+  TestEndpoint elsewhere = ep6_b_;
+  elsewhere.node = "node-2";
+  Put(service, web6_, {ep6_a_, elsewhere});
+  ASSERT_EQ(Eventually(&host_.outside(), "fd77::1", 30080, Answered).text, "a fd77::2");
+  EXPECT_EQ(Answers(&host_.outside(), "2001:db8::2", 80), only_a_);
+  Reply first = AskFrom(c_, "fd43::5", 80);
+  const std::string chosen = first.text.substr(0, 1);
+  EXPECT_EQ(Answers(&c_, "fd43::5", 80), std::set<std::string>{chosen});
+  Put(service, web6_, {chosen == "a" ? elsewhere : ep6_a_});
+  const std::string now = chosen == "a" ? "b" : "a";
+  Eventually(&c_, "fd43::5", 80, [&](const Reply& r) { return r.text.substr(0, 1) == now; });
+  EXPECT_EQ(Answers(&c_, "fd43::5", 80), std::set<std::string>{now});
+
+  service.mutable_spec()->set_external_traffic_policy("Cluster");
+  service.mutable_spec()->add_load_balancer_source_ranges("fd42::/64");
+  Put(service, web6_, {ep6_a_});
+  auto by_a = [](const Reply& r) { return r.text.substr(0, 1) == "a"; };
+  EXPECT_EQ(Eventually(&c_, "2001:db8::2", 80, by_a).text.substr(0, 1), "a");
+  EXPECT_EQ(AskFrom(host_.outside(), "2001:db8::2", 80, false, 0, 300).error, EINPROGRESS);
+}
+
+TEST_F(ServiceProxyIp6Test, UdpFlowsLeaveARemovedEndpoint) {
+  Put(MakeService("dns", "fd43::6", dns6_), dns6_, {ep6_a_});
+  ASSERT_EQ(Eventually(&c_, "fd43::6", 53, Answered, true, 40000).text.substr(0, 1), "a");
+  Put(MakeService("dns", "fd43::6", dns6_), dns6_, {ep6_b_});
+  auto by_b = [](const Reply& r) { return r.text.substr(0, 1) == "b"; };
+  EXPECT_EQ(Eventually(&c_, "fd43::6", 53, by_b, true, 40000).text.substr(0, 1), "b");
+  Put(MakeService("dns", "fd43::6", dns6_), dns6_, {});
+  EXPECT_EQ(Eventually(&c_, "fd43::6", 53, Refused, true).error, ECONNREFUSED);
+}
+
+TEST_F(ServiceProxyIp6Test, BothFamiliesSideBySide) {
+  core::Service service = MakeService("web", "10.43.0.5", web_node_port_);
+  service.mutable_spec()->add_cluster_ips("fd43::5");
+  client_->Put(service);
+  client_->Put(MakeSlice("web", web_node_port_, {ep_a_}));
+  auto six = MakeSlice("web", web6_, {ep6_b_});
+  six.mutable_metadata()->set_name("web-6");
+  client_->Put(six);
+  EXPECT_EQ(Eventually(&host_.outside(), "192.168.77.1", 30080, Answered).text.substr(0, 1), "a");
+  EXPECT_EQ(Eventually(&host_.outside(), "fd77::1", 30080, Answered).text.substr(0, 1), "b");
+  std::vector<std::string> ips = {"fd42::3"};
+  client_->Remove<discovery::EndpointSlice>("default", "web-6");
+  const SteadyTime far = host_.env().Steady() + std::chrono::seconds(60);
+  host_.env().RunToEnd(proxy_->AwaitDrained(ips, far));
+  EXPECT_LT(host_.env().Steady(), far);
+  EXPECT_EQ(AskFrom(host_.outside(), "fd77::1", 30080).error, ECONNREFUSED);
+  EXPECT_EQ(AskFrom(host_.outside(), "192.168.77.1", 30080).text.substr(0, 1), "a");
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ struct Tuple {
 
 IpAddress ReadIp(std::span<const char> value) {
   IpAddress ip;
-  if (value.size() != 4) return ip;
-  ip.size = 4;
+  if (value.size() != 4 && value.size() != 16) return ip;
+  ip.size = static_cast<uint8_t>(value.size());
   std::copy(value.begin(), value.end(), ip.bytes.begin());
   return ip;
 }
@@ -28,8 +28,10 @@ Tuple ParseTuple(std::span<const char> payload) {
   Tuple tuple;
   ForEachAttribute(payload, [&](uint16_t part, std::span<const char> nested) {
     ForEachAttribute(nested, [&](uint16_t type, std::span<const char> value) {
-      if (part == CTA_TUPLE_IP && type == CTA_IP_V4_SRC) tuple.source = ReadIp(value);
-      if (part == CTA_TUPLE_IP && type == CTA_IP_V4_DST) tuple.destination = ReadIp(value);
+      if (part == CTA_TUPLE_IP) {
+        if (type == CTA_IP_V4_SRC || type == CTA_IP_V6_SRC) tuple.source = ReadIp(value);
+        if (type == CTA_IP_V4_DST || type == CTA_IP_V6_DST) tuple.destination = ReadIp(value);
+      }
       if (part != CTA_TUPLE_PROTO) return;
       if (type == CTA_PROTO_NUM) tuple.protocol = ReadAs<uint8_t>(value);
       if (type == CTA_PROTO_SRC_PORT)
@@ -43,9 +45,9 @@ Tuple ParseTuple(std::span<const char> payload) {
 
 constexpr uint16_t MessageType(uint8_t message) { return NFNL_SUBSYS_CTNETLINK << 8 | message; }
 
-nfgenmsg Header() {
+nfgenmsg Header(uint8_t family) {
   nfgenmsg header{};
-  header.nfgen_family = AF_INET;
+  header.nfgen_family = family;
   header.version = NFNETLINK_V0;
   return header;
 }
@@ -57,39 +59,44 @@ Result<int> DeleteFlows(uint8_t protocol,
   GANTRY_ASSIGN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
   MessageWriter message;
   message.Begin(MessageType(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, socket.NextSequence());
-  message.PutHeader(Header());
+  message.PutHeader(Header(AF_UNSPEC));
   // What identifies a stale flow is kept as the kernel wrote it and sent back as it is.
-  std::vector<std::vector<uint8_t>> doomed;
-  GANTRY_TRY(socket.Dump(message, "list tracked connections",
-                         [&](uint16_t, std::span<const char> payload) {
-                           if (payload.size() < sizeof(nfgenmsg)) return;
-                           std::span<const char> origin;
-                           Tuple asked, reply;
-                           ForEachAttribute(payload.subspan(sizeof(nfgenmsg)),
-                                            [&](uint16_t type, std::span<const char> value) {
-                                              if (type == CTA_TUPLE_ORIG) {
-                                                origin = value;
-                                                asked = ParseTuple(value);
-                                              }
-                                              if (type == CTA_TUPLE_REPLY)
-                                                reply = ParseTuple(value);
-                                            });
-                           if (asked.protocol != protocol) return;
-                           ConntrackFlow flow;
-                           flow.protocol = protocol;
-                           flow.source = asked.source;
-                           flow.destination = asked.destination;
-                           flow.destination_port = asked.destination_port;
-                           flow.replier = reply.source;
-                           flow.replier_port = reply.source_port;
-                           if (stale(flow)) doomed.emplace_back(origin.begin(), origin.end());
-                         }));
+  struct Doomed {
+    uint8_t family;
+    std::vector<uint8_t> origin;
+  };
+  std::vector<Doomed> doomed;
+  GANTRY_TRY(socket.Dump(
+      message, "list tracked connections", [&](uint16_t, std::span<const char> payload) {
+        if (payload.size() < sizeof(nfgenmsg)) return;
+        std::span<const char> origin;
+        Tuple asked, reply;
+        ForEachAttribute(payload.subspan(sizeof(nfgenmsg)),
+                         [&](uint16_t type, std::span<const char> value) {
+                           if (type == CTA_TUPLE_ORIG) {
+                             origin = value;
+                             asked = ParseTuple(value);
+                           }
+                           if (type == CTA_TUPLE_REPLY) reply = ParseTuple(value);
+                         });
+        if (asked.protocol != protocol) return;
+        ConntrackFlow flow;
+        flow.protocol = protocol;
+        flow.source = asked.source;
+        flow.destination = asked.destination;
+        flow.destination_port = asked.destination_port;
+        flow.replier = reply.source;
+        flow.replier_port = reply.source_port;
+        if (!stale(flow)) return;
+        doomed.push_back({asked.source.is_v6() ? uint8_t{AF_INET6} : uint8_t{AF_INET},
+                          {origin.begin(), origin.end()}});
+      }));
   int deleted = 0;
-  for (const std::vector<uint8_t>& origin : doomed) {
+  for (const auto& [family, origin] : doomed) {
     message.Clear();
     message.Begin(MessageType(IPCTNL_MSG_CT_DELETE), NLM_F_REQUEST | NLM_F_ACK,
                   socket.NextSequence());
-    message.PutHeader(Header());
+    message.PutHeader(Header(family));
     message.Put(CTA_TUPLE_ORIG | NLA_F_NESTED, origin);
     Status status = socket.Call(message, "forget a tracked connection");
     if (!status.ok() && status.code() != Code::kNotFound) return status;

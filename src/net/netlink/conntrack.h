@@ -8,7 +8,7 @@
 
 namespace gantry::net {
 
-// One tracked IPv4 flow: what the sender asked for, and who really answers.
+// One tracked flow: what the sender asked for, and who really answers.
 struct ConntrackFlow {
   uint8_t protocol = 0;  // IPPROTO_*
   IpAddress source;

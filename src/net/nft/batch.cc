@@ -18,9 +18,9 @@ namespace {
 constexpr size_t kElementsPerMessage = 400;
 constexpr uint32_t kAcceptPolicy = NF_ACCEPT;
 
-nfgenmsg Header(uint16_t resource = 0) {
+nfgenmsg Header(NftFamily family, uint16_t resource = 0) {
   nfgenmsg header{};
-  header.nfgen_family = NFPROTO_IPV4;
+  header.nfgen_family = static_cast<uint8_t>(family);
   header.version = NFNETLINK_V0;
   header.res_id = __builtin_bswap16(resource);
   return header;
@@ -33,6 +33,13 @@ uint32_t JoinedType(std::span<const NftType> fields) {
   for (NftType field : fields)
     joined = joined << 6 | static_cast<uint32_t>(field);
   return joined;
+}
+
+uint32_t JoinedSize(std::span<const NftType> fields) {
+  int registers = 0;
+  for (NftType field : fields)
+    registers += RegistersOf(field);
+  return static_cast<uint32_t>(registers * 4);
 }
 
 }  // namespace
@@ -53,17 +60,17 @@ NftBytes& NftBytes::Number(uint32_t value) {
   return Field({reinterpret_cast<const uint8_t*>(&value), sizeof(value)});
 }
 
-NftBatch::NftBatch() {
+NftBatch::NftBatch(NftFamily family) : family_(family) {
   what_.emplace_back("begin a batch");
   messages_.Begin(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0);
-  messages_.PutHeader(Header(NFNL_SUBSYS_NFTABLES));
+  messages_.PutHeader(Header(family_, NFNL_SUBSYS_NFTABLES));
 }
 
 void NftBatch::Start(uint16_t message, uint16_t flags, std::string what) {
   ++changes_;
   messages_.Begin(MessageType(message), static_cast<uint16_t>(NLM_F_REQUEST | flags),
                   static_cast<uint32_t>(what_.size()));
-  messages_.PutHeader(Header());
+  messages_.PutHeader(Header(family_));
   what_.push_back(std::move(what));
 }
 
@@ -86,12 +93,12 @@ void NftBatch::AddSet(const std::string& table, const NftSet& set) {
   if (set.dynamic) flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
   messages_.PutBe32(NFTA_SET_FLAGS, flags);
   messages_.PutBe32(NFTA_SET_KEY_TYPE, JoinedType(set.key));
-  messages_.PutBe32(NFTA_SET_KEY_LEN, static_cast<uint32_t>(set.key.size() * 4));
+  messages_.PutBe32(NFTA_SET_KEY_LEN, JoinedSize(set.key));
   if (set.verdicts) {
     messages_.PutBe32(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT);
   } else if (!set.data.empty()) {
     messages_.PutBe32(NFTA_SET_DATA_TYPE, JoinedType(set.data));
-    messages_.PutBe32(NFTA_SET_DATA_LEN, static_cast<uint32_t>(set.data.size() * 4));
+    messages_.PutBe32(NFTA_SET_DATA_LEN, JoinedSize(set.data));
   }
   messages_.PutBe32(NFTA_SET_ID, ++next_set_id_);
   if (set.limit > 0) {
@@ -192,7 +199,7 @@ void NftBatch::DeleteElements(const std::string& table, const std::string& set,
 
 Status NftBatch::Commit(NetlinkSocket& socket) {
   messages_.Begin(NFNL_MSG_BATCH_END, NLM_F_REQUEST, static_cast<uint32_t>(what_.size()));
-  messages_.PutHeader(Header(NFNL_SUBSYS_NFTABLES));
+  messages_.PutHeader(Header(family_, NFNL_SUBSYS_NFTABLES));
   what_.emplace_back("commit a batch");
   GANTRY_ASSIGN(NetlinkSocket::Failure failure, socket.SendBatch(messages_.Finish()));
   if (failure.error == 0) return Status::Ok();
@@ -206,10 +213,10 @@ Status NftBatch::Commit(NetlinkSocket& socket) {
 
 Result<NetlinkSocket> OpenNftSocket() { return NetlinkSocket::Open(NETLINK_NETFILTER); }
 
-Result<std::vector<std::string>> ListNftTables(NetlinkSocket& socket) {
+Result<std::vector<std::string>> ListNftTables(NetlinkSocket& socket, NftFamily family) {
   MessageWriter message;
   message.Begin(MessageType(NFT_MSG_GETTABLE), NLM_F_REQUEST | NLM_F_DUMP, socket.NextSequence());
-  message.PutHeader(Header());
+  message.PutHeader(Header(family));
   std::vector<std::string> tables;
   GANTRY_TRY(socket.Dump(message, "list nf_tables", [&](uint16_t, std::span<const char> payload) {
     if (payload.size() < sizeof(nfgenmsg)) return;
@@ -224,10 +231,11 @@ Result<std::vector<std::string>> ListNftTables(NetlinkSocket& socket) {
 
 Status ForEachNftElement(
     NetlinkSocket& socket, const std::string& table, const std::string& set,
-    const std::function<void(std::span<const uint8_t>, std::span<const uint8_t>)>& each) {
+    const std::function<void(std::span<const uint8_t>, std::span<const uint8_t>)>& each,
+    NftFamily family) {
   MessageWriter message;
   message.Begin(MessageType(NFT_MSG_GETSETELEM), NLM_F_REQUEST | NLM_F_DUMP, socket.NextSequence());
-  message.PutHeader(Header());
+  message.PutHeader(Header(family));
   message.PutString(NFTA_SET_ELEM_LIST_TABLE, table);
   message.PutString(NFTA_SET_ELEM_LIST_SET, set);
   auto unwrap = [](std::span<const char> nested) {

@@ -14,6 +14,12 @@
 
 namespace gantry::net {
 
+// Whose packets a table sees. Rules and sets of a table hold addresses of its family.
+enum class NftFamily : uint8_t { kIp = 2, kIp6 = 10 };
+constexpr NftFamily NftFamilyOf(const IpAddress& ip) {
+  return ip.is_v6() ? NftFamily::kIp6 : NftFamily::kIp;
+}
+
 // The bytes of a set element's key or data: fields in network byte order, each padded to 4 bytes as
 // registers are. Threading: a value.
 class NftBytes {
@@ -31,7 +37,7 @@ class NftBytes {
  private:
   NftBytes& Field(std::span<const uint8_t> field);
 
-  std::array<uint8_t, 24> bytes_{};
+  std::array<uint8_t, 48> bytes_{};
   uint8_t size_ = 0;
 };
 
@@ -51,10 +57,17 @@ struct NftElement {
 enum class NftType : uint32_t {
   kMark = 19,
   kIp = 7,
+  kIp6 = 8,
   kProtocol = 12,
   kPort = 13,
   kAddressType = 38
 };
+
+constexpr NftType AddressTypeOf(NftFamily family) {
+  return family == NftFamily::kIp ? NftType::kIp : NftType::kIp6;
+}
+// How many registers a value takes, and so how many fours of bytes it has in a key.
+constexpr int RegistersOf(NftType type) { return type == NftType::kIp6 ? 4 : 1; }
 
 struct NftSet {
   std::string name;
@@ -68,11 +81,13 @@ struct NftSet {
 enum class NftHook : uint8_t { kPrerouting = 0, kForward = 2, kOutput = 3, kPostrouting = 4 };
 
 // One rule, as the expressions that the kernel runs from left to right until one does not match.
-// Registers hold 4 bytes each and are numbered from 0 to 15; a loaded field takes one, joined keys
-// take neighbours. Threading: one thread at a time.
+// Registers hold 4 bytes each and are numbered from 0 to 15; a loaded field takes one (an IPv6
+// address four), joined keys take neighbours. Threading: one thread at a time.
 class NftRule {
  public:
   enum class Side : uint8_t { kSource, kDestination };
+
+  explicit NftRule(NftFamily family = NftFamily::kIp) : family_(family) {}
 
   NftRule& LoadAddress(Side side, int reg);
   NftRule& LoadAddressType(Side side, int reg);  // kLocalAddress and others
@@ -109,6 +124,7 @@ class NftRule {
   NftRule& RejectPortUnreachable();
   NftRule& Goto(std::string_view chain);
   NftRule& Jump(std::string_view chain);
+  NftRule& Return();
   NftRule& Drop();
 
   static constexpr uint32_t kLocalAddress = 2;  // RTN_LOCAL
@@ -120,14 +136,15 @@ class NftRule {
   NftRule& Verdict(int32_t code, std::string_view chain);
   NftRule& ChangeMark(uint32_t mask, uint32_t set);
 
+  NftFamily family_;
   MessageWriter expressions_;
 };
 
-// Changes to nf_tables of the ip family, made all at once or not at all. Threading: one thread at a
+// Changes to nf_tables of one family, made all at once or not at all. Threading: one thread at a
 // time.
 class NftBatch {
  public:
-  NftBatch();
+  explicit NftBatch(NftFamily family = NftFamily::kIp);
 
   void AddTable(const std::string& table);
   // The table must be there: AddTable before it in the same batch makes sure.
@@ -155,18 +172,21 @@ class NftBatch {
   void ChangeElements(uint16_t message, const std::string& table, const std::string& set,
                       std::span<const NftElement> elements);
 
+  NftFamily family_;
   MessageWriter messages_;
   std::vector<std::string> what_;  // by sequence number
   uint32_t next_set_id_ = 0;
   int changes_ = 0;
 };
 
-// The names of all tables of the ip family.
-Result<std::vector<std::string>> ListNftTables(NetlinkSocket& socket);
+// The names of all tables of a family.
+Result<std::vector<std::string>> ListNftTables(NetlinkSocket& socket,
+                                               NftFamily family = NftFamily::kIp);
 // Calls `each` with the key and data of every element of a map. A set that is not there has none.
 Status ForEachNftElement(
     NetlinkSocket& socket, const std::string& table, const std::string& set,
-    const std::function<void(std::span<const uint8_t> key, std::span<const uint8_t> data)>& each);
+    const std::function<void(std::span<const uint8_t> key, std::span<const uint8_t> data)>& each,
+    NftFamily family = NftFamily::kIp);
 Result<NetlinkSocket> OpenNftSocket();
 
 }  // namespace gantry::net

@@ -10,7 +10,16 @@
 namespace gantry::net {
 namespace {
 
-constexpr uint32_t kIcmpPortUnreachable = 3;
+constexpr uint8_t kIcmpPortUnreachable = 3;
+constexpr uint8_t kIcmp6PortUnreachable = 4;
+
+// Where the addresses stand in the header of a packet.
+struct AddressPlace {
+  uint32_t source, destination, size;
+};
+constexpr AddressPlace PlaceOf(NftFamily family) {
+  return family == NftFamily::kIp ? AddressPlace{12, 16, 4} : AddressPlace{8, 24, 16};
+}
 
 uint32_t Register(int reg) { return static_cast<uint32_t>(NFT_REG32_00 + reg); }
 
@@ -30,11 +39,13 @@ NftRule& NftRule::Expression(std::string_view name, Fill fill) {
 }
 
 NftRule& NftRule::LoadAddress(Side side, int reg) {
+  const AddressPlace place = PlaceOf(family_);
   return Expression("payload", [&] {
     expressions_.PutBe32(NFTA_PAYLOAD_DREG, Register(reg));
     expressions_.PutBe32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
-    expressions_.PutBe32(NFTA_PAYLOAD_OFFSET, side == Side::kSource ? 12 : 16);
-    expressions_.PutBe32(NFTA_PAYLOAD_LEN, 4);
+    expressions_.PutBe32(NFTA_PAYLOAD_OFFSET,
+                         side == Side::kSource ? place.source : place.destination);
+    expressions_.PutBe32(NFTA_PAYLOAD_LEN, place.size);
   });
 }
 
@@ -96,16 +107,22 @@ NftRule& NftRule::Equals(int reg, std::span<const uint8_t> bytes, bool equal) {
 
 NftRule& NftRule::AddressIn(Side side, const Cidr& cidr, bool inside) {
   LoadAddress(side, 0);
-  if (cidr.prefix < 32) {
-    uint32_t host_bits = cidr.prefix == 0 ? 0xffffffffu : (1u << (32 - cidr.prefix)) - 1;
-    const uint32_t mask = __builtin_bswap32(~host_bits);
-    const uint32_t zero = 0;
+  const unsigned size = cidr.address.size;
+  if (cidr.prefix < size * 8) {
+    std::array<uint8_t, 16> mask{};
+    for (unsigned bit = 0; bit < cidr.prefix; ++bit)
+      mask[bit / 8] |= static_cast<uint8_t>(0x80u >> (bit % 8));
+    constexpr std::array<uint8_t, 16> kZero{};
     Expression("bitwise", [&] {
       expressions_.PutBe32(NFTA_BITWISE_SREG, Register(0));
       expressions_.PutBe32(NFTA_BITWISE_DREG, Register(0));
-      expressions_.PutBe32(NFTA_BITWISE_LEN, 4);
-      expressions_.Nest(NFTA_BITWISE_MASK, [&] { expressions_.Put(NFTA_DATA_VALUE, Bytes(mask)); });
-      expressions_.Nest(NFTA_BITWISE_XOR, [&] { expressions_.Put(NFTA_DATA_VALUE, Bytes(zero)); });
+      expressions_.PutBe32(NFTA_BITWISE_LEN, size);
+      auto put = [&](uint16_t attribute, const std::array<uint8_t, 16>& bits) {
+        const std::span<const uint8_t> bytes(bits.data(), size);
+        expressions_.Nest(attribute, [&] { expressions_.Put(NFTA_DATA_VALUE, bytes); });
+      };
+      put(NFTA_BITWISE_MASK, mask);
+      put(NFTA_BITWISE_XOR, kZero);
     });
   }
   return Equals(0, cidr.address.raw(), inside);
@@ -209,7 +226,7 @@ NftRule& NftRule::ClearMarkBit(uint32_t bit) { return ChangeMark(~bit, 0); }
 NftRule& NftRule::Dnat(int ip_reg, int port_reg) {
   return Expression("nat", [&] {
     expressions_.PutBe32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
-    expressions_.PutBe32(NFTA_NAT_FAMILY, NFPROTO_IPV4);
+    expressions_.PutBe32(NFTA_NAT_FAMILY, static_cast<uint32_t>(family_));
     expressions_.PutBe32(NFTA_NAT_REG_ADDR_MIN, Register(ip_reg));
     expressions_.PutBe32(NFTA_NAT_REG_PROTO_MIN, Register(port_reg));
   });
@@ -227,7 +244,8 @@ NftRule& NftRule::RejectWithReset() {
 NftRule& NftRule::RejectPortUnreachable() {
   return Expression("reject", [&] {
     expressions_.PutBe32(NFTA_REJECT_TYPE, NFT_REJECT_ICMP_UNREACH);
-    expressions_.PutU8(NFTA_REJECT_ICMP_CODE, kIcmpPortUnreachable);
+    expressions_.PutU8(NFTA_REJECT_ICMP_CODE,
+                       family_ == NftFamily::kIp ? kIcmpPortUnreachable : kIcmp6PortUnreachable);
   });
 }
 
@@ -245,6 +263,7 @@ NftRule& NftRule::Verdict(int32_t code, std::string_view chain) {
 
 NftRule& NftRule::Goto(std::string_view chain) { return Verdict(NFT_GOTO, chain); }
 NftRule& NftRule::Jump(std::string_view chain) { return Verdict(NFT_JUMP, chain); }
+NftRule& NftRule::Return() { return Verdict(NFT_RETURN, {}); }
 NftRule& NftRule::Drop() { return Verdict(NF_DROP, {}); }
 
 }  // namespace gantry::net

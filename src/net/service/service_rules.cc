@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <iterator>
 
@@ -25,8 +26,16 @@ constexpr uint32_t kStickyLimit = 1u << 18;  // clients for each place
 // So many unused chains are kept for the next service of their shape.
 constexpr size_t kSpareChains = 64;
 
+// Registers: what is asked for begins at 0, the endpoint that a map gives at 8, the client at 6 in
+// rules that use neither of them together with it.
+constexpr int kEndpointRegister = 8;
+constexpr int kClientRegister = 6;
+constexpr int kPlaceRegister = 3;
+
 constexpr char kReject[] = "reject";
 constexpr char kDrop[] = "drop";
+constexpr char kGuard[] = "guard";
+constexpr char kDispatch[] = "dispatch";
 
 std::string_view KindName(Kind kind) {
   switch (kind) {
@@ -101,12 +110,25 @@ std::string PlaceChain(bool node_port, uint32_t affinity_seconds, uint32_t place
          "-" + std::to_string(place);
 }
 
-// Who asks for what: sender, address, protocol and port, from register 8 on.
-NftRule& LoadClient(NftRule& rule) {
-  return rule.LoadAddress(Side::kSource, 8)
-      .LoadAddress(Side::kDestination, 9)
-      .LoadProtocol(10)
-      .LoadDestinationPort(11);
+const char* EndpointsMap(bool node_port) { return node_port ? "nodeport-endpoints" : "endpoints"; }
+
+// "from-" and a number made of the networks.
+std::string GuardChain(const std::vector<Cidr>& sources) {
+  uint64_t hash = 0xcbf29ce484222325;
+  auto add = [&hash](uint8_t byte) { hash = (hash ^ byte) * 0x100000001b3; };
+  for (const Cidr& cidr : sources) {
+    for (uint8_t byte : cidr.address.raw())
+      add(byte);
+    add(cidr.prefix);
+  }
+  char text[24];
+  std::snprintf(text, sizeof(text), "from-%016llx", static_cast<unsigned long long>(hash));
+  return text;
+}
+
+std::vector<Cidr> OfFamily(std::vector<Cidr> cidrs, NftFamily family) {
+  std::erase_if(cidrs, [family](const Cidr& cidr) { return NftFamilyOf(cidr.address) != family; });
+  return cidrs;
 }
 
 }  // namespace
@@ -136,15 +158,18 @@ class ServiceRules::Plan {
       if (was && is && before[place] == after[place]) continue;
       const NftBytes element_key = KeyBytes(key).Number(offset + static_cast<uint32_t>(place));
       if (was) {
-        deleted_.endpoints.emplace_back(element_key, EndpointBytes(before[place]));
+        Endpoints(deleted_, key).emplace_back(element_key, EndpointBytes(before[place]));
         --uses_[before[place].ip];
       }
       if (is) {
-        added_.endpoints.emplace_back(element_key, EndpointBytes(after[place]));
+        Endpoints(added_, key).emplace_back(element_key, EndpointBytes(after[place]));
         ++uses_[after[place].ip];
         if (after[place].on_this_node) here_.insert(after[place].ip);
       }
     }
+  }
+  void Guard(bool add, const FrontendKey& key, const std::vector<Cidr>& sources) {
+    (add ? added_ : deleted_).guarded.emplace_back(KeyBytes(key), GuardChain(sources));
   }
   // What the kernel remembers of `key` and must forget.
   void Aftercare(const FrontendKey& key, const Applied& before, const Applied& after) {
@@ -195,7 +220,9 @@ class ServiceRules::Plan {
     auto each = [&](auto write) {
       write("services", &Elements::services);
       write("nodeports", &Elements::node_ports);
-      write("endpoints", &Elements::endpoints);
+      write("guarded", &Elements::guarded);
+      write(EndpointsMap(false), &Elements::endpoints);
+      write(EndpointsMap(true), &Elements::node_port_endpoints);
       write("self", &Elements::self);
     };
     each([&](const char* set, auto member) { batch.DeleteElements(table, set, deleted_.*member); });
@@ -208,8 +235,11 @@ class ServiceRules::Plan {
 
  private:
   struct Elements {
-    std::vector<NftElement> services, node_ports, endpoints, self;
+    std::vector<NftElement> services, node_ports, guarded, endpoints, node_port_endpoints, self;
   };
+  static std::vector<NftElement>& Endpoints(Elements& elements, const FrontendKey& key) {
+    return key.is_node_port() ? elements.node_port_endpoints : elements.endpoints;
+  }
   void NoteMoves(const FrontendKey& key, uint32_t offset, const std::vector<Backend>& before,
                  const std::vector<Backend>& after, uint32_t affinity_seconds) {
     for (size_t place = 0; place < before.size(); ++place) {
@@ -233,10 +263,12 @@ class ServiceRules::Plan {
 };
 
 ServiceRules::ServiceRules(InstanceNames names, std::vector<Cidr> cluster_cidrs,
-                           std::vector<Cidr> service_cidrs)
+                           std::vector<Cidr> service_cidrs, NftFamily family)
     : names_(std::move(names)),
-      cluster_cidrs_(std::move(cluster_cidrs)),
-      service_cidrs_(std::move(service_cidrs)) {}
+      family_(family),
+      address_registers_(RegistersOf(AddressTypeOf(family))),
+      cluster_cidrs_(OfFamily(std::move(cluster_cidrs), family)),
+      service_cidrs_(OfFamily(std::move(service_cidrs), family)) {}
 
 ServiceRules::Shape ServiceRules::ShapeOf(const Frontend& frontend) {
   Shape shape;
@@ -251,84 +283,126 @@ ServiceRules::Shape ServiceRules::ShapeOf(const Frontend& frontend) {
 
 void ServiceRules::AddSkeleton(NftBatch& batch) const {
   const std::string& table = names_.service_table;
+  const NftType address = AddressTypeOf(family_);
   batch.AddTable(table);
   batch.DeleteTable(table);
   batch.AddTable(table);
 
-  NftSet services;
-  services.name = "services";
-  services.key = {NftType::kIp, NftType::kProtocol, NftType::kPort};
-  services.verdicts = true;
-  batch.AddSet(table, services);
-  services.name = "nodeports";
-  services.key[0] = NftType::kAddressType;
-  batch.AddSet(table, services);
-  NftSet endpoints;
-  endpoints.name = "endpoints";
-  endpoints.key = {NftType::kIp, NftType::kProtocol, NftType::kPort, NftType::kMark};
-  endpoints.data = {NftType::kIp, NftType::kPort};
-  batch.AddSet(table, endpoints);
+  for (const char* name : {"services", "guarded", "nodeports"}) {
+    NftSet chains;
+    chains.name = name;
+    chains.key = {address, NftType::kProtocol, NftType::kPort};
+    if (chains.name == "nodeports") chains.key[0] = NftType::kAddressType;
+    chains.verdicts = true;
+    batch.AddSet(table, chains);
+  }
+  for (bool node_port : {false, true}) {
+    NftSet endpoints;
+    endpoints.name = EndpointsMap(node_port);
+    endpoints.key = {node_port ? NftType::kAddressType : address, NftType::kProtocol,
+                     NftType::kPort, NftType::kMark};
+    endpoints.data = {address, NftType::kPort};
+    batch.AddSet(table, endpoints);
+  }
   NftSet self;
   self.name = "self";
-  self.key = {NftType::kIp, NftType::kIp};
+  self.key = {address, address};
   batch.AddSet(table, self);
 
   batch.AddChain(table, kReject);
-  NftRule reset;
+  NftRule reset = NewRule();
   reset.ProtocolIs(IPPROTO_TCP).RejectWithReset();
   batch.AddRule(table, kReject, reset);
-  NftRule unreachable;
+  NftRule unreachable = NewRule();
   unreachable.RejectPortUnreachable();
   batch.AddRule(table, kReject, unreachable);
   batch.AddChain(table, kDrop);
-  NftRule drop;
+  NftRule drop = NewRule();
   drop.Drop();
   batch.AddRule(table, kDrop, drop);
 
-  batch.AddChain(table, "dispatch");
-  NftRule by_address;
-  by_address.LoadAddress(Side::kDestination, 0).LoadProtocol(1).LoadDestinationPort(2);
+  batch.AddChain(table, kGuard);
+  NftRule guard = NewRule();
+  LoadTarget(guard, /*node_port=*/false);
+  guard.VerdictMap("guarded", 0);
+  batch.AddRule(table, kGuard, guard);
+  AddDispatch(batch);
+  AddHooks(batch);
+}
+
+void ServiceRules::AddDispatch(NftBatch& batch) const {
+  const std::string& table = names_.service_table;
+  batch.AddChain(table, kDispatch);
+  NftRule by_address = NewRule();
+  LoadTarget(by_address, /*node_port=*/false);
   by_address.VerdictMap("services", 0);
-  batch.AddRule(table, "dispatch", by_address);
+  batch.AddRule(table, kDispatch, by_address);
   for (const Cidr& cidr : service_cidrs_) {
-    if (!cidr.address.is_v4()) continue;
-    NftRule unused;
+    NftRule unused = NewRule();
     unused.AddressIn(Side::kDestination, cidr)
         .AddressTypeIsLocal(Side::kDestination, false)
         .Goto(kReject);
-    batch.AddRule(table, "dispatch", unused);
+    batch.AddRule(table, kDispatch, unused);
   }
-  NftRule by_node_port;
-  by_node_port.LoadAddressType(Side::kDestination, 0).LoadProtocol(1).LoadDestinationPort(2);
+  NftRule by_node_port = NewRule();
+  if (family_ == NftFamily::kIp6) {
+    // Packets from ::1 cannot leave the loopback interface, whatever their new destination.
+    IpAddress loopback = *IpAddress::Parse("::1");
+    by_node_port.AddressIn(Side::kDestination, {loopback, 128}, false);
+  }
+  LoadTarget(by_node_port, /*node_port=*/true);
   by_node_port.VerdictMap("nodeports", 0);
-  batch.AddRule(table, "dispatch", by_node_port);
+  batch.AddRule(table, kDispatch, by_node_port);
+}
 
+void ServiceRules::AddHooks(NftBatch& batch) const {
+  const std::string& table = names_.service_table;
   for (auto [chain, hook] :
        {std::pair("prerouting", NftHook::kPrerouting), std::pair("output", NftHook::kOutput)}) {
     batch.AddNatChain(table, chain, hook, kDestinationPriority);
-    NftRule jump;
-    jump.Jump("dispatch");
-    batch.AddRule(table, chain, jump);
+    for (const char* next : {kGuard, kDispatch}) {
+      NftRule jump = NewRule();
+      jump.Jump(next);
+      batch.AddRule(table, chain, jump);
+    }
   }
   batch.AddNatChain(table, "postrouting", NftHook::kPostrouting, kSourcePriority);
-  NftRule marked;
+  NftRule marked = NewRule();
   marked.MarkHas(kMasqueradeMark).ClearMarkBit(kMasqueradeMark).Masquerade();
   batch.AddRule(table, "postrouting", marked);
-  NftRule to_self;
+  NftRule to_self = NewRule();
   to_self.LoadAddress(Side::kSource, 0)
-      .LoadAddress(Side::kDestination, 1)
+      .LoadAddress(Side::kDestination, address_registers_)
       .InSet("self", 0)
       .Masquerade();
   batch.AddRule(table, "postrouting", to_self);
 }
 
-void ServiceRules::LoadTarget(NftRule& rule, const Shape& shape, int reg) {
-  if (shape.node_port) {
-    rule.LoadAddressType(Side::kDestination, reg);
+int ServiceRules::LoadTarget(NftRule& rule, bool node_port) const {
+  const int next = node_port ? 1 : address_registers_;
+  if (node_port) {
+    rule.LoadAddressType(Side::kDestination, 0);
   } else {
-    rule.LoadAddress(Side::kDestination, reg);
+    rule.LoadAddress(Side::kDestination, 0);
   }
-  rule.LoadProtocol(reg + 1).LoadDestinationPort(reg + 2);
+  rule.LoadProtocol(next).LoadDestinationPort(next + 1);
+  return next + 2;
+}
+
+NftRule& ServiceRules::LoadClient(NftRule& rule) const {
+  const int port = kClientRegister + 2 * address_registers_ + 1;
+  return rule.LoadAddress(Side::kSource, kClientRegister)
+      .LoadAddress(Side::kDestination, kClientRegister + address_registers_)
+      .LoadProtocol(port - 1)
+      .LoadDestinationPort(port);
+}
+
+void ServiceRules::SendToPlace(NftRule& rule, const Shape& shape, uint32_t count,
+                               uint32_t offset) const {
+  const int place = LoadTarget(rule, shape.node_port);
+  rule.LoadRandom(place, count, offset)
+      .Map(EndpointsMap(shape.node_port), 0, kEndpointRegister)
+      .Dnat(kEndpointRegister, kEndpointRegister + address_registers_);
 }
 
 void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
@@ -342,29 +416,28 @@ void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
     const uint32_t offset = local ? kLocalOffset : 0;
     if (shape.affinity_seconds > 0) {
       for (uint32_t place = offset; place < offset + count; ++place) {
-        NftRule known;
+        NftRule known = NewRule();
         begin(known);
         LoadClient(known)
-            .InSet(StickySet(place), 8)
+            .InSet(StickySet(place), kClientRegister)
             .Goto(PlaceChain(shape.node_port, shape.affinity_seconds, place));
         batch.AddRule(table, chain, known);
       }
-      NftRule draw;
+      NftRule draw = NewRule();
       begin(draw);
-      draw.LoadRandom(3, count, offset)
-          .VerdictMap(PlaceMap(shape.node_port, shape.affinity_seconds), 3);
+      draw.LoadRandom(kPlaceRegister, count, offset)
+          .VerdictMap(PlaceMap(shape.node_port, shape.affinity_seconds), kPlaceRegister);
       batch.AddRule(table, chain, draw);
       return;
     }
-    NftRule rule;
+    NftRule rule = NewRule();
     begin(rule);
-    LoadTarget(rule, shape, 0);
-    rule.LoadRandom(3, count, offset).Map("endpoints", 0, 4).Dnat(4, 5);
+    SendToPlace(rule, shape, count, offset);
     batch.AddRule(table, chain, rule);
   };
   auto anybody = [](NftRule&) {};
   auto add_mark = [&](auto begin) {
-    NftRule rule;
+    NftRule rule = NewRule();
     begin(rule);
     rule.SetMarkBit(kMasqueradeMark);
     batch.AddRule(table, chain, rule);
@@ -395,7 +468,7 @@ void ServiceRules::AddChainRules(NftBatch& batch, const Shape& shape) const {
       if (shape.local > 0) {
         add_picks(anybody, true);
       } else {
-        NftRule drop;
+        NftRule drop = NewRule();
         drop.Drop();
         batch.AddRule(table, chain, drop);
       }
@@ -414,6 +487,7 @@ Status ServiceRules::Replace(std::span<const Frontend> frontends) {
     changes.push_back({frontend.key, &frontend});
   applied_.clear();
   chains_.clear();
+  guards_.clear();
   made_.clear();
   return Run(changes, /*replace=*/true);
 }
@@ -444,9 +518,10 @@ void ServiceRules::UseChain(NftBatch& batch, const Shape& shape) {
 void ServiceRules::UsePlace(NftBatch& batch, const Shape& shape, uint32_t place) {
   const std::string& table = names_.service_table;
   if (made_.insert(StickySet(place)).second) {
+    const NftType address = AddressTypeOf(family_);
     NftSet sticky;
     sticky.name = StickySet(place);
-    sticky.key = {NftType::kIp, NftType::kIp, NftType::kProtocol, NftType::kPort};
+    sticky.key = {address, address, NftType::kProtocol, NftType::kPort};
     sticky.dynamic = true;
     sticky.limit = kStickyLimit;
     batch.AddSet(table, sticky);
@@ -462,15 +537,38 @@ void ServiceRules::UsePlace(NftBatch& batch, const Shape& shape, uint32_t place)
   const std::string chain = PlaceChain(shape.node_port, shape.affinity_seconds, place);
   if (!made_.insert(chain).second) return;
   batch.AddChain(table, chain);
-  NftRule remember;
-  LoadClient(remember).Remember(StickySet(place), 8, shape.affinity_seconds);
+  NftRule remember = NewRule();
+  LoadClient(remember).Remember(StickySet(place), kClientRegister, shape.affinity_seconds);
   batch.AddRule(table, chain, remember);
-  NftRule go;
-  LoadTarget(go, shape, 0);
-  go.LoadRandom(3, 1, place).Map("endpoints", 0, 4).Dnat(4, 5);  // one of one: the place itself
+  NftRule go = NewRule();
+  SendToPlace(go, shape, 1, place);  // one of one: the place itself
   batch.AddRule(table, chain, go);
   NftBytes number;
   batch.AddElements(table, map, {{NftElement(number.Number(place), chain)}});
+}
+
+void ServiceRules::UseGuard(NftBatch& batch, const std::vector<Cidr>& sources) {
+  auto [found, is_new] = guards_.try_emplace(sources, 0);
+  ++found->second;
+  if (!is_new) return;
+  const std::string& table = names_.service_table;
+  const std::string chain = GuardChain(sources);
+  batch.AddChain(table, chain);
+  for (const Cidr& cidr : sources) {
+    NftRule may = NewRule();
+    may.AddressIn(Side::kSource, cidr).Return();
+    batch.AddRule(table, chain, may);
+  }
+  NftRule others = NewRule();
+  others.Drop();
+  batch.AddRule(table, chain, others);
+}
+
+void ServiceRules::DropSpareGuards(NftBatch& batch) {
+  for (const auto& [sources, users] : guards_) {
+    if (users == 0) batch.DeleteChain(names_.service_table, GuardChain(sources));
+  }
+  std::erase_if(guards_, [](const auto& entry) { return entry.second == 0; });
 }
 
 void ServiceRules::DropSpareChains(NftBatch& batch) {
@@ -487,7 +585,7 @@ void ServiceRules::DropSpareChains(NftBatch& batch) {
 Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
   broken_ = true;  // until the kernel has taken it: what is changed below is then no longer what
                    // the kernel has
-  NftBatch batch;
+  NftBatch batch(family_);
   if (replace) AddSkeleton(batch);
   Plan plan;
   for (const Change& change : changes) {
@@ -499,6 +597,17 @@ Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
       after.shape = ShapeOf(*change.after);
       after.backends = KeepPlaces(before.backends, change.after->backends);
       after.local = KeepPlaces(before.local, change.after->local);
+      after.sources = change.after->sources;
+    }
+    if (before.sources != after.sources) {
+      if (before.sources) {
+        plan.Guard(false, change.key, *before.sources);
+        --guards_.at(*before.sources);
+      }
+      if (after.sources) {
+        plan.Guard(true, change.key, *after.sources);
+        UseGuard(batch, *after.sources);
+      }
     }
     if (was != is || before.shape != after.shape) {
       if (was) {
@@ -527,6 +636,7 @@ Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
   }
   plan.Write(batch, names_.service_table);
   DropSpareChains(batch);
+  DropSpareGuards(batch);
   GANTRY_ASSIGN(NetlinkSocket socket, OpenNftSocket());
   if (!batch.empty()) GANTRY_TRY(batch.Commit(socket));
   broken_ = false;
@@ -544,22 +654,23 @@ Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
 }
 
 Status ServiceRules::MoveClients(NetlinkSocket& socket, const std::vector<Move>& moves) const {
+  const size_t address_size = static_cast<size_t>(address_registers_) * 4;
   // By set: who leaves it, who comes.
   std::vector<std::pair<std::string, NftElement>> departures, arrivals;
   for (const Move& move : moves) {
     const NftBytes target = KeyBytes(move.key);
     auto visit = [&](std::span<const uint8_t> client, std::span<const uint8_t>) {
-      if (client.size() != 16) return;
+      if (client.size() != 2 * address_size + 8) return;
+      const std::span<const uint8_t> asked = client.subspan(address_size);
       bool ours;
       if (move.key.is_node_port()) {
         // The address may be any of the node's, but then it is nobody else's.
         FrontendKey other = move.key;
-        other.ip.size = 4;
-        std::copy(client.begin() + 4, client.begin() + 8, other.ip.bytes.begin());
-        ours = std::ranges::equal(client.subspan(8), target.view().subspan(4)) &&
+        std::copy_n(asked.begin(), address_size, other.ip.bytes.begin());
+        ours = std::ranges::equal(asked.subspan(address_size), target.view().subspan(4)) &&
                !applied_.contains(other);
       } else {
-        ours = std::ranges::equal(client.subspan(4), target.view());
+        ours = std::ranges::equal(asked, target.view());
       }
       if (!ours) return;
       NftElement element(NftBytes::Of(client));
@@ -568,17 +679,18 @@ Status ServiceRules::MoveClients(NetlinkSocket& socket, const std::vector<Move>&
       element.timeout_seconds = move.affinity_seconds;
       arrivals.emplace_back(StickySet(*move.to), element);
     };
-    GANTRY_TRY(ForEachNftElement(socket, names_.service_table, StickySet(move.from), visit));
+    GANTRY_TRY(
+        ForEachNftElement(socket, names_.service_table, StickySet(move.from), visit, family_));
   }
   // One at a time: an entry may run out meanwhile, which must not keep the others.
   for (const auto& [set, element] : departures) {
-    NftBatch batch;
+    NftBatch batch(family_);
     batch.DeleteElements(names_.service_table, set, {{element}});
     Status status = batch.Commit(socket);
     if (!status.ok() && status.code() != Code::kNotFound) return status;
   }
   for (const auto& [set, element] : arrivals) {
-    NftBatch batch;
+    NftBatch batch(family_);
     batch.AddElements(names_.service_table, set, {{element}});
     GANTRY_TRY(batch.Commit(socket));
   }
@@ -588,7 +700,9 @@ Status ServiceRules::MoveClients(NetlinkSocket& socket, const std::vector<Move>&
 void ServiceRules::ForgetFlows(const Gone& gone, const std::set<FrontendKey>& fresh) const {
   if (gone.empty() && fresh.empty()) return;
   Result<int> forgotten = DeleteFlows(IPPROTO_UDP, [&](const ConntrackFlow& flow) {
-    for (const IpAddress& ip : {flow.destination, IpAddress()}) {
+    IpAddress every_address;
+    every_address.size = flow.destination.size;
+    for (const IpAddress& ip : {flow.destination, every_address}) {
       FrontendKey key{ip, IPPROTO_UDP, flow.destination_port};
       auto found = gone.find(key);
       if (found != gone.end()) {

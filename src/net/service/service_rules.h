@@ -17,18 +17,20 @@
 
 namespace gantry::net {
 
-// The nf_tables table of the services. The number of services costs a packet nothing: a map leads
-// from address, protocol and port to a chain, and there is one chain for each way of choosing among
-// so many endpoints, which all services alike share; a second map leads from address, protocol,
-// port and a random number (the endpoint's place) to the endpoint. So a change of a service changes
-// its own elements and nothing else.
+// The nf_tables table of the services of one family. The number of services costs a packet nothing:
+// a map leads from address, protocol and port to a chain, and there is one chain for each way of
+// choosing among so many endpoints, which all services alike share; a second map leads from
+// address, protocol, port and a random number (the endpoint's place) to the endpoint. So a change
+// of a service changes its own elements and nothing else.
 //
-//   prerouting, output -> services: (address . protocol . port) -> goto
+//   prerouting, output -> guard: guarded(address . protocol . port) -> the chain of its sources,
+//                                which drops all others
+//                      -> dispatch: services(address . protocol . port) -> goto
 //                                   unused addresses of the service network: refuse
-//                                   (local address . protocol . port) -> goto
-//   chain "internal-3": mark for masquerade what comes from outside; to endpoints[(address .
-//   protocol . port . random of 3)] postrouting: masquerade what is marked, and endpoints that
-//   reach themselves
+//                                   nodeports(local address . protocol . port) -> goto
+//   chain "internal-3": mark for masquerade what comes from outside; to
+//                       endpoints[(address . protocol . port . random of 3)]
+//   postrouting: masquerade what is marked, and endpoints that reach themselves
 //
 // With session affinity the chain first looks whether the client is in the set of a place
 // ("sticky-0", ...), else draws one; then the client is put into that set for the service's time.
@@ -36,8 +38,11 @@ namespace gantry::net {
 // as long as the kernel takes: about 0.1 ms for one service.
 class ServiceRules {
  public:
+  // Networks of the other family are left out.
   ServiceRules(InstanceNames names, std::vector<Cidr> cluster_cidrs,
-               std::vector<Cidr> service_cidrs);
+               std::vector<Cidr> service_cidrs, NftFamily family = NftFamily::kIp);
+
+  NftFamily family() const { return family_; }
 
   struct Change {
     FrontendKey key;
@@ -68,6 +73,7 @@ class ServiceRules {
   struct Applied {
     Shape shape;
     std::vector<Backend> backends, local;
+    std::optional<std::vector<Cidr>> sources;
   };
   using Gone = std::map<FrontendKey, std::vector<Backend>>;
   // A place that an endpoint of a service with affinity has left, and where it is now, if anywhere.
@@ -81,13 +87,24 @@ class ServiceRules {
   class Plan;
 
   static Shape ShapeOf(const Frontend& frontend);
+  NftRule NewRule() const { return NftRule(family_); }
   void AddSkeleton(NftBatch& batch) const;
+  void AddDispatch(NftBatch& batch) const;
+  void AddHooks(NftBatch& batch) const;
   void AddChainRules(NftBatch& batch, const Shape& shape) const;
-  static void LoadTarget(NftRule& rule, const Shape& shape, int reg);
+  // Address, protocol and port that a packet asks for, from register 0 on; returns the next one.
+  int LoadTarget(NftRule& rule, bool node_port) const;
+  // Who asks for what: sender, address, protocol and port, from kClientRegister on.
+  NftRule& LoadClient(NftRule& rule) const;
+  // Draws one of `count` places and sends the packet to the endpoint there.
+  void SendToPlace(NftRule& rule, const Shape& shape, uint32_t count, uint32_t offset) const;
   // Makes the chain of a shape, and what it leads to, where they are missing.
   void UseChain(NftBatch& batch, const Shape& shape);
   void UsePlace(NftBatch& batch, const Shape& shape, uint32_t place);
   void DropSpareChains(NftBatch& batch);
+  // The chain that lets only these in.
+  void UseGuard(NftBatch& batch, const std::vector<Cidr>& sources);
+  void DropSpareGuards(NftBatch& batch);
   // Clients follow their endpoint to its new place, or are free again.
   Status MoveClients(NetlinkSocket& socket, const std::vector<Move>& moves) const;
   // UDP has no end of a connection: flows to endpoints that are gone, or from before there were
@@ -96,10 +113,13 @@ class ServiceRules {
   Status Run(std::span<const Change> changes, bool replace);
 
   const InstanceNames names_;
-  const std::vector<Cidr> cluster_cidrs_, service_cidrs_;
+  const NftFamily family_;
+  const int address_registers_;
+  std::vector<Cidr> cluster_cidrs_, service_cidrs_;
 
   std::map<FrontendKey, Applied> applied_;
-  std::map<Shape, int> chains_;  // how many frontends use each
+  std::map<Shape, int> chains_;              // how many frontends use each
+  std::map<std::vector<Cidr>, int> guards_;  // the same for the chains of sources
   std::set<std::string, std::less<>>
       made_;                        // what affinity needs: sets, maps and chains that are there
   mutable absl::Mutex uses_mutex_;  // for writing, and for reading from other threads

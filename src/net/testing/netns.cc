@@ -20,17 +20,38 @@
 namespace gantry::net::testing {
 namespace {
 
-sockaddr_in Address(const std::string& ip, uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  inet_pton(AF_INET, ip.c_str(), &address.sin_addr);
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof(storage);
+  sockaddr* raw() { return reinterpret_cast<sockaddr*>(&storage); }
+  int family() const { return storage.ss_family; }
+};
+
+SocketAddress Address(const std::string& ip, uint16_t port) {
+  SocketAddress address;
+  if (ip.find(':') == std::string::npos) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(address.storage);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    inet_pton(AF_INET, ip.c_str(), &v4.sin_addr);
+    address.size = sizeof(v4);
+  } else {
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(address.storage);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    inet_pton(AF_INET6, ip.c_str(), &v6.sin6_addr);
+    address.size = sizeof(v6);
+  }
   return address;
 }
 
-std::string Text(const sockaddr_in& address) {
-  char buffer[INET_ADDRSTRLEN];
-  return inet_ntop(AF_INET, &address.sin_addr, buffer, sizeof(buffer));
+std::string Text(const SocketAddress& address) {
+  char buffer[INET6_ADDRSTRLEN];
+  const void* ip = address.family() == AF_INET
+                       ? static_cast<const void*>(
+                             &reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr)
+                       : &reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr;
+  return inet_ntop(address.family(), ip, buffer, sizeof(buffer));
 }
 
 }  // namespace
@@ -54,12 +75,12 @@ TestServer::TestServer(const TestNetns* netns, std::string name, uint16_t port, 
                        std::string bind_ip)
     : name_(std::move(name)), udp_(udp), stop_(eventfd(0, EFD_CLOEXEC)) {
   auto open_socket = [&] {
-    socket_ = UniqueFd(socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+    SocketAddress address = Address(bind_ip, port);
+    socket_ =
+        UniqueFd(socket(address.family(), (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
     int one = 1;
     setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    sockaddr_in address = Address(bind_ip, port);
-    GANTRY_CHECK(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0,
-                 "bind");
+    GANTRY_CHECK(bind(socket_.get(), address.raw(), address.size) == 0, "bind");
     GANTRY_CHECK(udp || listen(socket_.get(), 128) == 0, "listen");
   };
   if (netns != nullptr) {
@@ -81,19 +102,15 @@ void TestServer::Serve() {
     pollfd polled[2] = {{socket_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
     poll(polled, 2, -1);
     if (polled[1].revents != 0) return;
-    sockaddr_in peer{};
-    socklen_t length = sizeof(peer);
+    SocketAddress peer;
     if (udp_) {
       char byte;
-      if (recvfrom(socket_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &length) < 0)
-        continue;
+      if (recvfrom(socket_.get(), &byte, 1, 0, peer.raw(), &peer.size) < 0) continue;
       std::string text = name_ + " " + Text(peer);
-      sendto(socket_.get(), text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&peer),
-             length);
+      sendto(socket_.get(), text.data(), text.size(), 0, peer.raw(), peer.size);
       continue;
     }
-    UniqueFd connection(
-        accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
+    UniqueFd connection(accept4(socket_.get(), peer.raw(), &peer.size, SOCK_CLOEXEC));
     if (!connection) continue;
     std::string text = name_ + " " + Text(peer);
     if (send(connection.get(), text.data(), text.size(), MSG_NOSIGNAL) < 0) continue;
@@ -103,7 +120,8 @@ void TestServer::Serve() {
 Reply Ask(const std::string& ip, uint16_t port, bool udp, uint16_t from_port, int timeout_ms) {
   Reply reply;
   auto begin = std::chrono::steady_clock::now();
-  UniqueFd fd(socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+  SocketAddress to = Address(ip, port);
+  UniqueFd fd(socket(to.family(), (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
   timeval timeout{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
@@ -111,11 +129,10 @@ Reply Ask(const std::string& ip, uint16_t port, bool udp, uint16_t from_port, in
     if (from_port != 0) {
       int one = 1;
       setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-      sockaddr_in own = Address("0.0.0.0", from_port);
-      if (bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof(own)) != 0) return errno;
+      SocketAddress own = Address(to.family() == AF_INET ? "0.0.0.0" : "::", from_port);
+      if (bind(fd.get(), own.raw(), own.size) != 0) return errno;
     }
-    sockaddr_in to = Address(ip, port);
-    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) return errno;
+    if (connect(fd.get(), to.raw(), to.size) != 0) return errno;
     if (udp && send(fd.get(), "?", 1, 0) < 0) return errno;
     char buffer[256];
     ssize_t got = recv(fd.get(), buffer, sizeof(buffer), 0);

@@ -23,6 +23,7 @@ struct TestEndpoint {
   bool terminating = false;
   bool serving = true;
   std::string hostname;
+  std::vector<std::string> for_zones = {}, for_nodes = {};
 };
 
 inline api::core::v1::Service MakeService(const std::string& name, const std::string& cluster_ip,
@@ -53,7 +54,8 @@ inline api::discovery::v1::EndpointSlice MakeSlice(const std::string& service,
   slice.mutable_metadata()->set_name(service + "-1");
   slice.mutable_metadata()->set_namespace_("default");
   (*slice.mutable_metadata()->mutable_labels())["kubernetes.io/service-name"] = service;
-  slice.set_address_type("IPv4");
+  const bool v6 = !endpoints.empty() && endpoints[0].ip.find(':') != std::string::npos;
+  slice.set_address_type(v6 ? "IPv6" : "IPv4");
   for (const TestPort& port : ports) {
     auto* added = slice.add_ports();
     added->set_name(port.name);
@@ -68,6 +70,10 @@ inline api::discovery::v1::EndpointSlice MakeSlice(const std::string& service,
     added->mutable_conditions()->set_serving(endpoint.serving);
     added->mutable_conditions()->set_terminating(endpoint.terminating);
     if (!endpoint.hostname.empty()) added->set_hostname(endpoint.hostname);
+    for (const std::string& zone : endpoint.for_zones)
+      added->mutable_hints()->add_for_zones()->set_name(zone);
+    for (const std::string& node : endpoint.for_nodes)
+      added->mutable_hints()->add_for_nodes()->set_name(node);
   }
   return slice;
 }

@@ -22,10 +22,14 @@ using openapi::JsonWriter;
 
 constexpr std::string_view kV2 = "/openapi/v2";
 constexpr std::string_view kV3 = "/openapi/v3";
-constexpr std::string_view kProtobufType =
-    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-constexpr std::string_view kProtobufTypeOld =
-    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+constexpr std::string_view kJsonType = "application/json";
+// The second name of each is the older one, which is asked for but never answered with.
+constexpr std::string_view kProtobufV2[] = {
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"};
+constexpr std::string_view kProtobufV3[] = {
+    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf"};
 constexpr int kGzipWindow = 15 + 16;  // zlib's way to say gzip
 
 std::string Hash(const std::string& text) {
@@ -80,13 +84,12 @@ Result<std::string> Decompress(const std::string& bytes) {
 
 // The form that the first fitting media range names; none where nothing fits.
 enum class Choice { kNone, kJson, kProtobuf };
-Choice Choose(std::string_view accept, bool has_protobuf) {
+Choice Choose(std::string_view accept, std::span<const std::string_view> protobuf) {
   if (wire::Trim(accept).empty()) return Choice::kJson;
   for (const wire::MediaRange& range : wire::ParseAccept(accept)) {
     const std::string& type = range.type;
-    if (type == "application/json" || type == "*/*" || type == "application/*")
-      return Choice::kJson;
-    if (has_protobuf && (type == kProtobufType || type == kProtobufTypeOld))
+    if (type == kJsonType || type == "*/*" || type == "application/*") return Choice::kJson;
+    if (std::find(protobuf.begin(), protobuf.end(), type) != protobuf.end())
       return Choice::kProtobuf;
   }
   return Choice::kNone;
@@ -157,28 +160,30 @@ Result<std::string> OpenApi::MakeIndex() {
   return out.Take();
 }
 
+Result<std::string> OpenApi::MakeDocument(const std::string& path) {
+  if (path == kV2) return MakeSwagger();
+  if (path == kV3) return MakeIndex();
+  auto group_version = path.starts_with(kV3) && path.size() > kV3.size()
+                           ? group_versions_.find(path.substr(kV3.size() + 1))
+                           : group_versions_.end();
+  if (group_version == group_versions_.end())
+    return Status(Code::kNotFound, "the server could not find the requested resource");
+  return MakeGroupVersion(group_version->second);
+}
+
 Result<const OpenApi::Kept*> OpenApi::Find(const std::string& path, Form form) {
   auto key = std::make_pair(path, form);
   if (auto found = kept_.find(key); found != kept_.end()) return &found->second;
-  std::string text;
-  if (path == kV2) {
-    text = MakeSwagger();
-    if (form == Form::kProtobuf) {
-      GANTRY_ASSIGN(api::JsonValue document, api::JsonValue::Parse(text));
-      text = openapi::EncodeSwagger(document);
-    }
-  } else if (path == kV3) {
-    GANTRY_ASSIGN(text, MakeIndex());
-  } else {
-    auto group_version = path.starts_with(kV3) && path.size() > kV3.size()
-                             ? group_versions_.find(path.substr(kV3.size() + 1))
-                             : group_versions_.end();
-    if (group_version == group_versions_.end())
-      return Status(Code::kNotFound, "the server could not find the requested resource");
-    text = MakeGroupVersion(group_version->second);
-  }
+  GANTRY_ASSIGN(std::string text, MakeDocument(path));
   Kept kept;
   kept.etag = "\"" + Hash(text) + "\"";
+  if (form == Form::kProtobuf) {
+    GANTRY_ASSIGN(api::JsonValue document, api::JsonValue::Parse(text));
+    const bool v2 = path == kV2;
+    text = v2 ? openapi::EncodeSwagger(document) : openapi::EncodeOpenApiV3(document);
+    // Of version 3 both forms have the tag that the index names; of version 2 each has its own.
+    if (v2) kept.etag = "\"" + Hash(text) + "\"";
+  }
   GANTRY_ASSIGN(std::string compressed, Compress(text));
   kept.compressed = std::make_shared<const std::string>(std::move(compressed));
   return &kept_.emplace(key, std::move(kept)).first->second;
@@ -187,13 +192,15 @@ Result<const OpenApi::Kept*> OpenApi::Find(const std::string& path, Form form) {
 Result<OpenApiDocument> OpenApi::Get(std::string_view path, std::string_view accept, bool gzip) {
   while (path.size() > 1 && path.back() == '/')
     path.remove_suffix(1);
-  Choice choice = Choose(accept, path == kV2);
+  const std::span<const std::string_view> protobuf = path == kV2 ? kProtobufV2 : kProtobufV3;
+  // The index has one form, whatever is asked for.
+  const Choice choice = path == kV3 ? Choice::kJson : Choose(accept, protobuf);
   Form form = choice == Choice::kProtobuf ? Form::kProtobuf : Form::kJson;
   if (choice == Choice::kNone)
     return Status(Code::kNotAcceptable,
                   "only the following media types are accepted: application/json");
   OpenApiDocument document;
-  document.content_type = form == Form::kProtobuf ? kProtobufType : "application/json";
+  document.content_type = form == Form::kProtobuf ? protobuf.front() : kJsonType;
   {
     std::lock_guard lock(mutex_);
     size_t before = kept_.size();

@@ -21,10 +21,10 @@ struct OpenApiDocument {
   std::string etag;              // with its quotes
 };
 
-// What the server says of its API to machines: /openapi/v2 (JSON and protobuf), /openapi/v3 and the
-// document of each group version below it. A document is made when it is first asked for and kept
-// compressed. When resources come or go, make a new one. Threading: any thread; the first request
-// for a document makes others wait.
+// What the server says of its API to machines: /openapi/v2, /openapi/v3 and the document of each
+// group version below it, as JSON and as protobuf (the index of /openapi/v3 as JSON only). A
+// document is made when it is first asked for and kept compressed. When resources come or go, make
+// a new one. Threading: any thread; the first request for a document makes others wait.
 class OpenApi {
  public:
   // `rows` and what they point to outlive this. `version` is the server's ("v1.36.2").
@@ -42,6 +42,8 @@ class OpenApi {
     std::string etag;
   };
 
+  // The JSON of a path; kNotFound.
+  Result<std::string> MakeDocument(const std::string& path);
   Result<const Kept*> Find(const std::string& path, Form form);
   std::string MakeSwagger() const;
   std::string MakeGroupVersion(const std::vector<const ResourceRow*>& rows) const;

@@ -207,9 +207,26 @@ TEST_F(OpenApiTest, FormsAndErrors) {
   EXPECT_EQ(openapi_.Get("/openapi/v3/apis/none/v1", "", false).code(), Code::kNotFound);
   EXPECT_EQ(openapi_.Get("/openapi/v3x", "", false).code(), Code::kNotFound);
   EXPECT_EQ(openapi_.Get("/openapi/v2", "text/html", false).code(), Code::kNotAcceptable);
-  constexpr std::string_view kV3Protobuf =
-      "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
-  EXPECT_EQ(openapi_.Get("/openapi/v3/api/v1", kV3Protobuf, false).code(), Code::kNotAcceptable);
+}
+
+TEST_F(OpenApiTest, GroupVersionAsProtobuf) {
+  constexpr std::string_view kOld = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
+  auto binary = openapi_.Get("/openapi/v3/api/v1", kOld, false);
+  ASSERT_TRUE(binary.ok()) << binary.status().ToString();
+  EXPECT_EQ(binary->content_type, "application/com.github.proto-openapi.spec.v3.v1.0+protobuf");
+  EXPECT_EQ(binary->body->substr(0, 7),
+            "\x0a\x05"
+            "3.0.0");
+  EXPECT_THAT(*binary->body, HasSubstr("io.k8s.api.core.v1.Pod"));
+  // The index names one hash for both forms.
+  auto json = openapi_.Get("/openapi/v3/api/v1", "application/json", false);
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ(binary->etag, json->etag);
+  EXPECT_LT(binary->body->size(), json->body->size());
+  // The index itself is JSON for everybody.
+  auto index = openapi_.Get("/openapi/v3", kOld, false);
+  ASSERT_TRUE(index.ok());
+  EXPECT_EQ(index->content_type, "application/json");
 }
 
 TEST(Gnostic, Encodes) {
@@ -249,6 +266,77 @@ TEST(Gnostic, Encodes) {
   std::string definitions = "\x0a" + std::string(1, static_cast<char>(named.size())) + named;
   expected += "\x4a" + std::string(1, static_cast<char>(definitions.size())) + definitions;
   EXPECT_EQ(openapi::EncodeSwagger(*document), expected);
+}
+
+// A message's field as it goes over the wire; short ones only.
+std::string Field(int number, std::string_view bytes) {
+  std::string out;
+  const int tag = number << 3 | 2;
+  if (tag >= 0x80) {
+    out = {static_cast<char>(tag | 0x80), static_cast<char>(tag >> 7)};
+  } else {
+    out = {static_cast<char>(tag)};
+  }
+  out.push_back(static_cast<char>(bytes.size()));
+  return out.append(bytes);
+}
+std::string Named(std::string_view name, std::string_view value) {
+  return Field(1, name) + Field(2, value);
+}
+
+TEST(Gnostic, EncodesVersion3) {
+  struct Row {
+    const char* schema;
+    std::string encoded;
+  };
+  const std::string reference = Field(2, Field(1, "#/B"));
+  const Row rows[] = {
+      {R"({"$ref":"#/B"})", reference},
+      {R"({"type":"object","required":["a","b"]})",
+       Field(1, Field(23, "a") + Field(23, "b") + Field(25, "object"))},
+      {R"({"allOf":[{"$ref":"#/B"}],"default":{}})",
+       Field(1, Field(26, reference) + Field(33, ""))},
+      {R"({"oneOf":[{"type":"string"},{"type":"number"}]})",
+       Field(1,
+             Field(27, Field(1, Field(25, "string"))) + Field(27, Field(1, Field(25, "number"))))},
+      {R"({"items":{"$ref":"#/B"},"type":"array"})",
+       Field(1, Field(25, "array") + Field(30, Field(1, reference)))},
+      {R"({"additionalProperties":{"$ref":"#/B"}})", Field(1, Field(32, Field(1, reference)))},
+      {R"({"additionalProperties":false})", Field(1, Field(32, std::string("\x10\0", 2)))},
+      {R"({"default":"TCP"})", Field(1, Field(33, Field(3, "TCP")))},
+      {R"({"default":true})", Field(1, Field(33, "\x10\x01"))},
+      {R"({"default":1})", Field(1, Field(33, std::string("\x09\0\0\0\0\0\0\xf0\x3f", 9)))},
+      {R"({"minLength":3,"nullable":true})", Field(1, std::string("\x08\x01\x80\x01\x03"))},
+      {R"({"enum":["a"],"format":"f","description":"d"})",
+       Field(1, Field(24, Field(2, "\"a\"\n")) + Field(34, "d") + Field(35, "f"))},
+      {R"({"x-k":1})", Field(1, Field(36, Named("x-k", Field(2, "1\n"))))},
+      {R"({"properties":{"b":{"$ref":"#/B"}}})",
+       Field(1, Field(31, Field(1, Named("b", reference))))},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.schema);
+    auto document = JsonValue::Parse(R"({"openapi":"3.0.0","components":{"schemas":{"A":)" +
+                                     std::string(row.schema) + "}}}");
+    ASSERT_TRUE(document.ok());
+    EXPECT_EQ(openapi::EncodeOpenApiV3(*document),
+              Field(1, "3.0.0") + Field(5, Field(1, Field(1, Named("A", row.encoded)))));
+  }
+  auto operation = JsonValue::Parse(
+      R"({"paths":{"/p":{"post":{"tags":["t"],"operationId":"o",)"
+      R"("parameters":[{"name":"n","in":"query","schema":{"type":"string"}}],)"
+      R"("requestBody":{"content":{"*/*":{"schema":{"$ref":"#/B"}}},"required":true},)"
+      R"("responses":{"200":{"description":"OK"}}}}}})");
+  ASSERT_TRUE(operation.ok());
+  const std::string parameter =
+      Field(1, "n") + Field(2, "query") + Field(10, Field(1, Field(25, "string")));
+  const std::string body = Field(2, Field(1, Named("*/*", Field(1, reference)))) + "\x18\x01";
+  const std::string responses = Field(2, Named("200", Field(1, Field(1, "OK"))));
+  EXPECT_EQ(
+      openapi::EncodeOpenApiV3(*operation),
+      Field(4,
+            Field(1, Named("/p",
+                           Field(6, Field(1, "t") + Field(5, "o") + Field(6, Field(1, parameter)) +
+                                        Field(7, Field(1, body)) + Field(8, responses))))));
 }
 
 }  // namespace

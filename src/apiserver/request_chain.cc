@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "api/kinds.h"
+#include "api/meta/v1/status.pb.h"
+#include "apiserver/rest/codec.h"
 #include "apiserver/status_body.h"
 
 namespace gantry::apiserver {
@@ -26,6 +29,14 @@ Access ImpersonateAccess(std::string group, std::string resource, std::string na
   access.resource = std::move(resource);
   access.name = std::move(name);
   return access;
+}
+
+void WriteFailure(const Output& output, Response* response) {
+  Response written = MessageResponse(response->status, output, api::KindOf<api::meta::v1::Status>(),
+                                     StatusMessage(*response->failure));
+  response->headers.Set("Content-Type", output.ContentType());
+  response->body = std::move(written.body);
+  response->failure.reset();
 }
 
 }  // namespace
@@ -138,8 +149,10 @@ Task<Response> RequestChain::Handle(Request request) {
   if (audit_id.empty()) audit_id = RandomUuid(env_);
   const SteadyTime begin = env_.Steady();
   RequestInfo info;
+  ErrorForm errors;
   metrics_.Begin();
-  Response response = co_await Serve(std::move(request), &info);
+  Response response = co_await Serve(std::move(request), &info, &errors);
+  if (response.failure) WriteFailure(errors.Choose(), &response);
   metrics_.End(info, response.status, env_.Steady() - begin);
   response.headers.Set("Audit-Id", std::move(audit_id));
   if (!response.headers.Has("cache-control"))
@@ -147,9 +160,10 @@ Task<Response> RequestChain::Handle(Request request) {
   co_return response;
 }
 
-Task<Response> RequestChain::Serve(Request http, RequestInfo* info) {
+Task<Response> RequestChain::Serve(Request http, RequestInfo* info, ErrorForm* errors) {
   ResourceRequest request;
   request.query = Query::Parse(http.query);
+  *errors = ErrorForm(http.headers, request.query);
   request.info = ParseRequestInfo(http.method, http.path, request.query);
   *info = request.info;
   Result<UserInfo> user = authenticator_.Authenticate(http);

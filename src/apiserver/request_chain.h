@@ -10,6 +10,7 @@
 #include "apiserver/authz/authorizer.h"
 #include "apiserver/http/handler.h"
 #include "apiserver/request_metrics.h"
+#include "apiserver/rest/negotiation.h"
 #include "apiserver/rest/resource_handler.h"
 
 namespace gantry::apiserver {
@@ -33,8 +34,8 @@ class RequestChain : public Handler {
   Task<Response> Handle(Request request) override;
 
  private:
-  // `info` tells the caller what was asked for.
-  Task<Response> Serve(Request request, RequestInfo* info);
+  // `info` tells the caller what was asked for, `errors` how a failure is to be written.
+  Task<Response> Serve(Request request, RequestInfo* info, ErrorForm* errors);
   const PathHandler* FindRoute(const std::string& path) const;
   Result<UserInfo> Impersonate(const UserInfo& user, const Headers& headers);
 

@@ -58,11 +58,13 @@ Response JsonResponse(int code, std::string json) {
   return response;
 }
 
-Response ErrorResponse(const Status& status) {
-  Response response = JsonResponse(HttpStatusOf(status.code()), StatusJson(status));
+Response ErrorResponse(Status status) {
+  Response response;
+  response.status = HttpStatusOf(status.code());
   if (int seconds = status.details().retry_after_seconds; seconds > 0) {
     response.headers.Set("Retry-After", std::to_string(seconds));
   }
+  response.failure = std::move(status);
   return response;
 }
 

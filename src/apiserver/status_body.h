@@ -15,8 +15,9 @@ api::meta::v1::Status StatusMessage(const Status& status);
 std::string StatusJson(const Status& status);
 std::string StatusJson(const api::meta::v1::Status& status);
 
-// The answer to a failed request, JSON. Sets Retry-After where the failure says so.
-Response ErrorResponse(const Status& status);
+// The answer to a failed request, whose body the request chain writes: a metav1.Status. Sets
+// Retry-After where the failure says so.
+Response ErrorResponse(Status status);
 // Plain text, for paths that are not of the API.
 Response TextResponse(int code, std::string text);
 Response JsonResponse(int code, std::string json);

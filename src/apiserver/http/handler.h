@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "base/env/task.h"
 #include "base/env/time.h"
 #include "base/env/waker.h"
+#include "base/status.h"
 #include "base/wire/headers.h"
 
 namespace gantry::apiserver {
@@ -91,6 +93,8 @@ struct Response {
   // For 101: called with the raw connection (bytes read ahead included). HTTP/1.1 only. Owns it
   // until it returns.
   std::function<Task<void>(std::unique_ptr<Stream>)> upgrade;
+  // What went wrong, for the request chain: it writes the body, in the form that the client reads.
+  std::optional<Status> failure;
 };
 
 // The server above the wire. Called on the connection's strand, several at once for HTTP/2.

@@ -27,28 +27,9 @@ bool ReadByPeople(const Headers& headers, const Query& query) {
   return agent.starts_with("curl") || agent.starts_with("Wget") || agent.starts_with("Mozilla/5.0");
 }
 
-}  // namespace
-
-std::string Output::ContentType() const {
-  switch (media) {
-    case Media::kJson:
-      return std::string(kJson);
-    case Media::kYaml:
-      return std::string(kYaml);
-    case Media::kProtobuf:
-      return std::string(kProtobuf);
-  }
-  return std::string(kJson);
-}
-
-std::string Output::StreamContentType() const {
-  return media == Media::kJson ? ContentType() : ContentType() + ";stream=watch";
-}
-
-Result<Output> NegotiateOutput(const Headers& headers, const Query& query, bool transforms) {
+Result<Output> Negotiate(std::string_view accept, bool pretty, bool transforms) {
   Output output;
-  output.pretty = ReadByPeople(headers, query);
-  const std::string_view accept = headers.Get("accept");
+  output.pretty = pretty;
   if (wire::Trim(accept).empty()) return output;
   for (const wire::MediaRange& range : wire::ParseAccept(accept)) {
     std::optional<Media> media = MediaOf(range.type);
@@ -73,6 +54,39 @@ Result<Output> NegotiateOutput(const Headers& headers, const Query& query, bool 
   return Status(Code::kNotAcceptable,
                 "only the following media types are accepted: application/json, application/yaml, "
                 "application/vnd.kubernetes.protobuf");
+}
+
+}  // namespace
+
+std::string Output::ContentType() const {
+  switch (media) {
+    case Media::kJson:
+      return std::string(kJson);
+    case Media::kYaml:
+      return std::string(kYaml);
+    case Media::kProtobuf:
+      return std::string(kProtobuf);
+  }
+  return std::string(kJson);
+}
+
+std::string Output::StreamContentType() const {
+  return media == Media::kJson ? ContentType() : ContentType() + ";stream=watch";
+}
+
+Result<Output> NegotiateOutput(const Headers& headers, const Query& query, bool transforms) {
+  return Negotiate(headers.Get("accept"), ReadByPeople(headers, query), transforms);
+}
+
+ErrorForm::ErrorForm(const Headers& headers, const Query& query)
+    : accept_(headers.Get("accept")), pretty_(ReadByPeople(headers, query)) {}
+
+Output ErrorForm::Choose() const {
+  Result<Output> output = Negotiate(accept_, pretty_, false);
+  if (output.ok()) return *output;
+  Output json;
+  json.pretty = true;
+  return json;
 }
 
 Result<Media> InputMedia(std::string_view content_type) {

@@ -28,6 +28,19 @@ struct Output {
 // that the client accepts is there.
 Result<Output> NegotiateOutput(const Headers& headers, const Query& query, bool transforms);
 
+// How errors go out, kept apart from the request, which is given away before one comes up. An error
+// never hides behind another one: a client that reads none of the forms gets JSON.
+class ErrorForm {
+ public:
+  ErrorForm() = default;
+  ErrorForm(const Headers& headers, const Query& query);
+  Output Choose() const;
+
+ private:
+  std::string accept_;
+  bool pretty_ = false;
+};
+
 // Of a body; absent means JSON. kUnsupportedMediaType for anything unknown.
 Result<Media> InputMedia(std::string_view content_type);
 

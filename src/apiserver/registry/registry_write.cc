@@ -203,6 +203,30 @@ Task<Result<api::ObjectPtr>> Registry::Reload(const api::KindInfo& kind, std::st
   co_return api::Object::FromStored(kind, (*record)->value, (*record)->revision);
 }
 
+// The same managers of the same fields; when they last did anything does not matter.
+static bool SameManagers(const ObjectMeta& a, const ObjectMeta& b) {
+  return std::equal(
+      a.managed_fields().begin(), a.managed_fields().end(), b.managed_fields().begin(),
+      b.managed_fields().end(), [](const auto& one, const auto& other) {
+        return one.manager() == other.manager() && one.operation() == other.operation() &&
+               one.api_version() == other.api_version() &&
+               one.subresource() == other.subresource() &&
+               one.fields_v1().raw() == other.fields_v1().raw();
+      });
+}
+
+// Whether a write would change nothing. A manager that says once more what it said before does not
+// make the object another one, though its time has moved: then the object keeps the old times.
+static bool IsUnchanged(const Message& old, Message* object) {
+  ObjectMeta* meta = MutableMetaOf(object);
+  if (!SameManagers(*meta, MetaOf(old))) return false;
+  auto old_fields = MetaOf(old).managed_fields();
+  meta->mutable_managed_fields()->Swap(&old_fields);
+  if (SameMessage(*object, old)) return true;
+  meta->mutable_managed_fields()->Swap(&old_fields);
+  return false;
+}
+
 struct Registry::Attempt {
   bool remove = false;     // the last finalizer went: the object goes away instead
   bool unchanged = false;  // nothing to write
@@ -269,7 +293,7 @@ Status Registry::Prepare(Call& call, const ResourceRow& row, const UpdateRequest
   GANTRY_TRY(admission_.Validate(admission));
 
   attempt->remove = GoesAwayOnUpdate(*message, old_meta);
-  attempt->unchanged = !attempt->remove && SameMessage(*message, old);
+  attempt->unchanged = !attempt->remove && IsUnchanged(old, message);
   return {};
 }
 

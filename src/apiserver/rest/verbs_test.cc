@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "api/envelope.h"
+#include "api/meta/v1/status.pb.h"
 #include "apiserver/testing/api_fixture.h"
 
 namespace gantry::apiserver {
@@ -263,6 +265,77 @@ TEST_F(Verbs, FormsOfAnswers) {
   EXPECT_EQ(Get(kPods).status, 406);
   ClearHeaders();
   EXPECT_EQ(Send("POST", kPods, PodJson("x"), "text/plain").status, 415);
+}
+
+// What is applied once more changes nothing, whatever defaults came in between and however much
+// later it is.
+TEST_F(Verbs, AnApplyThatSaysTheSameChangesNothing) {
+  struct Row {
+    const char* target;
+    const char* body;
+  };
+  constexpr Row kRows[] = {
+      {"/apis/apps/v1/namespaces/default/deployments/d",
+       R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},"spec":{)"
+       R"("selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{)"
+       R"("tolerations":[{"key":"k","operator":"Exists"}],"volumes":[{"name":"v","projected":)"
+       R"({"sources":[{"downwardAPI":{"items":[{"path":"p","fieldRef":{"fieldPath":"metadata.name"}}]}}]}}],)"
+       R"("containers":[{"name":"c","image":"i","ports":[{"containerPort":80}],"env":[{"name":"N",)"
+       R"("valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}],"readinessProbe":{"httpGet":)"
+       R"({"port":80}},"resources":{"limits":{"cpu":"0.5","memory":"1024Mi"}}}]}}}})"},
+      {"/api/v1/namespaces/default/services/s",
+       R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"type":"NodePort",)"
+       R"("selector":{"a":"b"},"ports":[{"port":80}]}})"},
+      {"/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/n",
+       R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},)"
+       R"("spec":{"podSelector":{},"ingress":[{"ports":[{"port":80}]}]}})"},
+      {"/api/v1/namespaces/default/configmaps/m",
+       R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m"},"data":{"a":"1"}})"},
+  };
+  for (const Row& row : kRows) {
+    const std::string target = std::string(row.target) + "?fieldManager=me";
+    Reply made = Patch(target, "apply-patch+yaml", row.body);
+    ASSERT_EQ(made.status, 201) << made.body;
+    env().Advance(std::chrono::seconds(3));
+    Reply again = Patch(target, "apply-patch+yaml", row.body);
+    EXPECT_EQ(again.status, 200) << again.body;
+    EXPECT_EQ(again.body, made.body);
+  }
+}
+
+// An error comes in the form that the client reads; one that reads none of them gets JSON.
+TEST_F(Verbs, FormsOfErrors) {
+  const std::string missing = std::string(kPods) + "/none";
+  auto sent_as = [&](const std::string& accept) {
+    SetHeader("Accept", accept);
+    Reply reply = Get(missing);
+    EXPECT_EQ(reply.status, 404) << accept;
+    EXPECT_EQ(std::string(reply.headers.Get("content-type")).find(';'), std::string::npos);
+    return reply;
+  };
+  const std::string protobuf = "application/vnd.kubernetes.protobuf";
+  Reply binary = sent_as(protobuf + ",application/json");
+  EXPECT_EQ(binary.headers.Get("content-type"), protobuf);
+  ASSERT_EQ(binary.body.substr(0, 4), std::string("k8s\0", 4));
+  api::meta::v1::Status status;
+  ASSERT_TRUE(api::ParseSealed(binary.body, &status).ok());
+  EXPECT_EQ(status.reason(), "NotFound");
+  EXPECT_EQ(status.message(), "pods \"none\" not found");
+
+  Reply yaml = sent_as("application/yaml");
+  EXPECT_EQ(yaml.headers.Get("content-type"), "application/yaml");
+  EXPECT_EQ(yaml.body.substr(0, 15), "apiVersion: v1\n");
+  // An error is no table.
+  Reply table = sent_as("application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
+  EXPECT_EQ(table.At("kind"), "Status");
+  EXPECT_EQ(sent_as("application/json;as=Table;v=v1;g=meta.k8s.io").body.substr(0, 4), "{\n  ");
+  SetHeader("Accept", "image/png");
+  Reply unreadable = Get(missing);
+  EXPECT_EQ(unreadable.status, 406);
+  EXPECT_EQ(unreadable.At("reason"), "NotAcceptable");
+  ClearHeaders();
+  SetHeader("User-Agent", "curl/7.88.1");
+  EXPECT_EQ(Get(missing).body.substr(0, 4), "{\n  ");
 }
 
 }  // namespace

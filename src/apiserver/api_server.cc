@@ -230,6 +230,7 @@ void AddAdmission(ApiServer::Parts& parts) {
   chain.Add(CertificateAdmission(parts.authorizer));
   chain.Add(RbacEscalation(parts.registry, parts.rbac, parts.authorizer));
   chain.Add(StorageAdmission(parts.registry));
+  chain.Add(StorageProtection());
   // Last: what is refused for another reason is not charged.
   chain.Add(ResourceQuotaAdmission(parts.registry));
 }
@@ -359,6 +360,11 @@ void ApiServer::AddRoute(std::string path, PathHandler handler) {
 
 void ApiServer::AddReadyCheck(std::string name, std::function<Status()> check) {
   parts_->health.Add(std::move(name), std::move(check), true);
+}
+
+Result<std::string> ApiServer::IssueSecretToken(const api::core::v1::ServiceAccount& account,
+                                                const api::core::v1::Secret& secret) const {
+  return parts_->tokens.IssueForSecret(account, secret);
 }
 
 Handler& ApiServer::handler() { return parts_->chain; }

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "api/core/v1/secret.pb.h"
+#include "api/core/v1/service_account.pb.h"
 #include "api/object.h"
 #include "apiserver/authn/user.h"
 #include "apiserver/http/handler.h"
@@ -62,6 +64,11 @@ class ApiServer {
   Handler& handler();
   // A client in this process that acts as `user`. Lives as long as the server at most.
   std::unique_ptr<client::Client> ClientFor(UserInfo user);
+
+  // The token of a secret of type kubernetes.io/service-account-token, for the controller that
+  // fills them.
+  Result<std::string> IssueSecretToken(const api::core::v1::ServiceAccount& account,
+                                       const api::core::v1::Secret& secret) const;
 
   Registry& registry();
   Authorizer& authorizer();

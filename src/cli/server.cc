@@ -150,6 +150,9 @@ Status Server::Parts::MakeControlPlane() {
   controllers::Options all;
   all.ca_certificate = credentials.authority.certificate_pem();
   all.cluster_cidr = options.cluster_cidr;
+  all.issue_token = [this](const auto& account, const auto& secret) {
+    return api->IssueSecretToken(account, secret);
+  };
   all.sign = [this](const std::string& request, const std::vector<std::string>& usages,
                     Duration lifetime) {
     return credentials.authority.SignRequest(env, request, usages, lifetime);

@@ -15,6 +15,7 @@
 #include "controllers/resourcequota/resource_quota.h"
 #include "controllers/serviceaccount/service_accounts.h"
 #include "controllers/statefulset/statefulset.h"
+#include "controllers/volume/protection.h"
 
 namespace gantry::controllers {
 
@@ -23,6 +24,9 @@ Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
   runner->Add(std::move(ipam), 1);
   runner->Add(MakeServiceAccountController());
   runner->Add(MakeRootCaPublisher(options.ca_certificate));
+  runner->Add(MakeTokenController(options.issue_token, options.ca_certificate), 2);
+  runner->Add(MakeClaimProtection(), 2);
+  runner->Add(MakeVolumeProtection(), 1);
   runner->Add(MakeDeploymentController());
   runner->Add(MakeReplicaSetController());
   runner->Add(MakeStatefulSetController());

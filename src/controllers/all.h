@@ -6,12 +6,14 @@
 #include "client/reconciler.h"
 #include "controllers/certificates/certificates.h"
 #include "controllers/node/node_lifecycle.h"
+#include "controllers/serviceaccount/tokens.h"
 
 namespace gantry::controllers {
 
 struct Options {
   std::string ca_certificate;  // PEM
   std::string cluster_cidr;
+  IssueSecretToken issue_token;
   SignCertificate sign;
   ReadRequest read_request;
   MayRequest may_request;

@@ -173,6 +173,21 @@ TEST_F(Admission, ClaimsGetTheDefaultClassAndGrowWhereItAllows) {
   EXPECT_EQ(grown.status, 200) << grown.body;
 }
 
+TEST_F(Admission, VolumesAndClaimsAreProtected) {
+  Reply claim =
+      Post(std::string(kNamespace) + "/persistentvolumeclaims",
+           R"({"metadata":{"name":"c","finalizers":["example.com/mine"]},"spec":)"
+           R"({"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}})");
+  ASSERT_EQ(claim.status, 201) << claim.body;
+  EXPECT_EQ(claim.At("metadata.finalizers"),
+            R"(["example.com/mine","kubernetes.io/pvc-protection"])");
+  Reply volume = Post("/api/v1/persistentvolumes",
+                      R"({"metadata":{"name":"v"},"spec":{"accessModes":["ReadWriteOnce"],)"
+                      R"("capacity":{"storage":"1Gi"},"hostPath":{"path":"/tmp"}}})");
+  ASSERT_EQ(volume.status, 201) << volume.body;
+  EXPECT_EQ(volume.At("metadata.finalizers"), R"(["kubernetes.io/pv-protection"])");
+}
+
 TEST_F(Admission, RuntimeClassesAddOverheadAndPlacement) {
   ASSERT_EQ(
       Post(

@@ -28,6 +28,8 @@ std::unique_ptr<AdmissionPlugin> LimitRanger(Registry& registry);
 std::unique_ptr<AdmissionPlugin> ResourceQuotaAdmission(Registry& registry);
 // Claims without a storage class get the default one; a claim grows only where its class allows it.
 std::unique_ptr<AdmissionPlugin> StorageAdmission(Registry& registry);
+// Volumes and claims get the finalizer that keeps them for as long as they are used.
+std::unique_ptr<AdmissionPlugin> StorageProtection();
 // Pods get the overhead and the placement of their runtime class.
 std::unique_ptr<AdmissionPlugin> RuntimeClassAdmission(Registry& registry);
 // Who approves or signs certificates must be allowed to for the signer; nobody asks for

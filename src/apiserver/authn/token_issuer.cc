@@ -56,6 +56,14 @@ Status InvalidRequest(std::string field, std::string message) {
 
 }  // namespace
 
+UserInfo AccountUser(const std::string& ns, const std::string& name, const std::string& uid) {
+  UserInfo user(
+      "system:serviceaccount:" + ns + ":" + name,
+      {"system:serviceaccounts", "system:serviceaccounts:" + ns, std::string(kAuthenticatedGroup)});
+  user.uid = uid;
+  return user;
+}
+
 TokenIssuer::TokenIssuer(Registry& registry, Options options)
     : registry_(registry), options_(std::move(options)) {}
 
@@ -165,7 +173,9 @@ Result<UserInfo> TokenIssuer::Verify(std::string_view token,
   Result<JsonValue> parsed = JsonValue::Parse(text);
   if (!parsed.ok()) return Refuse("the claims are no JSON");
   const JsonValue& claims = *parsed;
-  if (TextAt(&claims, "iss") != options_.issuer) return Refuse("the token is of another issuer");
+  const std::string issuer = TextAt(&claims, "iss");
+  if (issuer == kSecretTokenIssuer) return VerifyOfSecret(token, claims, audiences, matched);
+  if (issuer != options_.issuer) return Refuse("the token is of another issuer");
   const int64_t now = SecondsOf(registry_.env().Now());
   if (NumberAt(claims, "exp") <= now) return Refuse("service account token has expired");
   if (NumberAt(claims, "nbf") > now) return Refuse("the token is not valid yet");
@@ -191,10 +201,7 @@ Result<UserInfo> TokenIssuer::Verify(std::string_view token,
   if (live == nullptr || live->uid() != TextAt(account, "uid"))
     return Refuse("service account token has been invalidated");
 
-  UserInfo user(
-      "system:serviceaccount:" + ns + ":" + name,
-      {"system:serviceaccounts", "system:serviceaccounts:" + ns, std::string(kAuthenticatedGroup)});
-  user.uid = live->uid();
+  UserInfo user = AccountUser(ns, name, live->uid());
   user.extra.emplace_back("authentication.kubernetes.io/credential-id",
                           std::vector<std::string>{"JTI=" + TextAt(&claims, "jti")});
   struct Binding {

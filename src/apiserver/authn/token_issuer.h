@@ -8,6 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "api/core/v1/secret.pb.h"
+#include "api/core/v1/service_account.pb.h"
+#include "api/json_value.h"
 #include "api/object.h"
 #include "apiserver/authn/user.h"
 #include "apiserver/pki/keys.h"
@@ -18,9 +21,17 @@ namespace gantry::apiserver {
 
 class Registry;
 
-// Issues and checks the tokens of service accounts: JWTs bound to an account and, where asked, to a
-// pod, secret or node. A token is good for as long as all that it is bound to exists. Threading:
-// any thread.
+// The issuer that the tokens of secrets name.
+inline constexpr std::string_view kSecretTokenIssuer = "kubernetes/serviceaccount";
+
+// Who a service account is to the authorizer.
+UserInfo AccountUser(const std::string& ns, const std::string& name, const std::string& uid);
+
+// Issues and checks the tokens of service accounts. Those that are asked for are JWTs bound to an
+// account and, where asked, to a pod, secret or node: such a token is good for as long as all that
+// it is bound to exists, and until it expires. Those that secrets of type
+// kubernetes.io/service-account-token hold do not expire: they are good for as long as their secret
+// holds them. Threading: any thread.
 class TokenIssuer {
  public:
   struct Options {
@@ -37,6 +48,10 @@ class TokenIssuer {
   Result<api::ObjectPtr> Issue(const std::string& ns, const std::string& name,
                                const google::protobuf::Message& request);
 
+  // The token that a secret of type kubernetes.io/service-account-token is to hold.
+  Result<std::string> IssueForSecret(const api::core::v1::ServiceAccount& account,
+                                     const api::core::v1::Secret& secret) const;
+
   // The account that a token stands for. kUnauthorized with the reason for the log. `audiences`
   // empty: the server's own; `matched` (may be null) gets those of the token that were asked for.
   Result<UserInfo> Verify(std::string_view token, const std::vector<std::string>& audiences,
@@ -48,6 +63,10 @@ class TokenIssuer {
   // The claims of a token with a good signature; remembered, since verifying one costs as much as
   // serving a request.
   Result<std::string> Claims(std::string_view token);
+  // Of a token that a secret holds.
+  Result<UserInfo> VerifyOfSecret(std::string_view token, const api::JsonValue& claims,
+                                  const std::vector<std::string>& audiences,
+                                  std::vector<std::string>* matched) const;
 
   Registry& registry_;
   Options options_;

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include "api/core/v1/secret.pb.h"
+#include "api/core/v1/service_account.pb.h"
 #include "apiserver/registry/registry.h"
 #include "apiserver/testing/api_fixture.h"
+#include "base/wire/websocket.h"
 
 namespace gantry::apiserver {
 namespace {
@@ -160,6 +163,52 @@ TEST_F(Access, Impersonation) {
             "users \"bob\" is forbidden: User \"carol\" cannot impersonate resource \"users\" in "
             "API group \"\" at the "
             "cluster scope");
+}
+
+// A token of a secret is good for as long as the secret holds it.
+TEST_F(Access, TokensOfSecrets) {
+  const std::string home = "/api/v1/namespaces/default";
+  const std::string secrets = home + "/secrets";
+  ASSERT_EQ(Post(secrets, R"({"metadata":{"name":"s","annotations":)"
+                          R"({"kubernetes.io/service-account.name":"default"}},)"
+                          R"("type":"kubernetes.io/service-account-token"})")
+                .status,
+            201);
+  Registry& registry = server().registry();
+  auto account = registry.Peek<api::core::v1::ServiceAccount>("default", "default");
+  auto secret = registry.Peek<api::core::v1::Secret>("default", "s");
+  Result<std::string> token = server().IssueSecretToken(*account, *secret);
+  ASSERT_TRUE(token.ok()) << token.status().ToString();
+  auto who = [&] {
+    As("system:anonymous");
+    SetHeader("Authorization", "Bearer " + *token);
+    Reply self = Post("/apis/authentication.k8s.io/v1/selfsubjectreviews", "{}");
+    ClearHeaders();
+    As("");
+    return self.status == 201 ? self.At("status.userInfo.username") : std::to_string(self.status);
+  };
+  auto review = [&](std::string audiences) {
+    return Post("/apis/authentication.k8s.io/v1/tokenreviews",
+                R"({"spec":{"token":")" + *token + "\"" + audiences + "}}");
+  };
+  EXPECT_EQ(who(), "401") << "the secret does not hold it";
+  const std::string data = R"({"data":{"token":")" + wire::Base64(*token) + R"("}})";
+  ASSERT_EQ(Patch(secrets + "/s", "merge-patch+json", data).status, 200);
+  EXPECT_EQ(who(), "system:serviceaccount:default:default");
+  EXPECT_EQ(review("").At("status.authenticated"), "true");
+  EXPECT_NE(review(R"(,"audiences":["vault"])").At("status.authenticated"), "true");
+  env().Advance(std::chrono::hours(24 * 400));
+  EXPECT_EQ(who(), "system:serviceaccount:default:default") << "it has no end";
+
+  const std::string label = R"({"metadata":{"labels":{"kubernetes.io/legacy-token-invalid-since":)";
+  Patch(secrets + "/s", "merge-patch+json", label + "\"2026-01-01\"}}}");
+  EXPECT_EQ(who(), "401");
+  Patch(secrets + "/s", "merge-patch+json", label + "null}}}");
+  EXPECT_EQ(who(), "system:serviceaccount:default:default");
+
+  ASSERT_EQ(Delete(home + "/serviceaccounts/default").status, 200);
+  MakeDefaultAccount();
+  EXPECT_EQ(who(), "401") << "another account of that name";
 }
 
 TEST_F(Access, NodesReadWhatTheirPodsNeed) {

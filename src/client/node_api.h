@@ -55,6 +55,14 @@ class ExecSession {
   virtual void Close() = 0;
 };
 
+// An answer of a node to whoever asks for one of its pages.
+struct NodePage {
+  NodePage() = default;
+  int status = 200;
+  std::string content_type;
+  std::unique_ptr<Stream> body;  // only Read and Close are used
+};
+
 // What the API server asks of a node: the kubelet's own endpoints. Implemented by the node agent;
 // for an agent in another process by the tunnel. Errors are worded as the kubelet words them.
 // Threading: any strand; what a call hands out belongs to the strand that awaited it.
@@ -73,8 +81,9 @@ class NodeApi {
   // A connection from the node to an address of the cluster (pods and services for the proxy
   // subresource).
   virtual Task<Result<std::unique_ptr<Stream>>> Dial(std::string address, uint16_t port) = 0;
-  // The kubelet's /stats/summary as JSON, for metrics.
-  virtual Task<Result<std::string>> StatsSummary() = 0;
+  // What the kubelet's own pages show: "/healthz", "/pods", "/stats/summary", "/metrics" and those
+  // below it, "/logs/" (decoded, without a query). A page that is not there has status 404.
+  virtual Task<Result<NodePage>> Page(std::string path, CancelToken cancel) = 0;
 };
 
 // Finds the NodeApi of a node. Implemented in cli wiring (in process) and the tunnel (remote).

@@ -52,7 +52,9 @@ constexpr const char* kLeaseNamespace = "kube-node-lease";
 
 }  // namespace
 
-class Agent::Impl : public PodLookup, public std::enable_shared_from_this<Agent::Impl> {
+class Agent::Impl : public PodLookup,
+                    public PodList,
+                    public std::enable_shared_from_this<Agent::Impl> {
  public:
   Impl(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network,
        net::EndpointDrain* drain)
@@ -73,7 +75,8 @@ class Agent::Impl : public PodLookup, public std::enable_shared_from_this<Agent:
 
   Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid,
                              std::string container, bool previous) override;
-  Task<std::vector<PodUsage>> Usage() override;
+  Task<std::vector<api::Ref<Pod>>> Pods() override;
+  Task<std::vector<PodUsage>> Groups() override;
 
  private:
   Task<Status> Prepare();
@@ -109,6 +112,7 @@ class Agent::Impl : public PodLookup, public std::enable_shared_from_this<Agent:
   Images* images_ = nullptr;
   std::unique_ptr<WatchedObjects> objects_;
   std::unique_ptr<NodeContext> context_;
+  std::unique_ptr<NodePages> pages_;
   std::shared_ptr<client::NodeApi> node_api_;
   client::Informer* pods_ = nullptr;
   client::Informer* services_ = nullptr;
@@ -179,7 +183,11 @@ Task<Status> Agent::Impl::Start() {
   context_->log_limits = options_.log_limits;
   context_->admit = [this](const Pod& pod) { return Admit(pod); };
   context_->services = [this] { return client::Typed<Service>(services_->List()); };
-  node_api_ = MakeNodeApi(env_, *this, *runtime_, cgroups_, options_.node_name);
+  NodePages::Options pages;
+  pages.node_name = options_.node_name;
+  pages.data_dir = paths_.data_dir();
+  pages_ = std::make_unique<NodePages>(env_, *this, cgroups_, std::move(pages));
+  node_api_ = MakeNodeApi(env_, *this, *runtime_, *pages_);
 
   runtime_->OnExit([weak = weak_from_this()](const std::string& id) {
     auto self = weak.lock();
@@ -550,7 +558,18 @@ Task<Result<PodView>> Agent::Impl::Look(std::string ns, std::string pod, std::st
   co_return co_await RunOn(strand_, std::move(look));
 }
 
-Task<std::vector<PodUsage>> Agent::Impl::Usage() {
+Task<std::vector<api::Ref<Pod>>> Agent::Impl::Pods() {
+  auto collect = [self = shared_from_this()] {
+    std::vector<api::Ref<Pod>> pods;
+    for (const auto& [uid, worker] : self->workers_) {
+      if (worker->pod()) pods.push_back(worker->pod());
+    }
+    return pods;
+  };
+  co_return co_await RunOn(strand_, std::move(collect));
+}
+
+Task<std::vector<PodUsage>> Agent::Impl::Groups() {
   auto collect = [self = shared_from_this()] {
     std::vector<PodUsage> all;
     for (const auto& [uid, worker] : self->workers_) {
@@ -560,14 +579,18 @@ Task<std::vector<PodUsage>> Agent::Impl::Usage() {
       usage.ns = pod->metadata().namespace_();
       usage.name = pod->metadata().name();
       usage.uid = uid;
+      usage.host_network = pod->spec().host_network();
       usage.started_at = api::ToWallTime(pod->status().start_time());
-      std::string group = PodCgroup(*pod, self->paths_.CgroupRoot());
-      Result<CgroupUsage> total = self->cgroups_.Usage(group);
-      if (!total.ok()) continue;
-      usage.total = *total;
+      usage.cgroup = PodCgroup(*pod, self->paths_.CgroupRoot());
       for (const ContainerRun* run : worker->runs().Running()) {
-        Result<CgroupUsage> one = self->cgroups_.Usage(group + "/" + run->id);
-        if (one.ok()) usage.containers.emplace_back(run->name, *one);
+        ContainerUsage container;
+        container.name = run->name;
+        container.id = run->id;
+        container.image = run->image;
+        container.cgroup = usage.cgroup + "/" + run->id;
+        container.pid = run->pid;
+        container.started_at = run->started_at;
+        usage.containers.push_back(std::move(container));
       }
       all.push_back(std::move(usage));
     }

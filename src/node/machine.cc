@@ -52,6 +52,8 @@ MachineFacts ReadMachine(const std::string& data_dir) {
   if (statvfs(data_dir.c_str(), &fs) == 0) {
     facts.disk_bytes = static_cast<int64_t>(fs.f_blocks) * static_cast<int64_t>(fs.f_frsize);
     facts.disk_free_bytes = static_cast<int64_t>(fs.f_bavail) * static_cast<int64_t>(fs.f_frsize);
+    facts.inodes = static_cast<int64_t>(fs.f_files);
+    facts.inodes_free = static_cast<int64_t>(fs.f_ffree);
   }
   facts.machine_id = FirstLine("/etc/machine-id");
   facts.system_uuid = FirstLine("/sys/class/dmi/id/product_uuid");

@@ -11,6 +11,7 @@ struct MachineFacts {
   int64_t memory_bytes = 0;
   int64_t disk_bytes = 0;  // of the file system of the data directory
   int64_t disk_free_bytes = 0;
+  int64_t inodes = 0, inodes_free = 0;
   int64_t swap_bytes = 0;
   std::string machine_id, system_uuid, boot_id, kernel_version, os_image, architecture;
 };

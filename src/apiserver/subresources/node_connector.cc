@@ -1,82 +1,17 @@
 #include "apiserver/subresources/node_connector.h"
 
 #include "api/core/v1/pod.pb.h"
-#include "api/core/v1/pod_options.pb.h"
-#include "api/duration.h"
 #include "apiserver/registry/messages.h"
 #include "apiserver/status_body.h"
 #include "apiserver/streams/serve.h"
+#include "apiserver/subresources/http_forward.h"
+#include "apiserver/subresources/log_options.h"
 #include "apiserver/subresources/pod_container.h"
 #include "apiserver/subresources/proxy.h"
 
 namespace gantry::apiserver {
-namespace {
 
 using api::core::v1::Pod;
-
-constexpr size_t kLogChunk = 32 * 1024;
-
-Status InvalidLog(const Pod& pod, api::FieldError::Type type, std::string field,
-                  std::string message) {
-  api::FieldErrors errors;
-  errors.push_back({type, std::move(field), std::move(message)});
-  return api::InvalidObject("", "PodLogOptions", pod.metadata().name(), errors);
-}
-
-Result<client::LogOptions> ReadLogOptions(const Query& query, const Pod& pod, WallTime now) {
-  using Type = api::FieldError::Type;
-  client::LogOptions options;
-  options.ns = pod.metadata().namespace_();
-  options.pod = pod.metadata().name();
-  options.uid = pod.metadata().uid();
-  options.follow = query.GetBool("follow");
-  options.previous = query.GetBool("previous");
-  options.timestamps = query.GetBool("timestamps");
-  GANTRY_ASSIGN(options.tail_lines, query.GetInt("tailLines"));
-  GANTRY_ASSIGN(options.limit_bytes, query.GetInt("limitBytes"));
-  GANTRY_ASSIGN(std::optional<int64_t> since_seconds, query.GetInt("sinceSeconds"));
-  auto number = [](int64_t value) { return "Invalid value: " + std::to_string(value) + ": "; };
-  if (options.tail_lines && *options.tail_lines < 0) {
-    return InvalidLog(pod, Type::kInvalid, "tailLines",
-                      number(*options.tail_lines) + "must be greater than or equal to 0");
-  }
-  if (options.limit_bytes && *options.limit_bytes < 1) {
-    return InvalidLog(pod, Type::kInvalid, "limitBytes",
-                      number(*options.limit_bytes) + "must be greater than 0");
-  }
-  const std::string_view since_time = query.Get("sinceTime");
-  if (since_seconds && !since_time.empty()) {
-    return InvalidLog(pod, Type::kForbidden, "",
-                      "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified");
-  }
-  if (since_seconds) {
-    if (*since_seconds < 1) {
-      return InvalidLog(pod, Type::kInvalid, "sinceSeconds",
-                        number(*since_seconds) + "must be greater than 0");
-    }
-    options.since = now - std::chrono::seconds(*since_seconds);
-  }
-  if (!since_time.empty()) {
-    GANTRY_ASSIGN(WallTime since, api::ParseTime(since_time));
-    options.since = since;
-  }
-  GANTRY_ASSIGN(options.container, ContainerOf(pod, std::string(query.Get("container"))));
-  return options;
-}
-
-Task<void> CopyLog(BodyWriter& writer, std::shared_ptr<Stream> log) {
-  std::string buffer(kLogChunk, '\0');
-  while (true) {
-    Result<size_t> count = co_await log->Read(std::span<char>(buffer.data(), buffer.size()));
-    if (!count.ok() || *count == 0) break;
-    auto chunk = std::make_shared<const std::string>(buffer.data(), *count);
-    Status written = co_await writer.Write(std::move(chunk));
-    if (!written.ok()) break;
-  }
-  log->Close();
-}
-
-}  // namespace
 
 NodeConnector::NodeConnector(Registry& registry, AdmissionChain& admission,
                              client::NodeDirectory* nodes)
@@ -123,7 +58,8 @@ Task<Response> NodeConnector::Logs(const ResourceRow& row, ResourceRequest reque
   Result<api::ObjectPtr> got = co_await registry_.Get(row, request.info.ns, request.info.name);
   if (!got.ok()) co_return ErrorResponse(got.status());
   api::Ref<Pod> pod(std::move(*got));
-  Result<client::LogOptions> options = ReadLogOptions(request.query, *pod, registry_.env().Now());
+  Result<client::LogOptions> options = ReadLogOptions(
+      request.query, *pod, std::string(request.query.Get("container")), registry_.env().Now());
   if (!options.ok()) co_return ErrorResponse(options.status());
   Response response;
   response.headers.Set("Content-Type", "text/plain");
@@ -135,7 +71,7 @@ Task<Response> NodeConnector::Logs(const ResourceRow& row, ResourceRequest reque
       co_await (*node)->Logs(std::move(*options), request.http.cancel);
   if (!log.ok()) co_return ErrorResponse(log.status());
   std::shared_ptr<Stream> stream(std::move(*log));
-  response.stream = [stream](BodyWriter& writer) { return CopyLog(writer, stream); };
+  response.stream = [stream](BodyWriter& writer) { return CopyToBody(writer, stream); };
   co_return response;
 }
 

@@ -7,8 +7,8 @@
 namespace gantry::apiserver {
 
 // pods/proxy, services/proxy and nodes/proxy: passes the HTTP request on, dialled from the node
-// where the target is, and its answer back. Plain HTTP only. `registry` and `nodes` (may be null)
-// outlive the response's stream.
+// where the target is, and its answer back. Plain HTTP only. A node without a port is its agent,
+// which answers as a kubelet. `registry` and `nodes` (may be null) outlive the response's stream.
 Task<Response> ServeProxy(Registry& registry, client::NodeDirectory* nodes, const ResourceRow& row,
                           ResourceRequest request);
 

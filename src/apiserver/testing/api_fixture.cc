@@ -19,6 +19,27 @@ class Collector : public BodyWriter {
   std::string* out_;
 };
 
+// The connection of a client that says "ping".
+class PingingClient : public Stream {
+ public:
+  explicit PingingClient(std::string* heard) : heard_(heard) {}
+  Task<Result<size_t>> Read(std::span<char> into) override {
+    const size_t count = left_.copy(into.data(), into.size());
+    left_.remove_prefix(count);
+    co_return count;
+  }
+  Task<Status> Write(std::string_view bytes) override {
+    heard_->append(bytes);
+    co_return Status();
+  }
+  Task<Status> CloseWrite() override { co_return Status(); }
+  void Close() override {}
+
+ private:
+  std::string_view left_ = "ping";
+  std::string* heard_;
+};
+
 Task<> Run(Handler& handler, Request request, Reply* reply) {
   Response response = co_await handler.Handle(std::move(request));
   reply->status = response.status;
@@ -29,6 +50,10 @@ Task<> Run(Handler& handler, Request request, Reply* reply) {
     Collector collector(&reply->body);
     co_await response.stream(collector);
   }
+  if (response.upgrade) {
+    auto client = std::make_unique<PingingClient>(&reply->body);
+    co_await response.upgrade(std::move(client));
+  }
   reply->headers = std::move(response.headers);
 }
 
@@ -37,8 +62,9 @@ Task<> RunStart(ApiServer& server) {
   GANTRY_CHECK(started.ok(), started.ToString());
 }
 
-ApiServerOptions Options() {
+ApiServerOptions Options(client::NodeDirectory* nodes) {
   ApiServerOptions options;
+  options.nodes = nodes;
   options.service_account_keys.push_back(std::move(pki::Key::Generate()).value());
   options.static_tokens.emplace_back("secret-token", UserInfo("token-user", {"token-group"}));
   options.ca_pem = "CA";
@@ -84,9 +110,9 @@ std::vector<api::JsonValue> Reply::Lines() const {
   return lines;
 }
 
-ApiFixture::ApiFixture() {
+ApiFixture::ApiFixture(client::NodeDirectory* nodes) {
   store_ = store::MakeMemoryStore(env_);
-  server_ = std::make_unique<ApiServer>(env_, *store_, Options());
+  server_ = std::make_unique<ApiServer>(env_, *store_, Options(nodes));
   env_.RunToEnd(RunStart(*server_));
   As("");
 }

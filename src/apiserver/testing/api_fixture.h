@@ -12,7 +12,8 @@
 
 namespace gantry::apiserver {
 
-// What came back, with a streamed body read to its end.
+// What came back, with a streamed body read to its end. Of an upgraded connection the body is what
+// the other side said once the client had said "ping" and no more.
 struct Reply {
   int status = 0;
   Headers headers;
@@ -33,7 +34,8 @@ std::string TextAt(const api::JsonValue& value, std::string_view path);
 // thread.
 class ApiFixture {
  public:
-  ApiFixture();
+  // `nodes` (may be null) outlives it.
+  explicit ApiFixture(client::NodeDirectory* nodes = nullptr);
   ~ApiFixture();
 
   // A request of the administrator, or of `As`. The body's type is JSON unless `content_type` says

@@ -143,11 +143,23 @@ Task<> ServeStream(Work& work, Result<std::unique_ptr<Stream>> stream) {
   }
 }
 
-Task<> ServeStats(Work& work) {
-  Result<std::string> summary = co_await work.node->StatsSummary();
-  Status told = co_await Answer(work, summary.status());
-  if (told.ok()) told = co_await work.channel->Send(std::move(*summary));
-  told = work.channel->Finish();
+Task<> ServePage(Work& work, const Page& call) {
+  CancelSource source;
+  Gate gate;
+  const Executor strand = co_await boost::asio::this_coro::executor;
+  Spawn(strand, gate, "tunnel page", CancelAtEnd(work.channel, source));
+  std::string path = call.path();
+  Result<client::NodePage> page = co_await work.node->Page(std::move(path), source.token());
+  Status told = co_await Answer(work, page.status());
+  if (told.ok()) {
+    PageHead head;
+    head.set_status(page->status);
+    head.set_content_type(page->content_type);
+    told = co_await work.channel->Send(head.SerializeAsString());
+  }
+  if (told.ok()) co_await CopyOut(work, std::move(page->body));
+  if (!told.ok()) told = work.channel->Finish();
+  co_await gate.Close(work.env);
 }
 
 Task<> ServeCall(Env& env, std::shared_ptr<NodeApi> node, std::shared_ptr<Channel> channel,
@@ -169,8 +181,8 @@ Task<> ServeCall(Env& env, std::shared_ptr<NodeApi> node, std::shared_ptr<Channe
     Result<std::unique_ptr<Stream>> stream =
         co_await work.node->Dial(call.dial().address(), static_cast<uint16_t>(call.dial().port()));
     co_await ServeStream(work, std::move(stream));
-  } else if (call.has_stats_summary()) {
-    co_await ServeStats(work);
+  } else if (call.has_page()) {
+    co_await ServePage(work, call.page());
   } else {
     Status told = co_await Answer(work, BadRequest("tunnel: this agent does not know the call"));
   }

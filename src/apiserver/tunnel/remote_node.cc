@@ -130,17 +130,20 @@ class RemoteNode : public client::NodeApi {
     co_return MakeChannelStream(std::move(channel));
   }
 
-  Task<Result<std::string>> StatsSummary() override {
+  Task<Result<client::NodePage>> Page(std::string path, CancelToken cancel) override {
     Call call;
-    call.mutable_stats_summary();
+    call.mutable_page()->set_path(std::move(path));
     GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel,
-                     co_await Begin(mux_, std::move(call), CancelToken()));
-    std::string out;
-    while (true) {
-      GANTRY_CO_ASSIGN(std::optional<std::string> part, co_await channel->Receive());
-      if (!part) co_return out;
-      out += *part;
-    }
+                     co_await Begin(mux_, std::move(call), cancel));
+    GANTRY_CO_ASSIGN(std::optional<std::string> message, co_await channel->Receive());
+    PageHead head;
+    if (!message || !head.ParseFromString(*message))
+      co_return InternalError("tunnel: malformed page");
+    client::NodePage page;
+    page.status = head.status();
+    page.content_type = head.content_type();
+    page.body = std::make_unique<CancellableStream>(std::move(channel), cancel);
+    co_return std::move(page);
   }
 
  private:

@@ -175,8 +175,13 @@ TEST_F(Tunnel, CarriesConnections) {
     Result<std::unique_ptr<Stream>> hello = co_await node.Dial("10.0.0.1", 9);
     EXPECT_TRUE(hello.ok());
     EXPECT_EQ(co_await ReadAll(**hello), "hello\n");
-    Result<std::string> summary = co_await node.StatsSummary();
-    EXPECT_EQ(summary.ok() ? *summary : "", "{\"node\":{}}");
+    Result<client::NodePage> page = co_await node.Page("/stats/summary", CancelToken());
+    EXPECT_TRUE(page.ok());
+    EXPECT_EQ(page->status, 200);
+    EXPECT_EQ(page->content_type, "text/plain");
+    EXPECT_EQ(co_await ReadAll(*page->body), "the page /stats/summary\n");
+    Result<client::NodePage> missing = co_await node.Page("/missing", CancelToken());
+    EXPECT_EQ(missing->status, 404);
   });
 }
 
@@ -187,8 +192,8 @@ TEST_F(Tunnel, LivesThroughSilence) {
   env_.RunToEnd(sleep(env_));
   EXPECT_TRUE(server_.Find("node-1").ok());
   auto ask = [](client::NodeApi& node) -> Task<> {
-    Result<std::string> summary = co_await node.StatsSummary();
-    EXPECT_TRUE(summary.ok());  // the same tunnel as before
+    Result<client::NodePage> page = co_await node.Page("/healthz", CancelToken());
+    EXPECT_TRUE(page.ok());  // the same tunnel as before
   };
   env_.RunToEnd(ask(**before));
 }

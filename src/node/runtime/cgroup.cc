@@ -28,17 +28,24 @@ int64_t ReadNumber(const std::string& path) {
   return value;
 }
 
-int64_t ReadKey(const std::string& path, std::string_view key) {
-  Result<std::string> text = ReadFile(path);
-  if (!text.ok()) return 0;
-  std::istringstream in(*text);
-  std::string name;
-  int64_t value = 0;
-  while (in >> name >> value) {
-    if (name == key) return value;
+// The figures of a file of the kernel with a name and a number on each line.
+class Figures {
+ public:
+  explicit Figures(const std::string& path) {
+    std::istringstream in(ReadFile(path).value_or(""));
+    std::string name;
+    int64_t value = 0;
+    while (in >> name >> value)
+      figures_.emplace(name, value);
   }
-  return 0;
-}
+  int64_t Get(std::string_view name) const {
+    auto found = figures_.find(name);
+    return found == figures_.end() ? 0 : found->second;
+  }
+
+ private:
+  std::map<std::string, int64_t, std::less<>> figures_;
+};
 
 // The groups below one. Each also has dozens of files: the kernel says which is which.
 std::vector<std::string> Groups(const std::string& dir) {
@@ -228,17 +235,27 @@ Result<CgroupUsage> Cgroups::Usage(const std::string& path) const {
   if (v2_) {
     std::string dir = Controller("") + path;
     if (!Exists(dir)) return Status(Code::kNotFound, "cgroup " + path + " not found");
-    usage.cpu_nanoseconds = ReadKey(dir + "/cpu.stat", "usage_usec") * 1000;
+    usage.cpu_nanoseconds = Figures(dir + "/cpu.stat").Get("usage_usec") * 1000;
+    const Figures memory(dir + "/memory.stat");
     usage.memory_bytes = ReadNumber(dir + "/memory.current");
-    inactive = ReadKey(dir + "/memory.stat", "inactive_file");
+    usage.rss_bytes = memory.Get("anon");
+    usage.page_faults = memory.Get("pgfault");
+    usage.major_page_faults = memory.Get("pgmajfault");
+    inactive = memory.Get("inactive_file");
     usage.pids = ReadNumber(dir + "/pids.current");
+    // The root group has no figure of its own.
+    if (path == "/") usage.memory_bytes = usage.rss_bytes + memory.Get("file");
   } else {
-    std::string memory = Controller("memory") + path;
-    if (!Exists(memory)) return Status(Code::kNotFound, "cgroup " + path + " not found");
+    std::string dir = Controller("memory") + path;
+    if (!Exists(dir)) return Status(Code::kNotFound, "cgroup " + path + " not found");
     if (std::string cpu = Controller("cpuacct"); !cpu.empty())
       usage.cpu_nanoseconds = ReadNumber(cpu + path + "/cpuacct.usage");
-    usage.memory_bytes = ReadNumber(memory + "/memory.usage_in_bytes");
-    inactive = ReadKey(memory + "/memory.stat", "total_inactive_file");
+    const Figures memory(dir + "/memory.stat");
+    usage.memory_bytes = ReadNumber(dir + "/memory.usage_in_bytes");
+    usage.rss_bytes = memory.Get("total_rss");
+    usage.page_faults = memory.Get("total_pgfault");
+    usage.major_page_faults = memory.Get("total_pgmajfault");
+    inactive = memory.Get("total_inactive_file");
     if (std::string pids = Controller("pids"); !pids.empty())
       usage.pids = ReadNumber(pids + path + "/pids.current");
   }

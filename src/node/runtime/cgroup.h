@@ -24,6 +24,8 @@ struct CgroupUsage {
   int64_t cpu_nanoseconds = 0;
   int64_t memory_bytes = 0;
   int64_t working_set_bytes = 0;  // without inactive file pages, as the kubelet counts
+  int64_t rss_bytes = 0;          // of the processes themselves
+  int64_t page_faults = 0, major_page_faults = 0;
   int64_t pids = 0;
 };
 

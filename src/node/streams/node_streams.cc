@@ -2,9 +2,6 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include "api/duration.h"
-#include "api/json_value.h"
-#include "node/machine.h"
 #include "node/os/fs.h"
 #include "node/streams/log_stream.h"
 #include "node/streams/socket_stream.h"
@@ -12,7 +9,6 @@
 namespace gantry::node {
 namespace {
 
-using api::JsonValue;
 using client::ExecOptions;
 using client::ExecSession;
 using client::LogOptions;
@@ -26,13 +22,8 @@ std::string WaitingText(const std::string& reason) {
 
 class NodeStreams : public client::NodeApi {
  public:
-  NodeStreams(Env& env, PodLookup& pods, Runtime& runtime, const Cgroups& cgroups,
-              std::string node_name)
-      : env_(env),
-        pods_(pods),
-        runtime_(runtime),
-        cgroups_(cgroups),
-        node_name_(std::move(node_name)) {}
+  NodeStreams(Env& env, PodLookup& pods, Runtime& runtime, NodePages& pages)
+      : env_(env), pods_(pods), runtime_(runtime), pages_(pages) {}
 
   Task<Result<std::unique_ptr<Stream>>> Logs(LogOptions options, CancelToken cancel) override {
     Result<PodView> view = co_await pods_.Look(options.ns, options.pod, options.uid,
@@ -101,54 +92,22 @@ class NodeStreams : public client::NodeApi {
     co_return co_await ConnectFrom(std::move(host), std::move(address), port);
   }
 
-  Task<Result<std::string>> StatsSummary() override {
-    std::vector<PodUsage> usage = co_await pods_.Usage();
-    std::string now = api::FormatTime(env_.Now());
-    auto numbers = [&now](JsonValue* out, const CgroupUsage& u) {
-      (*out)["cpu"]["time"] = now;
-      (*out)["cpu"]["usageCoreNanoSeconds"] = u.cpu_nanoseconds;
-      (*out)["memory"]["time"] = now;
-      (*out)["memory"]["usageBytes"] = u.memory_bytes;
-      (*out)["memory"]["workingSetBytes"] = u.working_set_bytes;
-    };
-    JsonValue root = JsonValue::MakeObject();
-    root["node"]["nodeName"] = node_name_;
-    if (Result<CgroupUsage> all = cgroups_.Usage("/"); all.ok()) numbers(&root["node"], *all);
-    JsonValue::Array pods;
-    for (const PodUsage& pod : usage) {
-      JsonValue entry = JsonValue::MakeObject();
-      entry["podRef"]["name"] = pod.name;
-      entry["podRef"]["namespace"] = pod.ns;
-      entry["podRef"]["uid"] = pod.uid;
-      entry["startTime"] = api::FormatTime(pod.started_at);
-      numbers(&entry, pod.total);
-      JsonValue::Array containers;
-      for (const auto& [name, one] : pod.containers) {
-        JsonValue container = JsonValue::MakeObject();
-        container["name"] = name;
-        numbers(&container, one);
-        containers.push_back(std::move(container));
-      }
-      entry["containers"] = JsonValue(std::move(containers));
-      pods.push_back(std::move(entry));
-    }
-    root["pods"] = JsonValue(std::move(pods));
-    co_return root.ToString();
+  Task<Result<client::NodePage>> Page(std::string path, CancelToken) override {
+    co_return co_await pages_.Get(std::move(path));
   }
 
  private:
   Env& env_;
   PodLookup& pods_;
   Runtime& runtime_;
-  const Cgroups& cgroups_;
-  std::string node_name_;
+  NodePages& pages_;
 };
 
 }  // namespace
 
 std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime,
-                                             const Cgroups& cgroups, std::string node_name) {
-  return std::make_shared<NodeStreams>(env, pods, runtime, cgroups, std::move(node_name));
+                                             NodePages& pages) {
+  return std::make_shared<NodeStreams>(env, pods, runtime, pages);
 }
 
 }  // namespace gantry::node

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "client/node_api.h"
+#include "node/pages/pages.h"
 #include "node/pod/containers.h"
-#include "node/runtime/cgroup.h"
 #include "node/runtime/runtime.h"
 
 namespace gantry::node {
@@ -22,13 +22,6 @@ struct PodView {
   std::string container;  // the name, the default one where none was given
 };
 
-struct PodUsage {
-  std::string ns, name, uid;
-  WallTime started_at;
-  CgroupUsage total;
-  std::vector<std::pair<std::string, CgroupUsage>> containers;
-};
-
 // The agent as NodeStreams sees it. Threading: any thread.
 class PodLookup {
  public:
@@ -36,11 +29,10 @@ class PodLookup {
   // kNotFound when the pod is not on this node.
   virtual Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid,
                                      std::string container, bool previous) = 0;
-  virtual Task<std::vector<PodUsage>> Usage() = 0;
 };
 
-// The kubelet's endpoints. `env`, `pods` and `runtime` outlive it.
+// The kubelet's endpoints. All outlive it.
 std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime,
-                                             const Cgroups& cgroups, std::string node_name);
+                                             NodePages& pages);
 
 }  // namespace gantry::node

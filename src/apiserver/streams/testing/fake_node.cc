@@ -180,6 +180,13 @@ Task<Result<std::unique_ptr<Stream>>> FakeNode::Dial(std::string address, uint16
   co_return co_await PortForward("", "", "", port);
 }
 
-Task<Result<std::string>> FakeNode::StatsSummary() { co_return std::string("{\"node\":{}}"); }
+Task<Result<client::NodePage>> FakeNode::Page(std::string path, CancelToken) {
+  client::NodePage page;
+  page.status = path == "/missing" ? 404 : 200;
+  page.content_type = "text/plain";
+  page.body =
+      std::make_unique<FakeStream>(env_, "the page " + path + "\n", false, true, open_streams);
+  co_return std::move(page);
+}
 
 }  // namespace gantry::apiserver::testing

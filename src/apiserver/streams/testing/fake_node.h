@@ -13,7 +13,7 @@ namespace gantry::apiserver::testing {
 // `both` (a line on each of stdout and stderr), `bytes N`, `size` (prints the first terminal size),
 // `sleep` (until closed), `broken`. PortForward: port 7 echoes, port 9 sends "hello\n" and ends,
 // others refuse. Dial: as PortForward. Logs: "a log of NS/POD\n", then, with follow, until
-// cancelled.
+// cancelled. Page: "the page PATH\n", but for /missing.
 class FakeNode : public client::NodeApi {
  public:
   explicit FakeNode(Env& env) : env_(env) {}
@@ -25,7 +25,7 @@ class FakeNode : public client::NodeApi {
   Task<Result<std::unique_ptr<Stream>>> PortForward(std::string ns, std::string pod,
                                                     std::string uid, uint16_t port) override;
   Task<Result<std::unique_ptr<Stream>>> Dial(std::string address, uint16_t port) override;
-  Task<Result<std::string>> StatsSummary() override;
+  Task<Result<client::NodePage>> Page(std::string path, CancelToken cancel) override;
 
   std::atomic<int> open_sessions = 0;
   std::atomic<int> open_streams = 0;

@@ -1,44 +1,17 @@
 #include "node/pod/admission.h"
 
 #include <algorithm>
-#include <set>
-#include <tuple>
 
-#include "api/core/v1/container.pb.h"
 #include "api/core/v1/node_status.pb.h"
 #include "api/core/v1/security.pb.h"
+#include "api/host_ports.h"
 #include "api/pod_resources.h"
 
 namespace gantry::node {
 namespace {
 
-using api::core::v1::Container;
 using api::core::v1::Node;
 using api::core::v1::Pod;
-
-using HostPort = std::tuple<std::string, std::string, int>;
-
-std::vector<HostPort> HostPorts(const Pod& pod) {
-  std::vector<HostPort> ports;
-  for (const Container& container : pod.spec().containers()) {
-    for (const auto& port : container.ports()) {
-      int number = port.host_port() != 0       ? port.host_port()
-                   : pod.spec().host_network() ? port.container_port()
-                                               : 0;
-      if (number == 0) continue;
-      std::string ip = port.host_ip() == "0.0.0.0" ? "" : port.host_ip();
-      ports.emplace_back(port.protocol().empty() ? "TCP" : port.protocol(), ip, number);
-    }
-  }
-  return ports;
-}
-
-bool Conflict(const HostPort& a, const HostPort& b) {
-  const auto& [protocol_a, ip_a, port_a] = a;
-  const auto& [protocol_b, ip_b, port_b] = b;
-  return protocol_a == protocol_b && port_a == port_b &&
-         (ip_a.empty() || ip_b.empty() || ip_a == ip_b);
-}
 
 // The sysctls that pods may set: each belongs to a namespace of the pod's own.
 struct SafeSysctl {
@@ -119,15 +92,12 @@ std::optional<Rejection> AdmitPod(const Pod& pod, const std::vector<const Pod*>&
     if (request > 0 && used[name] + request > allocatable(name))
       return insufficient(name, request, used[name], allocatable(name));
   }
-  for (const HostPort& wanted : HostPorts(pod)) {
-    for (const Pod* other : others) {
-      for (const HostPort& taken : HostPorts(*other)) {
-        if (Conflict(wanted, taken)) {
-          return Rejection{"NodePorts",
-                           "Predicate NodePorts failed: node(s) didn't have free ports for the "
-                           "requested pod ports"};
-        }
-      }
+  const std::vector<api::HostPort> ports = api::HostPortsOf(pod);
+  for (const Pod* other : others) {
+    if (!ports.empty() && api::AnyConflict(ports, api::HostPortsOf(*other))) {
+      return Rejection{"NodePorts",
+                       "Predicate NodePorts failed: node(s) didn't have free ports for the "
+                       "requested pod ports"};
     }
   }
   return std::nullopt;

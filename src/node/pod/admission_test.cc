@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "api/core/v1/container.pb.h"
 #include "api/core/v1/security.pb.h"
 
 namespace gantry::node {
@@ -50,6 +51,26 @@ TEST(AdmitPod, RefusesWhatDoesNotFit) {
   EXPECT_EQ(rejection->reason, "OutOfpods");
   EXPECT_EQ(rejection->message,
             "Node didn't have enough resource: pods, requested: 1, used: 1, capacity: 1");
+}
+
+// A sidecar's port is taken for as long as the pod runs.
+TEST(AdmitPod, RefusesPortsOfTheNodeThatAreTaken) {
+  Node node = NodeForOnePod();
+  (*node.mutable_status()->mutable_allocatable())["pods"].set_string("10");
+  Pod taken;
+  auto* sidecar = taken.mutable_spec()->add_init_containers();
+  sidecar->set_restart_policy("Always");
+  sidecar->add_ports()->set_host_port(8080);
+  Pod pod;
+  auto* port = pod.mutable_spec()->add_containers()->add_ports();
+  port->set_host_port(8081);
+  EXPECT_FALSE(AdmitPod(pod, {&taken}, node));
+  port->set_host_port(8080);
+  std::optional<Rejection> rejection = AdmitPod(pod, {&taken}, node);
+  ASSERT_TRUE(rejection);
+  EXPECT_EQ(rejection->reason, "NodePorts");
+  port->set_protocol("UDP");
+  EXPECT_FALSE(AdmitPod(pod, {&taken}, node));
 }
 
 }  // namespace

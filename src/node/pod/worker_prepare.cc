@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "api/authentication/v1/review.pb.h"
-#include "api/core/v1/container.pb.h"
 #include "api/core/v1/pod_status.pb.h"
 #include "api/core/v1/service_account.pb.h"
 #include "api/duration.h"
+#include "api/host_ports.h"
 #include "base/env/blocking.h"
 #include "client/typed.h"
 #include "node/os/fs.h"
@@ -17,7 +17,6 @@
 namespace gantry::node {
 
 using api::core::v1::ConfigMap;
-using api::core::v1::Container;
 using api::core::v1::Pod;
 using api::core::v1::Secret;
 using std::chrono::seconds;
@@ -63,16 +62,13 @@ Task<bool> PodWorker::EnsureSandbox() {
     attachment.ns = pod_->metadata().namespace_();
     attachment.name = pod_->metadata().name();
     attachment.netns_path = node_.paths.Namespaces(uid_) + "/net";
-    for (const Container& container : pod_->spec().containers()) {
-      for (const auto& port : container.ports()) {
-        if (port.host_port() == 0) continue;
-        net::HostPort host_port;
-        host_port.protocol = port.protocol().empty() ? "TCP" : port.protocol();
-        host_port.host_ip = port.host_ip();
-        host_port.host_port = static_cast<uint16_t>(port.host_port());
-        host_port.container_port = static_cast<uint16_t>(port.container_port());
-        attachment.host_ports.push_back(std::move(host_port));
-      }
+    for (const api::HostPort& port : api::HostPortsOf(*pod_)) {
+      net::HostPort host_port;
+      host_port.protocol = port.protocol;
+      host_port.host_ip = port.ip;
+      host_port.host_port = static_cast<uint16_t>(port.port);
+      host_port.container_port = static_cast<uint16_t>(port.container_port);
+      attachment.host_ports.push_back(std::move(host_port));
     }
     if (node_.network == nullptr) {
       created = Unavailable("this node has no pod network");

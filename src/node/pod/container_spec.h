@@ -44,11 +44,8 @@ Result<ContainerSpec> BuildContainerSpec(const ContainerSpecInputs& inputs);
 int OomScoreAdjustment(const api::core::v1::Pod& pod, const api::core::v1::Container& container,
                        int64_t memory_capacity);
 
-// The contents of the pod's /etc/hosts and /etc/resolv.conf.
+// The contents of the pod's /etc/hosts.
 std::string HostsFile(const api::core::v1::Pod& pod, const std::string& hostname,
                       const std::string& cluster_domain, const std::vector<std::string>& pod_ips);
-Result<std::string> ResolvConf(const api::core::v1::Pod& pod, const std::string& cluster_dns,
-                               const std::string& cluster_domain,
-                               const std::string& host_resolv_conf);
 
 }  // namespace gantry::node

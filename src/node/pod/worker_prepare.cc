@@ -11,6 +11,7 @@
 #include "client/typed.h"
 #include "node/os/fs.h"
 #include "node/pod/container_spec.h"
+#include "node/pod/dns_config.h"
 #include "node/pod/worker.h"
 
 // What a pod has before its containers start: namespaces, addresses, files, volumes.
@@ -97,14 +98,15 @@ Task<bool> PodWorker::EnsureSandbox() {
   ips_ = std::move(ips);
 
   std::string hostname = PodHostname(*pod_, node_.cluster_domain);
-  Result<std::string> resolv = ResolvConf(*pod_, node_.cluster_dns, node_.cluster_domain,
-                                          ReadFile("/etc/resolv.conf").value_or(""));
+  const DnsConfig dns = BuildDnsConfig(*pod_, node_.cluster_dns, node_.cluster_domain,
+                                       ReadFile("/etc/resolv.conf").value_or(""));
+  for (const std::string& warning : dns.warnings)
+    Event("Warning", "DNSConfigForming", warning);
   std::string etc = node_.paths.PodEtc(uid_);
   Status written = MakeDirs(etc, 0755);
   if (written.ok())
     written = WriteFile(etc + "/hosts", HostsFile(*pod_, hostname, node_.cluster_domain, ips_));
-  if (written.ok())
-    written = WriteFile(etc + "/resolv.conf", resolv.ok() ? *resolv : std::string());
+  if (written.ok()) written = WriteFile(etc + "/resolv.conf", dns.resolv_conf);
   if (written.ok()) written = WriteFile(etc + "/hostname", hostname + "\n");
   if (!written.ok()) {
     Event("Warning", "FailedCreatePodSandBox",

@@ -61,6 +61,7 @@ Task<Status> Agent::Start() {
   host.service_cidr = p.options.service_cidr;
   host.cluster_dns = p.options.cluster_dns;
   host.cluster_domain = p.options.cluster_domain;
+  host.oci_runtime = p.options.oci_runtime;
   GANTRY_CO_ASSIGN(host.log_limits, ParseLogLimits(p.options.container_log_max_size,
                                                    p.options.container_log_max_files));
   GANTRY_CO_ASSIGN(p.node, NodeHost::Make(p.env, *p.client, *p.informers, host));

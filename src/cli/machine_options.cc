@@ -21,6 +21,8 @@ constexpr Row kRows[] = {
     {"--cluster-domain", "DOMAIN", &MachineOptions::cluster_domain, "Domain of services"},
     {"--container-log-max-size", "SIZE", &MachineOptions::container_log_max_size,
      "Size at which a container's log is rotated"},
+    {"--oci-runtime", "NAME", &MachineOptions::oci_runtime,
+     "What runs containers: crun or runc (default: crun where it is installed)"},
 };
 
 }  // namespace

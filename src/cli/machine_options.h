@@ -19,6 +19,7 @@ struct MachineOptions {
   std::string cluster_domain = "cluster.local";
   std::string container_log_max_size = "10Mi";
   int container_log_max_files = 5;
+  std::string oci_runtime;  // empty: crun where it is installed, else runc
 };
 
 // Adds their flags to a command. `options` outlives it.

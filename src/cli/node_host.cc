@@ -45,6 +45,7 @@ Result<std::unique_ptr<NodeHost>> NodeHost::Make(Env& env, client::Client& clien
   agent.cluster_dns = options.cluster_dns;
   agent.cluster_domain = options.cluster_domain;
   agent.log_limits = options.log_limits;
+  agent.oci_runtime = options.oci_runtime;
   agent.set_pod_cidrs = [bridge = &host->network_->bridge()](std::vector<std::string> cidrs) {
     return bridge->SetPodCidrs(std::move(cidrs));
   };

@@ -15,6 +15,7 @@ struct NodeHostOptions {
   std::string node_name, node_ip;
   std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain;
   node::LogLimits log_limits;
+  std::string oci_runtime;
 };
 
 // What the flags of container logs say. kInvalid for sizes that are none, or not positive, and for

@@ -191,6 +191,7 @@ Status Server::Parts::MakeNode() {
   host.service_cidr = options.service_cidr;
   host.cluster_dns = options.cluster_dns;
   host.cluster_domain = options.cluster_domain;
+  host.oci_runtime = options.oci_runtime;
   GANTRY_ASSIGN(host.log_limits,
                 ParseLogLimits(options.container_log_max_size, options.container_log_max_files));
   GANTRY_ASSIGN(node, NodeHost::Make(env, *node_client, *informers, host));

@@ -148,7 +148,8 @@ Task<Status> Agent::Impl::Prepare() {
   warmer_ = std::make_unique<CgroupWarmer>(env_, strand_, cgroups_);
   runtime_ = options_.runtime;
   if (runtime_ == nullptr) {
-    Result<std::unique_ptr<CrunRuntime>> opened = CrunRuntime::Open(env_, paths_, cgroups_);
+    Result<std::unique_ptr<CrunRuntime>> opened =
+        CrunRuntime::Open(env_, paths_, cgroups_, options_.oci_runtime);
     if (!opened.ok()) co_return opened.status();
     own_runtime_ = std::move(opened).value();
     runtime_ = own_runtime_.get();

@@ -24,6 +24,7 @@ struct AgentOptions {
   std::string node_ip;  // empty: the address of the interface with the default route
   std::string cluster_dns, cluster_domain = "cluster.local";
   LogLimits log_limits;
+  std::string oci_runtime;  // "crun" or "runc"; empty: crun where it is installed, else runc
   // Called when the node's spec.podCIDRs become known or change, before pods that need the network
   // are attached.
   std::function<Task<Status>(std::vector<std::string> cidrs)> set_pod_cidrs;

@@ -23,6 +23,8 @@ from guardian import Guardian
 SOURCE = Path(__file__).resolve().parents[2]
 GANTRY = os.environ.get("GANTRY_BINARY", str(SOURCE / "build/release/gantry"))
 IMAGE = "example.local/busybox:1"
+# An area can be run with another runtime than the one that gantry takes by itself.
+RUNTIME = [f"--oci-runtime={name}"] if (name := os.environ.get("GANTRY_TEST_RUNTIME")) else []
 
 _open = []  # what close_all() still has to close, in order of creation
 guardian = Guardian()
@@ -212,7 +214,7 @@ class Service:
         _open.append(self)
 
     def start(self):
-        command = [GANTRY, self.arguments[0], "--data-dir", self.data, *self.arguments[1:]]
+        command = [GANTRY, self.arguments[0], "--data-dir", self.data, *RUNTIME, *self.arguments[1:]]
         with open(self.log, "a") as log:
             self.process = self.machine.spawn(*command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

@@ -13,6 +13,18 @@ using api::core::v1::Pod;
 
 constexpr char kForever[] = "trap 'exit 0' TERM; while true; do sleep 1000 & wait $!; done";
 
+// Takes out of a run's record that it was started.
+Status ForgetStart(const std::string& home) {
+  const std::string record = home + "/record.json";
+  GANTRY_ASSIGN(std::string text, ReadFile(record));
+  const size_t begin = text.find("\"startedAt\":");
+  if (begin == std::string::npos) return Status(Code::kNotFound, text);
+  const size_t end = text.find_first_of(",}", begin);
+  text.erase(begin, end - begin + (text[end] == ',' ? 1 : 0));
+  if (text[begin] == '}') text.erase(text.rfind(',', begin), 1);
+  return WriteFile(record, text);
+}
+
 TEST(Agent, RunsAPodAndReportsIt) {
   TestNode node;
   node.StartAgent();
@@ -73,14 +85,7 @@ TEST(Agent, AStartThatWasNotRecordedIsFound) {
   ASSERT_TRUE(node.UntilReady("stay"));
   auto before = node.Get("stay");
   node.DropAgent();
-  std::string record = node.paths().Home(before->metadata().uid(), "main", 0) + "/record.json";
-  std::string text = ReadFile(record).value_or("");
-  size_t begin = text.find("\"startedAt\":");
-  ASSERT_NE(begin, std::string::npos) << text;
-  size_t end = text.find_first_of(",}", begin);
-  text.erase(begin, end - begin + (text[end] == ',' ? 1 : 0));
-  if (text[begin] == '}') text.erase(text.rfind(',', begin), 1);
-  ASSERT_TRUE(WriteFile(record, text).ok());
+  ASSERT_TRUE(ForgetStart(node.paths().Home(before->metadata().uid(), "main", 0)).ok());
   node.StartAgent();
   node.Run(ShellPod("after", kForever));
   ASSERT_TRUE(node.UntilReady("after"));
@@ -89,6 +94,30 @@ TEST(Agent, AStartThatWasNotRecordedIsFound) {
             before->status().container_statuses(0).container_id());
   EXPECT_EQ(after->status().container_statuses(0).restart_count(), 0);
   EXPECT_TRUE(after->status().container_statuses(0).ready());
+}
+
+// It was killed while the monitor made the container: nobody knows of its process.
+TEST(Agent, AContainerThatNobodySawMadeIsEnded) {
+  TestNode node;
+  node.StartAgent();
+  node.Run(ShellPod("lost", kForever));
+  ASSERT_TRUE(node.UntilReady("lost"));
+  auto before = node.Get("lost");
+  node.DropAgent();
+  const std::string& uid = before->metadata().uid();
+  const std::string bundle = node.paths().Bundle(uid, "main", 0);
+  const std::string process = "/proc/" + ReadFile(bundle + "/pid").value_or("none");
+  ASSERT_TRUE(Exists(process)) << process;
+  ASSERT_TRUE(RemoveTree(bundle + "/process").ok());
+  ASSERT_TRUE(ForgetStart(node.paths().Home(uid, "main", 0)).ok());
+  node.StartAgent();
+  ASSERT_TRUE(node.Until("lost", [&](const Pod& pod) {
+    const auto& status = pod.status().container_statuses(0);
+    return status.ready() &&
+           status.container_id() != before->status().container_statuses(0).container_id();
+  }));
+  EXPECT_EQ(node.Get("lost")->status().container_statuses(0).restart_count(), 0);
+  EXPECT_FALSE(Exists(process)) << "the container of before still runs";
 }
 
 TEST(Agent, PodsComeBackAfterAReboot) {

@@ -227,5 +227,51 @@ TEST_F(PodPlan, StatusOfWhatTheNodeEnded) {
   EXPECT_TRUE(disrupted);
 }
 
+// All containers' messages together take 12 KiB at most, and no character is cut in two.
+TEST_F(PodPlan, TerminationMessagesShareABudget) {
+  World world;
+  world.init = {"init"};
+  world.main = {"a", "b", "c", "d", "e"};
+  for (const char* name : {"init", "a", "b", "c", "d", "e"})
+    world.runs.emplace_back(name, "0");
+  Build(world);
+  runs_->SetMessage(*runs_->MutableLatest("a"), std::string(4096, 'x'));
+  std::string umlauts;
+  while (umlauts.size() < 4096)
+    umlauts += "\xC3\xA4";
+  runs_->SetMessage(*runs_->MutableLatest("b"), "x" + umlauts);
+  runs_->SetMessage(*runs_->MutableLatest("c"), "short");
+  StatusInputs inputs;
+  inputs.pod = &pod_;
+  inputs.containers = containers_.get();
+  inputs.observed = observed_;
+  auto status = BuildPodStatus(inputs);
+  auto message = [&status](int i) {
+    return status.container_statuses(i).state().terminated().message();
+  };
+  EXPECT_EQ(message(0).size(), 2048u);
+  EXPECT_EQ(message(1).size(), 2047u);
+  EXPECT_EQ(message(2), "short");
+}
+
+// What was begun and never started is forgotten; what failed to start has been.
+TEST_F(PodPlan, UnstartedRunsAreTakenOut) {
+  Build({.main = {"a", "b", "c"}});
+  WallTime now{std::chrono::seconds(1000)};
+  for (const char* name : {"a", "b", "c"}) {
+    auto run = runs_->Begin(*containers_->Find(name)->spec, 1, std::string(name) + "-id", "image",
+                            "image-id", dir_, now);
+    ASSERT_TRUE(run.ok());
+    if (*name == 'b') runs_->MarkFailed(**run, "StartError", "no such file", now);
+    if (*name == 'c') ASSERT_TRUE(runs_->MarkStarted(**run, 1, now).ok());
+  }
+  const std::vector<ContainerRun> unstarted = runs_->TakeUnstarted();
+  ASSERT_EQ(unstarted.size(), 1u);
+  EXPECT_EQ(unstarted[0].id, "a-id");
+  EXPECT_EQ(runs_->Latest("a"), nullptr);
+  EXPECT_NE(runs_->Latest("b"), nullptr);
+  EXPECT_NE(runs_->Latest("c"), nullptr);
+}
+
 }  // namespace
 }  // namespace gantry::node

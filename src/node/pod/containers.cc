@@ -14,6 +14,9 @@ namespace {
 using api::JsonValue;
 using api::core::v1::Container;
 
+// Why a run has ended whose process vanished without a trace.
+constexpr char kLost[] = "Unknown";
+
 int64_t Nanoseconds(WallTime time) { return time.time_since_epoch().count(); }
 
 std::string Text(const JsonValue& value, std::string_view key) {
@@ -160,7 +163,7 @@ void ContainerRuns::Load(Runtime& runtime) {
         } else if (!NoteExit(runtime, *run)) {
           run->state = ContainerRun::State::kExited;
           run->exit_code = 255;
-          run->reason = "Unknown";
+          run->reason = kLost;
           run->finished_at = run->started_at;
           (void)WriteRecord(*run);
         }
@@ -171,6 +174,21 @@ void ContainerRuns::Load(Runtime& runtime) {
               [](const ContainerRun& a, const ContainerRun& b) { return a.attempt < b.attempt; });
   }
   std::erase_if(runs_, [](const auto& entry) { return entry.second.empty(); });
+}
+
+std::vector<ContainerRun> ContainerRuns::TakeUnstarted() {
+  std::vector<ContainerRun> unstarted;
+  for (auto& [name, runs] : runs_) {
+    if (runs.empty() || runs.back().started_at != WallTime()) continue;
+    const ContainerRun& latest = runs.back();
+    // One that could not be started has ended in its own way.
+    const bool lost = latest.state == ContainerRun::State::kExited && latest.reason == kLost;
+    if (latest.state != ContainerRun::State::kCreated && !lost) continue;
+    unstarted.push_back(std::move(runs.back()));
+    runs.pop_back();
+  }
+  std::erase_if(runs_, [](const auto& entry) { return entry.second.empty(); });
+  return unstarted;
 }
 
 const ContainerRun* ContainerRuns::Latest(std::string_view name) const {

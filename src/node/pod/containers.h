@@ -85,6 +85,10 @@ class ContainerRuns {
   // have ended with code 255 and reason "Unknown".
   void Load(Runtime& runtime);
 
+  // After Load: the runs whose program was never started, since whoever was to start it was killed.
+  // They are forgotten here: the container is begun again as if they had not been.
+  std::vector<ContainerRun> TakeUnstarted();
+
   const ContainerRun* Latest(std::string_view name) const;
   const ContainerRun* Previous(std::string_view name) const;
   const std::map<std::string, std::vector<ContainerRun>, std::less<>>& all() const { return runs_; }

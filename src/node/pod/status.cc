@@ -26,11 +26,27 @@ const ProbeResults& ProbesOf(const ObservedPod& observed, std::string_view name)
   return it == observed.probes.end() ? none : it->second;
 }
 
-void SetTerminated(const ContainerRun& run, ContainerState* state) {
+// The messages of all containers of a pod together, so that its status stays small.
+constexpr size_t kMaxMessages = 12 * 1024;
+
+// The share of one container.
+size_t MaxMessage(const StatusInputs& in) {
+  return kMaxMessages / std::max<size_t>(1, in.containers->all().size());
+}
+
+// Cut to at most `size` bytes, and not within a character.
+std::string Shortened(const std::string& text, size_t size) {
+  if (text.size() <= size) return text;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80)
+    --size;
+  return text.substr(0, size);
+}
+
+void SetTerminated(const ContainerRun& run, size_t max_message, ContainerState* state) {
   auto* terminated = state->mutable_terminated();
   terminated->set_exit_code(run.exit_code);
   terminated->set_reason(run.reason);
-  if (!run.message.empty()) terminated->set_message(run.message);
+  if (!run.message.empty()) terminated->set_message(Shortened(run.message, max_message));
   // One that never started did so at the beginning of time.
   api::SetTime(run.started_at, terminated->mutable_started_at());
   api::SetTime(run.finished_at, terminated->mutable_finished_at());
@@ -50,6 +66,7 @@ const ContainerStatus* OldStatus(const Pod& pod, const ContainerEntry& entry) {
 
 ContainerStatus StatusOf(const StatusInputs& in, const ContainerEntry& entry, bool initialized) {
   const std::string& name = entry.name();
+  const size_t max_message = MaxMessage(in);
   const ContainerRun* run = in.observed.runs->Latest(name);
   ContainerStatus status;
   status.set_name(name);
@@ -74,13 +91,13 @@ ContainerStatus StatusOf(const StatusInputs& in, const ContainerEntry& entry, bo
     api::SetTime(run->started_at, status.mutable_state()->mutable_running()->mutable_started_at());
     const ContainerRun* before = in.observed.runs->Previous(name);
     if (before != nullptr && before->state == State::kExited)
-      SetTerminated(*before, status.mutable_last_state());
+      SetTerminated(*before, max_message, status.mutable_last_state());
   } else if (run != nullptr && run->state == State::kExited &&
              !(restarts && waiting != in.waiting.end())) {
-    SetTerminated(*run, status.mutable_state());
+    SetTerminated(*run, max_message, status.mutable_state());
     const ContainerRun* before = in.observed.runs->Previous(name);
     if (before != nullptr && before->state == State::kExited)
-      SetTerminated(*before, status.mutable_last_state());
+      SetTerminated(*before, max_message, status.mutable_last_state());
   } else {
     auto* state = status.mutable_state()->mutable_waiting();
     if (waiting != in.waiting.end()) {
@@ -94,7 +111,7 @@ ContainerStatus StatusOf(const StatusInputs& in, const ContainerEntry& entry, bo
       state->set_reason(pod_initializing ? "PodInitializing" : "ContainerCreating");
     }
     if (run != nullptr && run->state == State::kExited)
-      SetTerminated(*run, status.mutable_last_state());
+      SetTerminated(*run, max_message, status.mutable_last_state());
   }
   if (run == nullptr) {
     // What was known of earlier runs stays known after their records have gone.

@@ -162,6 +162,8 @@ Task<> PodWorker::Run() {
 Task<> PodWorker::Prepare() {
   if (loaded_) co_return;
   runs_.Load(node_.runtime);
+  for (const ContainerRun& run : runs_.TakeUnstarted())
+    co_await Discard(run);
   Result<std::string> number = ReadFile(node_.paths.Pod(uid_) + "/sandbox");
   if (number.ok()) sandbox_ = std::atoi(number->c_str());
   // What this node took once, it does not judge again.
@@ -350,6 +352,22 @@ Task<> PodWorker::DropContainer(ContainerRun run) {
   if (!cleaned.ok())
     log::Warning("node", "container's files were not removed",
                  {{"container", run.id}, {"error", cleaned.ToString()}});
+}
+
+// Removes all of a run that never came to be.
+Task<> PodWorker::Discard(ContainerRun run) {
+  Status ended = co_await node_.runtime.Discard(run.id, run.bundle);
+  auto clean = [&images = node_.images, home = run.home, bundle = run.bundle]() -> Status {
+    GANTRY_TRY(images.UnmountRoot(home));
+    GANTRY_TRY(RemoveTree(home));
+    return RemoveTree(bundle);
+  };
+  Status cleaned = co_await RunBlocking(node_.env, std::move(clean));
+  for (const Status& failed : {ended, cleaned}) {
+    if (!failed.ok())
+      log::Warning("node", "a container that was not started was not removed",
+                   {{"container", run.id}, {"error", failed.ToString()}});
+  }
 }
 
 Task<Status> PodWorker::WriteStatus() {

@@ -83,6 +83,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<bool> StorageOverLimit();
   Task<> NoteExits();
   Task<> DropContainer(ContainerRun run);
+  Task<> Discard(ContainerRun run);
   Task<Status> WriteStatus();
   Task<ReferencedObjects> Fetch(ObjectNames names, Status* error);
   Task<PayloadInputs> VolumeInputs(const ReferencedObjects* objects, Status* error);

@@ -78,6 +78,20 @@ Result<pid_t> ParseSyncMessage(std::string_view text) {
   return InternalError(std::move(reason));
 }
 
+// The monitor of a container, held so that its pid cannot become somebody else's; empty when it is
+// gone.
+UniqueFd HoldMonitor(const std::string& bundle, const std::string& id) {
+  const pid_t pid = std::atoi(ReadFile(bundle + "/conmon.pid").value_or("").c_str());
+  if (pid <= 0) return UniqueFd();
+  UniqueFd held(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const std::string command = ReadFile("/proc/" + std::to_string(pid) + "/cmdline").value_or("");
+  return held && command.find(id) != std::string::npos ? std::move(held) : UniqueFd();
+}
+
+bool IsAlive(const UniqueFd& process) {
+  return process && syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0) == 0;
+}
+
 // Ends a process that was started in a container and outlived the runtime's command for it.
 void KillInside(const std::string& id, const std::string& pid_file) {
   Result<std::string> text = ReadFile(pid_file);
@@ -127,12 +141,18 @@ struct CrunRuntime::ExitWatch : std::enable_shared_from_this<CrunRuntime::ExitWa
 };
 
 Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& paths,
-                                                       const Cgroups& cgroups) {
+                                                       const Cgroups& cgroups,
+                                                       const std::string& wanted) {
+  if (!wanted.empty() && wanted != "crun" && wanted != "runc") {
+    return Status(Code::kInvalid,
+                  "--oci-runtime \"" + wanted + "\" is not known: it is crun or runc");
+  }
   std::unique_ptr<CrunRuntime> runtime(new CrunRuntime(env, paths, cgroups));
   runtime->conmon_ = FindInPath("conmon");
   if (runtime->conmon_.empty())
     return Status(Code::kNotFound, "conmon is not installed: apt-get install conmon");
-  std::string crun = FindInPath("crun"), runc = FindInPath("runc");
+  std::string crun = wanted == "runc" ? std::string() : FindInPath("crun");
+  std::string runc = wanted == "crun" ? std::string() : FindInPath("runc");
   // What we mount below these directories must show in the mount namespace of the runtime.
   GANTRY_TRY(MakeSharedMount(paths.Pods()));
   std::string sandboxes = paths.run_dir() + "/ns";
@@ -156,7 +176,9 @@ Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& pa
   runtime->pinned_ = !crun.empty() && pinned.ok();
   runtime->program_ = runtime->pinned_ ? *pinned : !crun.empty() ? crun : runc;
   if (runtime->program_.empty())
-    return Status(Code::kNotFound, "neither crun nor runc is installed: apt-get install crun");
+    return Status(Code::kNotFound, wanted.empty()
+                                       ? "neither crun nor runc is installed: apt-get install crun"
+                                       : wanted + " is not installed: apt-get install " + wanted);
   GANTRY_TRY(MakeDirs(paths.RuntimeState(), 0700));
   GANTRY_TRY(MakeDirs(paths.Exits(), 0700));
   UniqueFd inotify(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -348,6 +370,21 @@ Task<Status> CrunRuntime::Delete(std::string id) {
   std::vector<std::string> argv = Command({"delete", "--force", id});
   Result<std::string> done = co_await Run(std::move(argv));
   co_return done.status();
+}
+
+// A monitor that makes its container is waited for, so that none comes to be behind our back; one
+// that does not get there is ended.
+Task<Status> CrunRuntime::Discard(std::string id, std::string bundle) {
+  constexpr int kLooks = 100;
+  constexpr Duration kBetweenLooks = std::chrono::milliseconds(50);
+  const UniqueFd monitor = HoldMonitor(bundle, id);
+  const std::string made = bundle + "/pid";
+  for (int look = 0; look < kLooks && IsAlive(monitor) && !Exists(made); ++look)
+    co_await SleepFor(env_, kBetweenLooks);
+  if (IsAlive(monitor) && !Exists(made))
+    syscall(SYS_pidfd_send_signal, monitor.get(), SIGKILL, nullptr, 0);
+  std::string container = id;
+  co_return co_await Delete(std::move(container));
 }
 
 std::optional<pid_t> CrunRuntime::RunningPid(const std::string& bundle) {

@@ -16,9 +16,11 @@ namespace gantry::node {
 // when it is destroyed.
 class CrunRuntime : public Runtime {
  public:
-  // kNotFound with what to install when the programs are missing.
+  // `wanted` is "crun", "runc" or empty: whichever there is. kNotFound with what to install when
+  // the programs are missing, kInvalid for another name.
   static Result<std::unique_ptr<CrunRuntime>> Open(Env& env, const Paths& paths,
-                                                   const Cgroups& cgroups);
+                                                   const Cgroups& cgroups,
+                                                   const std::string& wanted);
   ~CrunRuntime() override;
 
   std::string Version() const override;
@@ -27,6 +29,7 @@ class CrunRuntime : public Runtime {
   Task<Status> Start(std::string id) override;
   Task<Status> Kill(std::string id, std::string bundle, int signal) override;
   Task<Status> Delete(std::string id) override;
+  Task<Status> Discard(std::string id, std::string bundle) override;
   std::optional<WallTime> StartedAt(const std::string& id) override;
   std::optional<pid_t> RunningPid(const std::string& bundle) override;
   std::optional<ExitRecord> ReadExit(const std::string& bundle) override;

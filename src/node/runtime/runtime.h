@@ -66,6 +66,10 @@ class Runtime {
   // Of a container that has ended, or is to end now. "Not there" is success.
   virtual Task<Status> Delete(std::string id) = 0;
 
+  // Ends and forgets a container whose Create nobody saw to the end: the monitor may still be
+  // making it. Nothing of it is left then, whatever there was.
+  virtual Task<Status> Discard(std::string id, std::string bundle) = 0;
+
   // When the program of a container that was created was started; nullopt when it was not, or when
   // the runtime does not tell.
   virtual std::optional<WallTime> StartedAt(const std::string& id) = 0;

@@ -1,11 +1,19 @@
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "base/check.h"
+#include "base/env/real/real_env.h"
 #include "node/images/image_store.h"
+#include "node/images/images.h"
 #include "node/os/fs.h"
 #include "test_image.h"
 
@@ -220,6 +228,91 @@ TEST_F(ImageStoreTest, RemovingTheLastNameRemovesTheLayers) {
   ASSERT_TRUE(store_->Remove("docker.io/library/busybox:2").ok());
   EXPECT_TRUE(ListDir(paths_->Layers()).empty());
   EXPECT_EQ(store_->Remove("docker.io/library/busybox:2").code(), Code::kNotFound);
+}
+
+// A registry that gives a manifest and the beginning of everything else, and then says no more.
+class StallingRegistry {
+ public:
+  StallingRegistry() {
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    GANTRY_CHECK(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                     listen(listener_, 8) == 0 &&
+                     getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0,
+                 "listen");
+    name_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    thread_ = std::thread([this] { Serve(); });
+  }
+  ~StallingRegistry() {
+    shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    close(listener_);
+    for (int connection : connections_)
+      close(connection);
+  }
+  const std::string& name() const { return name_; }
+
+ private:
+  void Serve() {
+    for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+      connections_.push_back(fd);
+      std::string request;
+      char buffer[4096];
+      while (request.find("\r\n\r\n") == std::string::npos) {
+        const ssize_t count = read(fd, buffer, sizeof buffer);
+        if (count <= 0) break;
+        request.append(buffer, static_cast<size_t>(count));
+      }
+      const std::string answer = Answer(request);
+      if (write(fd, answer.data(), answer.size()) < 0) continue;
+    }
+  }
+
+  static std::string Answer(const std::string& request) {
+    const std::string kind = "application/vnd.docker.distribution.manifest.v2+json";
+    const std::string digest = "sha256:" + std::string(64, 'a');
+    const std::string manifest =
+        R"({"schemaVersion":2,"mediaType":")" + kind +
+        R"(","config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":1000,"digest":")" +
+        digest + R"("},"layers":[]})";
+    const std::string head = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
+    if (request.find("/manifests/") != std::string::npos) {
+      return head + "Content-Type: " + kind +
+             "\r\nContent-Length: " + std::to_string(manifest.size()) + "\r\n\r\n" + manifest;
+    }
+    if (request.find("/blobs/") != std::string::npos)
+      return head + "Content-Length: 1000\r\n\r\nbegun";
+    return head + "Content-Length: 0\r\n\r\n";
+  }
+
+  int listener_ = -1;
+  std::string name_;
+  std::vector<int> connections_;  // the thread's, until it has ended
+  std::thread thread_;
+};
+
+TEST_F(ImageStoreTest, APullOfWhichNothingComesIsGivenUp) {
+  StallingRegistry registry;
+  RealEnv env;
+  PullLimits limits;
+  limits.stall = std::chrono::seconds(1);
+  LocalImages images(env, *paths_, limits);
+  const std::string name = registry.name() + "/slow:1";
+  Status status;
+  auto pull = [](LocalImages& images, std::string name, Status* status) -> Task<> {
+    PullSecrets none;
+    Result<PulledImage> pulled =
+        co_await images.Pull(std::move(name), std::move(none), CancelToken());
+    *status = pulled.status();
+  };
+  env.RunToEnd(pull(images, name, &status));
+  EXPECT_EQ(status.message(),
+            "failed to pull and unpack image \"" + name + "\": no progress for 1s");
+  // Nothing of it is left.
+  EXPECT_EQ(ListDir(paths_->Images()).size(), 0u) << ListDir(paths_->Images()).front();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 
+#include "api/duration.h"
 #include "base/env/blocking.h"
 #include "base/env/spawn.h"
 #include "node/images/pull_error.h"
@@ -23,9 +24,6 @@ namespace {
 
 // What mount(2) takes as options at most.
 constexpr size_t kMaxMountData = 4000;
-constexpr std::chrono::minutes kPullTimeout{30}, kAskTimeout{2};
-// A pull of which nothing comes for so long is given up.
-constexpr std::chrono::minutes kStallTimeout{1};
 
 bool IsLoopback(const std::string& domain) {
   std::string host = domain.substr(0, domain.rfind(':'));
@@ -47,6 +45,7 @@ struct Source {
   ImageReference image;
   std::string auth_file;  // empty: no credentials
   CancelToken cancel;
+  PullLimits limits;
 };
 
 int64_t BytesIn(const std::string& directory) {
@@ -65,9 +64,9 @@ struct StallWatch {
   Gate gate;
 };
 
-Task<> WatchProgress(Env& env, std::string directory, StallWatch& watch) {
+Task<> WatchProgress(Env& env, std::string directory, Duration limit, StallWatch& watch) {
   int64_t before = -1;
-  while (co_await SleepFor(env, kStallTimeout, watch.done.token()) == Wake::kTimeout) {
+  while (co_await SleepFor(env, limit, watch.done.token()) == Wake::kTimeout) {
     int64_t now = BytesIn(directory);
     if (now == before) {
       watch.stalled = true;
@@ -100,11 +99,12 @@ Task<Status> RunSkopeo(Env& env, const Source& source, std::vector<std::string> 
   if (copies) {
     Executor executor = co_await boost::asio::this_coro::executor;
     std::string directory = targets.front().substr(targets.front().find(':') + 1);
-    Spawn(executor, watch.gate, "pull progress", WatchProgress(env, std::move(directory), watch));
+    Spawn(executor, watch.gate, "pull progress",
+          WatchProgress(env, std::move(directory), source.limits.stall, watch));
   }
   Result<CommandResult> done =
       co_await RunCommand(env, std::move(options), std::string(),
-                          copies ? kPullTimeout : kAskTimeout, watch.end.token());
+                          copies ? source.limits.whole : source.limits.ask, watch.end.token());
   watch.done.Cancel();
   co_await watch.gate.Close(env);
   *denied = false;
@@ -118,8 +118,7 @@ Task<Status> RunSkopeo(Env& env, const Source& source, std::vector<std::string> 
   if (source.cancel.cancelled()) co_return Canceled("the pull was given up");
   if (watch.stalled) {
     co_return Unavailable("failed to pull and unpack image \"" + source.image.ToString() +
-                          "\": no progress for " +
-                          std::to_string(std::chrono::seconds(kStallTimeout).count()) + "s");
+                          "\": no progress for " + api::FormatGoDuration(source.limits.stall));
   }
   if (done->timed_out) {
     co_return Unavailable("failed to pull and unpack image \"" + source.image.ToString() +
@@ -167,7 +166,8 @@ Task<Result<ImportedImage>> Fetch(Env& env, const Source& source, ImageStore& st
 
 }  // namespace
 
-LocalImages::LocalImages(Env& env, const Paths& paths) : env_(env), paths_(paths), store_(paths_) {}
+LocalImages::LocalImages(Env& env, const Paths& paths, PullLimits limits)
+    : env_(env), paths_(paths), limits_(limits), store_(paths_) {}
 LocalImages::~LocalImages() = default;
 
 ImagePtr LocalImages::Find(const std::string& name) { return store_.Find(name); }
@@ -231,7 +231,7 @@ Task<Result<PulledImage>> LocalImages::Fly(std::string name, PullSecrets secrets
   if (!co_await TakeTurn(cancel)) co_return Canceled("the pull was given up");
   SteadyTime begin = env_.Steady();
   Result<ImportedImage> imported =
-      co_await PullImage(env_, paths_, store_, name, std::move(secrets), cancel);
+      co_await PullImage(env_, paths_, store_, name, std::move(secrets), cancel, limits_);
   EndTurn();
   if (!imported.ok()) co_return imported.status();
   PulledImage pulled;
@@ -322,8 +322,10 @@ Status LocalImages::MountRoot(const Image& image, const std::string& home, bool 
 Status LocalImages::UnmountRoot(const std::string& home) { return Unmount(home + "/rootfs"); }
 
 Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store,
-                                      std::string name, PullSecrets secrets, CancelToken cancel) {
+                                      std::string name, PullSecrets secrets, CancelToken cancel,
+                                      PullLimits limits) {
   Source source;
+  source.limits = limits;
   GANTRY_CO_ASSIGN(source.image, ParseImageReference(name));
   source.cancel = cancel;
   GANTRY_CO_ASSIGN(ScratchDir scratch, ScratchDir::Make(paths.Images()));

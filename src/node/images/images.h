@@ -29,6 +29,14 @@ struct PulledImage {
   Duration waited{};  // and with the wait for its turn
 };
 
+// How long a pull may take.
+struct PullLimits {
+  PullLimits() = default;
+  Duration whole = std::chrono::minutes(30);
+  Duration ask = std::chrono::minutes(2);    // whether the registry has another image
+  Duration stall = std::chrono::minutes(1);  // without that anything came
+};
+
 // Images as pods see them. Threading: any thread; plain calls do short file operations.
 class Images {
  public:
@@ -50,7 +58,7 @@ class Images {
 // The ImageStore, skopeo for transport, overlayfs for roots.
 class LocalImages : public Images {
  public:
-  LocalImages(Env& env, const Paths& paths);
+  LocalImages(Env& env, const Paths& paths, PullLimits limits = {});
   ~LocalImages() override;
 
   ImagePtr Find(const std::string& name) override;
@@ -87,6 +95,7 @@ class LocalImages : public Images {
 
   Env& env_;
   Paths paths_;
+  const PullLimits limits_;
   ImageStore store_;
   std::array<std::atomic<bool>, 2> mount_points_made_{};  // without and with the token's
   absl::Mutex mutex_;
@@ -99,6 +108,6 @@ class LocalImages : public Images {
 // here is not fetched again. `name` is a reference as users write it.
 Task<Result<ImportedImage>> PullImage(Env& env, const Paths& paths, ImageStore& store,
                                       std::string name, PullSecrets secrets,
-                                      CancelToken cancel = {});
+                                      CancelToken cancel = {}, PullLimits limits = {});
 
 }  // namespace gantry::node

@@ -9,13 +9,15 @@
 #include "api/quote.h"
 #include "base/env/notifier.h"
 #include "node/probes/connection.h"
+#include "node/probes/grpc.h"
 #include "node/probes/http.h"
 
 namespace gantry::node {
 namespace {
 
-constexpr char kProbeAgent[] = "kube-probe/1.32";
-constexpr char kHookAgent[] = "kube-lifecycle/1.32";
+constexpr char kProbeAgent[] = "kube-probe/1.36";
+constexpr char kHookAgent[] = "kube-lifecycle/1.36";
+constexpr int kServing = 1;  // of grpc.health.v1
 constexpr size_t kMaxMessage = 10 << 10;
 
 using Kind = ProbeAnswer::Kind;
@@ -79,6 +81,32 @@ Task<ProbeAnswer> AskExec(Runtime& runtime, std::vector<std::string> command, Ha
   co_return Answer(done->exit_code == 0 ? Kind::kSuccess : Kind::kFailure, std::move(done->output));
 }
 
+// As the kubelet words what a gRPC service's answer lacks.
+std::string WhyUnhealthy(const GrpcHealth& health, const std::string& address, Duration timeout) {
+  constexpr const char* kNames[] = {"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"};
+  const std::string limit = api::FormatGoDuration(timeout);
+  if (!health.connected) {
+    return "timeout: failed to connect service \"" + address + "\" within " + limit +
+           ": context deadline exceeded";
+  }
+  switch (health.code) {
+    case kGrpcOk: {
+      const auto number = static_cast<size_t>(health.health);
+      return "service unhealthy (responded with \"" +
+             (number < std::size(kNames) ? kNames[number] : std::to_string(number)) + "\")";
+    }
+    case kGrpcUnimplemented:
+      return "error: this server does not implement the grpc health protocol "
+             "(grpc.health.v1.Health): " +
+             health.message;
+    case kGrpcDeadlineExceeded:
+      return "timeout: health rpc did not complete within " + limit;
+    default:
+      return "error: health rpc probe failed: rpc error: code = " + GrpcCodeName(health.code) +
+             " desc = " + health.message;
+  }
+}
+
 }  // namespace
 
 Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandler handler,
@@ -111,23 +139,14 @@ Task<ProbeAnswer> AskOnce(Env& env, Runtime& runtime, api::core::v1::ProbeHandle
     co_return connected.ok() ? Answer(Kind::kSuccess) : Answer(Kind::kFailure, connected.message());
   }
   if (handler.has_grpc()) {
-    std::string host = target.pod_ip, service = handler.grpc().service();
-    uint16_t port = static_cast<uint16_t>(handler.grpc().port());
-    Result<int> health = co_await GrpcHealthOf(env, host, port, service, timeout, cancel);
+    const std::string address = target.pod_ip + ":" + std::to_string(handler.grpc().port());
+    std::string host = target.pod_ip, service = handler.grpc().service(), agent = kProbeAgent;
+    const auto port = static_cast<uint16_t>(handler.grpc().port());
+    GrpcHealth health = co_await AskGrpcHealth(env, std::move(host), port, std::move(service),
+                                               std::move(agent), timeout, cancel);
     if (cancel.cancelled()) co_return Answer(Kind::kUnknown);
-    if (!health.ok()) {
-      std::string address = host + ":" + std::to_string(port);
-      bool unreached = health.status().message().starts_with("dial tcp");
-      co_return Answer(Kind::kFailure,
-                       unreached
-                           ? "timeout: failed to connect service \"" + address + "\" within " +
-                                 api::FormatGoDuration(timeout) + ": context deadline exceeded"
-                           : "error: health rpc failed: " + health.status().message());
-    }
-    constexpr const char* kNames[] = {"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"};
-    if (*health == 1) co_return Answer(Kind::kSuccess);
-    co_return Answer(Kind::kFailure, std::string("service unhealthy (responded with \"") +
-                                         kNames[*health & 3] + "\")");
+    if (health.code == kGrpcOk && health.health == kServing) co_return Answer(Kind::kSuccess);
+    co_return Answer(Kind::kFailure, WhyUnhealthy(health, address, timeout));
   }
   co_return Answer(Kind::kUnknown, "missing probe handler");
 }

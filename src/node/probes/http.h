@@ -15,8 +15,4 @@ Task<Result<int>> HttpStatusOf(Env& env, api::core::v1::HTTPGetAction action, st
                                uint16_t port, Duration timeout, CancelToken cancel,
                                std::string user_agent);
 
-// What grpc.health.v1 answers for a service: its status number, 1 is SERVING.
-Task<Result<int>> GrpcHealthOf(Env& env, std::string host, uint16_t port, std::string service,
-                               Duration timeout, CancelToken cancel);
-
 }  // namespace gantry::node

@@ -1,5 +1,6 @@
 """What kubectl does, each command as a user types it; with the machine's kubectl and with Debian's 1.20."""
 
+import base64
 import json
 import re
 import shutil
@@ -207,6 +208,37 @@ class KubectlTest(ClusterTest):
         path = "http://127.0.0.1:8001/api/v1/namespaces/default/pods/p:8080/proxy/passwd"
         self.assertIn("nobody", wait_for("an answer", lambda: self.machine.fetch(path)))
         proxy.kill()
+
+    def test_pages_of_a_node(self):
+        page = lambda path: self.out("get", "--raw", f"/api/v1/nodes/one/proxy/{path}")
+        self.assertEqual(page("healthz"), "ok")
+        self.assertIn("p", [one["metadata"]["name"] for one in json.loads(page("pods"))["items"]])
+        summary = json.loads(page("stats/summary"))
+        self.assertGreater(summary["node"]["memory"]["workingSetBytes"], 0)
+        mine = next(one for one in summary["pods"] if one["podRef"]["name"] == "p")
+        self.assertGreater(mine["containers"][0]["memory"]["workingSetBytes"], 0)
+        self.assertEqual(mine["network"]["name"], "eth0")
+        labels = 'container="main",namespace="default",pod="p"'
+        self.assertRegex(page("metrics/resource"), f"(?m)^container_memory_working_set_bytes{{{labels}}} [1-9]")
+        self.assertIn('container_cpu_usage_seconds_total{container="main",cpu="total"', page("metrics/cadvisor"))
+        self.assertIn("<pre>", page("logs/"))
+        self.assertEqual(page("containerLogs/default/p/main"), self.out("logs", "p"))
+
+    def test_secret_with_a_token(self):
+        name = "robot"
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+        secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token", "metadata": {
+            "name": name, "annotations": {"kubernetes.io/service-account.name": name}}}
+        self.server.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": [account, secret]}))
+        token = base64.b64decode(wait_for("a token", lambda: self.server.get("secret", name, "{.data.token}"))).decode()
+        self.assertIn("BEGIN CERTIFICATE", base64.b64decode(self.server.get("secret", name, "{.data.ca\\.crt}")).decode())
+        ask = lambda: self.machine.run("curl", "-sk", "-H", f"Authorization: Bearer {token}",
+                                       "https://127.0.0.1:6443/api/v1/namespaces/default/pods").stdout
+        self.assertIn(f'User \\"system:serviceaccount:default:{name}\\" cannot list resource', ask())
+        self.out("delete", "serviceaccount", name)
+        wait_for("the secret to go with its account", lambda: "NotFound" in
+                 self.kubectl("get", "secret", name, check=False).stderr)
+        self.assertIn("Unauthorized", ask())
 
     def test_wait(self):
         self.assertEqual(self.out("wait", "--for=condition=Ready", "pod/p"), "pod/p condition met\n")

@@ -239,8 +239,10 @@ class EnvironmentTest(PodsTest):
         default = DEFAULT_CAPABILITIES & HELD
         effective, bound, no_new, seccomp, rest = self.held("plain")
         self.assertEqual((effective, bound, no_new, seccomp), (default, default, "0", "0"))
-        self.assertEqual(rest[0].split(), ["core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr",
-                                           "stdin", "stdout", "termination-log", "tty", "urandom", "zero"])
+        # crun makes a link "core" also where the kernel has no such file.
+        devices = [one for one in rest[0].split() if one != "core"]
+        self.assertEqual(devices, ["fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin",
+                                   "stdout", "termination-log", "tty", "urandom", "zero"])
         self.assertIn("Read-only file system", rest[1])
         self.assertIn("Read-only file system", rest[2])
         self.assertEqual(rest[3], "0")

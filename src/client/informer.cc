@@ -52,6 +52,8 @@ Informer& InformerSet::For(const api::KindInfo& kind, ListOptions options) {
   return *informer;
 }
 
+Client& InformerSet::client() { return state_->client; }
+
 Informer* InformerSet::Find(const api::KindInfo& kind) {
   absl::MutexLock lock(&state_->mutex);
   auto it = state_->informers.find(State::KeyOf(kind, ListOptions()));

@@ -74,6 +74,9 @@ class InformerSet {
     return For(api::KindOf<T>());
   }
 
+  // What they read from.
+  Client& client();
+
   // The informer of all objects of the kind; null when nobody has asked for it.
   Informer* Find(const api::KindInfo& kind);
 

@@ -262,6 +262,11 @@ Status BridgeNetwork::ReleaseAllButNow(const std::vector<std::string>& live_uids
   return Status::Ok();
 }
 
+std::vector<PodRecord> BridgeNetwork::Attached() const {
+  absl::MutexLock lock(&mutex_);
+  return pool_ ? pool_->All() : std::vector<PodRecord>();
+}
+
 std::string BridgeNetwork::NamespaceOf(const IpAddress& ip) const {
   absl::MutexLock lock(&mutex_);
   const PodRecord* pod = pool_ ? pool_->FindByIp(ip) : nullptr;

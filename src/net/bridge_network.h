@@ -49,6 +49,8 @@ class BridgeNetwork : public PodNetwork {
   Task<Status> ReleaseAllBut(std::vector<std::string> live_uids) override;
   std::string NotReadyReason() const override;
 
+  // The pods that have addresses here, those of earlier runs included.
+  std::vector<PodRecord> Attached() const;
   // The namespace of the pod that has `ip` here, "" where none has.
   std::string NamespaceOf(const IpAddress& ip) const;
 

@@ -13,7 +13,7 @@ Status DeleteTables(const InstanceNames& names) {
   GANTRY_ASSIGN(NetlinkSocket socket, OpenNftSocket());
   for (NftFamily family : {NftFamily::kIp, NftFamily::kIp6}) {
     GANTRY_ASSIGN(std::vector<std::string> tables, ListNftTables(socket, family));
-    for (const std::string& table : {names.service_table, names.pod_table}) {
+    for (const std::string& table : {names.service_table, names.pod_table, names.policy_table}) {
       if (std::find(tables.begin(), tables.end(), table) == tables.end()) continue;
       NftBatch batch(family);
       batch.DeleteTable(table);

@@ -39,6 +39,7 @@ InstanceNames InstanceNames::ForDataDir(std::string_view data_dir) {
   names.veth_prefix = "v" + names.id.substr(0, 6);
   names.pod_table = "gantry-" + names.id + "-pods";
   names.service_table = "gantry-" + names.id;
+  names.policy_table = "gantry-" + names.id + "-policy";
   names.bridge_mac = {0x0a, 0x59};
   for (size_t i = 0; i < 4; ++i)
     names.bridge_mac[2 + i] = static_cast<uint8_t>(hash >> (24 - 8 * i));

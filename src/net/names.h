@@ -19,6 +19,7 @@ struct InstanceNames {
   std::string veth_prefix;    // host ends of pod interfaces begin with it
   std::string pod_table;      // nf_tables: host ports and masquerade
   std::string service_table;  // nf_tables: services
+  std::string policy_table;   // nf_tables: network policies
   std::array<uint8_t, 6> bridge_mac{};
 
   // The host end of the interface of the pod that has `ip`.

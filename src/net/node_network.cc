@@ -46,12 +46,16 @@ Result<std::unique_ptr<NodeNetwork>> NodeNetwork::Make(Env& env, client::Informe
   proxy.cluster_cidrs = bridge.cluster_cidrs;
   proxy.service_cidrs = bridge.service_cidrs;
   proxy.dns_addresses = dns.addresses;
-  return std::unique_ptr<NodeNetwork>(
-      new NodeNetwork(env, informers, std::move(bridge), std::move(proxy), std::move(dns)));
+  PolicyOptions policies;
+  policies.data_dir = options.data_dir;
+  policies.node_name = options.node_name;
+  policies.dns_addresses = dns.addresses;
+  return std::unique_ptr<NodeNetwork>(new NodeNetwork(
+      env, informers, std::move(bridge), std::move(proxy), std::move(policies), std::move(dns)));
 }
 
 NodeNetwork::NodeNetwork(Env& env, client::InformerSet& informers, BridgeOptions bridge,
-                         ServiceProxyOptions proxy, DnsOptions dns)
+                         ServiceProxyOptions proxy, PolicyOptions policies, DnsOptions dns)
     : env_(env) {
   client::ListOptions this_node;
   this_node.field_selector = "metadata.name=" + proxy.node_name;
@@ -70,6 +74,8 @@ NodeNetwork::NodeNetwork(Env& env, client::InformerSet& informers, BridgeOptions
       });
   bridge_ = std::make_unique<BridgeNetwork>(env, std::move(bridge));
   proxy_ = std::make_unique<ServiceProxy>(env, informers, std::move(proxy));
+  policies_ = std::make_unique<PolicyEnforcer>(env, informers, std::move(policies));
+  policed_ = std::make_unique<PolicedNetwork>(*bridge_, *policies_);
   if (dns.addresses.empty()) return;
   dns.namespace_of = [this](const IpAddress& ip) { return bridge_->NamespaceOf(ip); };
   dns_ = std::make_unique<DnsServer>(env, informers, std::move(dns));
@@ -80,6 +86,7 @@ NodeNetwork::~NodeNetwork() = default;
 Task<Status> NodeNetwork::Start() {
   GANTRY_CO_TRY(co_await bridge_->Start());
   proxy_->Start();
+  policies_->Start(bridge_->Attached());
   if (dns_) GANTRY_CO_TRY(co_await dns_->Start());
   Spawn(env_.MakeStrand(), gate_, "pod CIDR of the node", FollowNode());
   co_return Status::Ok();
@@ -89,6 +96,7 @@ Task<> NodeNetwork::Stop() {
   cancel_.Cancel();
   co_await gate_.Close(env_);
   if (dns_) co_await dns_->Stop();
+  co_await policies_->Stop();
   co_await proxy_->Stop();
 }
 

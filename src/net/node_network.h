@@ -16,6 +16,8 @@
 #include "net/dns_server.h"
 #include "net/ip.h"
 #include "net/pod_network.h"
+#include "net/policy/policed_network.h"
+#include "net/policy/policy_enforcer.h"
 #include "net/service_proxy.h"
 
 namespace gantry::net {
@@ -32,9 +34,9 @@ struct NodeNetworkOptions {
   uint32_t mtu = 0;  // 0: that of the uplink
 };
 
-// The whole network of one node: pods on a bridge, services, DNS. It takes the pod CIDR from its
-// Node object when that has one. Life cycle: Make before informers.Start(); Start, then Stop. What
-// it set up in the kernel stays (see cleanup.h). Threading: any thread.
+// The whole network of one node: pods on a bridge, services, network policies, DNS. It takes the
+// pod CIDR from its Node object when that has one. Life cycle: Make before informers.Start();
+// Start, then Stop. What it set up in the kernel stays (see cleanup.h). Threading: any thread.
 class NodeNetwork {
  public:
   // kInvalid when an option is not what it should be. `env` and `informers` outlive the network.
@@ -45,20 +47,23 @@ class NodeNetwork {
   Task<Status> Start();
   Task<> Stop();
 
-  PodNetwork& pods() { return *bridge_; }
+  PodNetwork& pods() { return *policed_; }
   EndpointDrain& drain() { return *proxy_; }
   BridgeNetwork& bridge() { return *bridge_; }
   ServiceProxy& proxy() { return *proxy_; }
+  PolicyEnforcer& policies() { return *policies_; }
 
  private:
   NodeNetwork(Env& env, client::InformerSet& informers, BridgeOptions bridge,
-              ServiceProxyOptions proxy, DnsOptions dns);
+              ServiceProxyOptions proxy, PolicyOptions policies, DnsOptions dns);
   Task<> FollowNode();
 
   Env& env_;
   std::unique_ptr<BridgeNetwork> bridge_;
   std::unique_ptr<ServiceProxy> proxy_;
-  std::unique_ptr<DnsServer> dns_;  // null: none
+  std::unique_ptr<PolicyEnforcer> policies_;
+  std::unique_ptr<PolicedNetwork> policed_;  // the bridge, under them
+  std::unique_ptr<DnsServer> dns_;           // null: none
   CancelSource cancel_;
   Gate gate_;
   Notifier cidrs_changed_;

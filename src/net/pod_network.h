@@ -19,6 +19,7 @@ struct HostPort {
 struct PodAttachment {
   PodAttachment() = default;
   std::string uid, ns, name;
+  int64_t revision = 0;    // of the object that it is started from; 0: unknown
   std::string netns_path;  // a pinned network namespace; the node made it and removes it
   std::vector<HostPort> host_ports;
 };

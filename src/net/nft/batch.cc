@@ -90,6 +90,7 @@ void NftBatch::AddSet(const std::string& table, const NftSet& set) {
   messages_.PutString(NFTA_SET_NAME, set.name);
   uint32_t flags = 0;
   if (set.verdicts || !set.data.empty()) flags |= NFT_SET_MAP;
+  if (set.interval) flags |= NFT_SET_INTERVAL;
   if (set.dynamic) flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
   messages_.PutBe32(NFTA_SET_FLAGS, flags);
   messages_.PutBe32(NFTA_SET_KEY_TYPE, JoinedType(set.key));
@@ -104,6 +105,12 @@ void NftBatch::AddSet(const std::string& table, const NftSet& set) {
   if (set.limit > 0) {
     messages_.Nest(NFTA_SET_DESC, [&] { messages_.PutBe32(NFTA_SET_DESC_SIZE, set.limit); });
   }
+}
+
+void NftBatch::DeleteSet(const std::string& table, const std::string& set) {
+  Start(NFT_MSG_DELSET, 0, "delete set " + set + " of table " + table);
+  messages_.PutString(NFTA_SET_TABLE, table);
+  messages_.PutString(NFTA_SET_NAME, set);
 }
 
 void NftBatch::AddChain(const std::string& table, const std::string& chain) {
@@ -133,10 +140,14 @@ void NftBatch::AddFilterChain(const std::string& table, const std::string& chain
   AddBaseChain(table, chain, "filter", hook, priority);
 }
 
-void NftBatch::DeleteChain(const std::string& table, const std::string& chain) {
+void NftBatch::DeleteRules(const std::string& table, const std::string& chain) {
   Start(NFT_MSG_DELRULE, 0, "empty chain " + chain + " of table " + table);
   messages_.PutString(NFTA_RULE_TABLE, table);
   messages_.PutString(NFTA_RULE_CHAIN, chain);
+}
+
+void NftBatch::DeleteChain(const std::string& table, const std::string& chain) {
+  DeleteRules(table, chain);
   Start(NFT_MSG_DELCHAIN, 0, "delete chain " + chain + " of table " + table);
   messages_.PutString(NFTA_CHAIN_TABLE, table);
   messages_.PutString(NFTA_CHAIN_NAME, chain);
@@ -166,6 +177,8 @@ void NftBatch::ChangeElements(uint16_t message, const std::string& table, const 
       messages_.Nest(NFTA_LIST_ELEM, [&] {
         messages_.Nest(NFTA_SET_ELEM_KEY,
                        [&] { messages_.Put(NFTA_DATA_VALUE, element.key.view()); });
+        if (element.ends_interval)
+          messages_.PutBe32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
         if (!add) return;
         if (element.timeout_seconds > 0) {
           messages_.PutBe64(NFTA_SET_ELEM_TIMEOUT, uint64_t{element.timeout_seconds} * 1000);

@@ -51,6 +51,7 @@ struct NftElement {
   NftBytes data;
   std::string goto_chain;
   uint32_t timeout_seconds = 0;  // in a dynamic set
+  bool ends_interval = false;    // in a set of intervals: the first key after one
 };
 
 // The type of a key or of data, as listings show it: the fields, first to last.
@@ -74,11 +75,18 @@ struct NftSet {
   std::vector<NftType> key;
   std::vector<NftType> data;  // empty: a set, unless `verdicts`
   bool verdicts = false;
-  bool dynamic = false;  // filled by rules, with a timeout for each element
-  uint32_t limit = 0;    // most elements; 0: none
+  bool dynamic = false;   // filled by rules, with a timeout for each element
+  bool interval = false;  // each element begins an interval, up to the next one that ends it
+  uint32_t limit = 0;     // most elements; 0: none
 };
 
-enum class NftHook : uint8_t { kPrerouting = 0, kForward = 2, kOutput = 3, kPostrouting = 4 };
+enum class NftHook : uint8_t {
+  kPrerouting = 0,
+  kInput = 1,
+  kForward = 2,
+  kOutput = 3,
+  kPostrouting = 4
+};
 
 // One rule, as the expressions that the kernel runs from left to right until one does not match.
 // Registers hold 4 bytes each and are numbered from 0 to 15; a loaded field takes one (an IPv6
@@ -86,6 +94,9 @@ enum class NftHook : uint8_t { kPrerouting = 0, kForward = 2, kOutput = 3, kPost
 class NftRule {
  public:
   enum class Side : uint8_t { kSource, kDestination };
+  // Of a tracked connection, whichever way the packet goes: who began it (before any translation),
+  // who answers and where (after it). Ends the rule where conntrack knows of none.
+  enum class Connection : uint8_t { kClient, kServer, kProtocol, kServerPort };
 
   explicit NftRule(NftFamily family = NftFamily::kIp) : family_(family) {}
 
@@ -95,6 +106,7 @@ class NftRule {
   NftRule& LoadDestinationPort(int reg);
   NftRule& LoadInterfaceIn(int reg);   // four registers
   NftRule& LoadInterfaceOut(int reg);  // four registers
+  NftRule& LoadConnection(Connection part, int reg);
   NftRule& LoadRandom(int reg, uint32_t below, uint32_t offset);
 
   NftRule& Equals(int reg, std::span<const uint8_t> bytes, bool equal = true);
@@ -103,6 +115,8 @@ class NftRule {
   NftRule& ProtocolIs(uint8_t protocol);
   NftRule& InterfaceOutIs(std::string_view name, bool equal = true);
   NftRule& InterfaceInIs(std::string_view name, bool equal = true);
+  NftRule& PortBetween(int reg, uint16_t first, uint16_t last);
+  NftRule& ConnectionIsInvalid();
   NftRule& MarkHas(uint32_t bit);
   NftRule& InSet(std::string_view set, int reg, bool inside = true);
 
@@ -125,6 +139,7 @@ class NftRule {
   NftRule& Goto(std::string_view chain);
   NftRule& Jump(std::string_view chain);
   NftRule& Return();
+  NftRule& Accept();
   NftRule& Drop();
 
   static constexpr uint32_t kLocalAddress = 2;  // RTN_LOCAL
@@ -133,6 +148,7 @@ class NftRule {
   friend class NftBatch;
   template <class Fill>
   NftRule& Expression(std::string_view name, Fill fill);
+  NftRule& Compare(int reg, uint32_t operation, std::span<const uint8_t> bytes);
   NftRule& Verdict(int32_t code, std::string_view chain);
   NftRule& ChangeMark(uint32_t mask, uint32_t set);
 
@@ -150,10 +166,12 @@ class NftBatch {
   // The table must be there: AddTable before it in the same batch makes sure.
   void DeleteTable(const std::string& table);
   void AddSet(const std::string& table, const NftSet& set);
+  void DeleteSet(const std::string& table, const std::string& set);  // no rule may use it
   void AddChain(const std::string& table, const std::string& chain);
   void AddNatChain(const std::string& table, const std::string& chain, NftHook hook, int priority);
   void AddFilterChain(const std::string& table, const std::string& chain, NftHook hook,
                       int priority);
+  void DeleteRules(const std::string& table, const std::string& chain);  // all of the chain's
   void DeleteChain(const std::string& table, const std::string& chain);  // with its rules
   void AddRule(const std::string& table, const std::string& chain, NftRule& rule);
   void AddElements(const std::string& table, const std::string& set,

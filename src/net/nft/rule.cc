@@ -1,4 +1,6 @@
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 #include <net/if.h>
@@ -88,6 +90,22 @@ NftRule& NftRule::LoadInterfaceOut(int reg) {
   });
 }
 
+NftRule& NftRule::LoadConnection(Connection part, int reg) {
+  const bool v4 = family_ == NftFamily::kIp;
+  uint32_t key = NFT_CT_PROTOCOL;
+  if (part == Connection::kClient || part == Connection::kServer)
+    key = v4 ? NFT_CT_SRC_IP : NFT_CT_SRC_IP6;
+  if (part == Connection::kServerPort) key = NFT_CT_PROTO_SRC;
+  // The sender of the answers is the real server.
+  const bool of_answers = part == Connection::kServer || part == Connection::kServerPort;
+  return Expression("ct", [&] {
+    expressions_.PutBe32(NFTA_CT_DREG, Register(reg));
+    expressions_.PutBe32(NFTA_CT_KEY, key);
+    if (part != Connection::kProtocol)
+      expressions_.PutU8(NFTA_CT_DIRECTION, of_answers ? IP_CT_DIR_REPLY : IP_CT_DIR_ORIGINAL);
+  });
+}
+
 NftRule& NftRule::LoadRandom(int reg, uint32_t below, uint32_t offset) {
   return Expression("numgen", [&] {
     expressions_.PutBe32(NFTA_NG_DREG, Register(reg));
@@ -97,12 +115,33 @@ NftRule& NftRule::LoadRandom(int reg, uint32_t below, uint32_t offset) {
   });
 }
 
-NftRule& NftRule::Equals(int reg, std::span<const uint8_t> bytes, bool equal) {
+NftRule& NftRule::Compare(int reg, uint32_t operation, std::span<const uint8_t> bytes) {
   return Expression("cmp", [&] {
     expressions_.PutBe32(NFTA_CMP_SREG, Register(reg));
-    expressions_.PutBe32(NFTA_CMP_OP, equal ? NFT_CMP_EQ : NFT_CMP_NEQ);
+    expressions_.PutBe32(NFTA_CMP_OP, operation);
     expressions_.Nest(NFTA_CMP_DATA, [&] { expressions_.Put(NFTA_DATA_VALUE, bytes); });
   });
+}
+
+NftRule& NftRule::Equals(int reg, std::span<const uint8_t> bytes, bool equal) {
+  return Compare(reg, equal ? NFT_CMP_EQ : NFT_CMP_NEQ, bytes);
+}
+
+NftRule& NftRule::PortBetween(int reg, uint16_t first, uint16_t last) {
+  auto bytes = [](uint16_t port) {
+    return std::array<uint8_t, 2>{static_cast<uint8_t>(port >> 8), static_cast<uint8_t>(port)};
+  };
+  if (first == last) return Compare(reg, NFT_CMP_EQ, bytes(first));
+  return Compare(reg, NFT_CMP_GTE, bytes(first)).Compare(reg, NFT_CMP_LTE, bytes(last));
+}
+
+NftRule& NftRule::ConnectionIsInvalid() {
+  Expression("ct", [&] {
+    expressions_.PutBe32(NFTA_CT_DREG, Register(0));
+    expressions_.PutBe32(NFTA_CT_KEY, NFT_CT_STATE);
+  });
+  const uint32_t invalid = NF_CT_STATE_INVALID_BIT;
+  return Equals(0, Bytes(invalid));
 }
 
 NftRule& NftRule::AddressIn(Side side, const Cidr& cidr, bool inside) {
@@ -264,6 +303,7 @@ NftRule& NftRule::Verdict(int32_t code, std::string_view chain) {
 NftRule& NftRule::Goto(std::string_view chain) { return Verdict(NFT_GOTO, chain); }
 NftRule& NftRule::Jump(std::string_view chain) { return Verdict(NFT_JUMP, chain); }
 NftRule& NftRule::Return() { return Verdict(NFT_RETURN, {}); }
+NftRule& NftRule::Accept() { return Verdict(NF_ACCEPT, {}); }
 NftRule& NftRule::Drop() { return Verdict(NF_DROP, {}); }
 
 }  // namespace gantry::net

@@ -62,6 +62,7 @@ Task<bool> PodWorker::EnsureSandbox() {
     attachment.uid = uid_;
     attachment.ns = pod_->metadata().namespace_();
     attachment.name = pod_->metadata().name();
+    attachment.revision = pod_.revision();
     attachment.netns_path = node_.paths.Namespaces(uid_) + "/net";
     for (const api::HostPort& port : api::HostPortsOf(*pod_)) {
       net::HostPort host_port;

@@ -281,6 +281,27 @@ TEST(Validation, Create) {
        {"spec.ingress[0].from[0].ipBlock.except[0]: Invalid value: \"11.0.0.0/16\": must be a "
         "strict subset of "
         "`cidr`"}},
+      {kPolicy,
+       R"({"spec":{"ingress":[{"ports":[{"endPort":90}]}]}})",
+       {"spec.ingress[0].ports[0].endPort: Invalid value: 90: may not be specified when `port` is "
+        "not specified"}},
+      {kPolicy,
+       R"({"spec":{"ingress":[{"ports":[{"port":"web","endPort":90}]}]}})",
+       {"spec.ingress[0].ports[0].endPort: Invalid value: 90: may not be specified when `port` is "
+        "non-numeric"}},
+      {kPolicy,
+       R"({"spec":{"ingress":[{"ports":[{"port":100,"endPort":90}]}]}})",
+       {"spec.ingress[0].ports[0].endPort: Invalid value: 100: must be greater than or equal to "
+        "`port`"}},
+      {kPolicy,
+       R"({"spec":{"ingress":[{"ports":[{"port":100,"protocol":"ICMP"}]}]}})",
+       {"spec.ingress[0].ports[0].protocol: Unsupported value: \"ICMP\": supported values: \"TCP\", "
+        "\"UDP\", \"SCTP\""}},
+      {kPolicy,
+       R"({"spec":{"ingress":null,"egress":[{"to":[{}]}],"policyTypes":["Egress","Both"]}})",
+       {"spec.egress[0].to[0]: Required value: must specify a peer",
+        "spec.policyTypes[1]: Unsupported value: \"Both\": supported values: \"Ingress\", "
+        "\"Egress\""}},
       {kIngress,
        R"({"spec":{"rules":[{"http":{"paths":[{"path":"a","pathType":"Exact","backend":{}}]}}]}})",
        {"spec.rules[0].http.paths[0].path: Invalid value: \"a\": must be an absolute path",

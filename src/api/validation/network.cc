@@ -45,24 +45,22 @@ bool IsStrictSubset(const std::string& inner, const std::string& outer) {
 }
 
 void CheckPolicyPort(const Path& path, const NetworkPolicyPort& port, Errors* errors) {
-  if (port.has_protocol() && !IsOneOf(port.protocol(), {"SCTP", "TCP", "UDP"})) {
-    errors->NotSupported(path.Child("protocol"), port.protocol(), {"SCTP", "TCP", "UDP"});
+  if (port.has_protocol() && !IsOneOf(port.protocol(), {"TCP", "UDP", "SCTP"})) {
+    errors->NotSupported(path.Child("protocol"), port.protocol(), {"TCP", "UDP", "SCTP"});
   }
   Path end = path.Child("endPort");
   if (!port.has_port()) {
     if (port.has_end_port())
-      errors->Required(path.Child("port"), "must be specified when `endPort` is specified");
+      errors->Invalid(end, port.end_port(), "may not be specified when `port` is not specified");
     return;
   }
-  CheckPortNumberOrName(path.Child("port"), port.port(), errors);
-  if (!port.has_end_port()) return;
-  if (port.port().type() != 0) {
+  if (port.has_end_port() && port.port().type() != 0)
     errors->Invalid(end, port.end_port(), "may not be specified when `port` is non-numeric");
-    return;
-  }
-  if (port.end_port() < port.port().int_val()) {
-    errors->Invalid(end, port.end_port(), "must be greater than or equal to `port`");
-  }
+  CheckPortNumberOrName(path.Child("port"), port.port(), errors);
+  if (!port.has_end_port() || port.port().type() != 0) return;
+  // The port, not the end, is what Kubernetes shows here.
+  if (port.end_port() < port.port().int_val())
+    errors->Invalid(end, port.port().int_val(), "must be greater than or equal to `port`");
   errors->Complain(end, port.end_port(), IsPortNumber(port.end_port()));
 }
 
@@ -129,8 +127,8 @@ void CreatePolicy(const NetworkPolicy& policy, Errors* errors) {
     return;
   }
   for (int i = 0; i < spec.policy_types_size(); ++i) {
-    if (!IsOneOf(spec.policy_types(i), {"Egress", "Ingress"})) {
-      errors->NotSupported(types.Index(i), spec.policy_types(i), {"Egress", "Ingress"});
+    if (!IsOneOf(spec.policy_types(i), {"Ingress", "Egress"})) {
+      errors->NotSupported(types.Index(i), spec.policy_types(i), {"Ingress", "Egress"});
     }
   }
 }

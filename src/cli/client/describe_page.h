@@ -84,6 +84,7 @@ void DescribeJob(const Described& what, Page* page);
 void DescribeService(const Described& what, Page* page);
 void DescribeEndpoints(const Described& what, Page* page);
 void DescribeEndpointSlice(const Described& what, Page* page);
+void DescribeNetworkPolicy(const Described& what, Page* page);
 void DescribeConfigMap(const Described& what, Page* page);
 void DescribeSecret(const Described& what, Page* page);
 void DescribeNamespace(const Described& what, Page* page);

@@ -42,6 +42,7 @@ const std::vector<Row>& Rows() {
          "endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D{name}"}}},
       {"Endpoints", DescribeEndpoints},
       {"EndpointSlice", DescribeEndpointSlice},
+      {"NetworkPolicy", DescribeNetworkPolicy, false},
       {"ConfigMap", DescribeConfigMap},
       {"Secret", DescribeSecret, false},
       {"Namespace",

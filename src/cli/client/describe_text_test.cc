@@ -34,6 +34,41 @@ TEST(Describe, ShowsAPodInKubectlsLayout) {
   EXPECT_THAT(text, HasSubstr("  Normal  Started  60s   kubelet  Started container main\n"));
 }
 
+TEST(Describe, ShowsANetworkPolicyInKubectlsLayout) {
+  Described what;
+  what.object = *api::JsonValue::Parse(
+      R"({"kind":"NetworkPolicy","metadata":{"name":"full","namespace":"default","creationTimestamp":"2026-11-30T16:44:08Z"},
+    "spec":{"podSelector":{"matchLabels":{"role":"db"}},"policyTypes":["Ingress","Egress"],
+      "ingress":[{"from":[{"ipBlock":{"cidr":"172.17.0.0/16","except":["172.17.1.0/24","172.17.2.0/24"]}},
+          {"namespaceSelector":{"matchLabels":{"project":"my"}},"podSelector":{}}],
+        "ports":[{"protocol":"UDP","port":"dns"},{"protocol":"TCP","port":8000,"endPort":9000},{"protocol":"SCTP"}]},{}]}})");
+  EXPECT_EQ(DescribeObject(what),
+            "Name:         full\n"
+            "Namespace:    default\n"
+            "Created on:   2026-11-30 16:44:08 +0000 UTC\n"
+            "Labels:       <none>\n"
+            "Annotations:  <none>\n"
+            "Spec:\n"
+            "  PodSelector:     role=db\n"
+            "  Allowing ingress traffic:\n"
+            "    To Port: dns/UDP\n"
+            "    To Port Range: 8000-9000/TCP\n"
+            "    To Port: <nil>/SCTP\n"
+            "    From:\n"
+            "      IPBlock:\n"
+            "        CIDR: 172.17.0.0/16\n"
+            "        Except: 172.17.1.0/24, 172.17.2.0/24\n"
+            "    From:\n"
+            "      NamespaceSelector: project=my\n"
+            "      PodSelector: <none>\n"
+            "    ----------\n"
+            "    To Port: <any> (traffic allowed to all ports)\n"
+            "    From: <any> (traffic not restricted by source)\n"
+            "  Allowing egress traffic:\n"
+            "    <none> (Selected pods are isolated for egress connectivity)\n"
+            "  Policy Types: Ingress, Egress\n");
+}
+
 TEST(Describe, DoesNotShowSecrets) {
   const auto secret = api::JsonValue::Parse(
       R"({"kind":"Secret","metadata":{"name":"s","namespace":"default"},"data":{"key":"c2VjcmV0"}})");

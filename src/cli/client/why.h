@@ -43,6 +43,11 @@ std::vector<Finding> FindWorkloadProblems(const api::JsonValue& workload,
 std::vector<Finding> FindServiceProblems(const api::JsonValue& service,
                                          const std::vector<api::JsonValue>& pods,
                                          const std::vector<api::JsonValue>& slices);
+// Which network policies stand before the pods of a service. `policies` are those of its namespace
+// (why_policy.cc).
+std::vector<Finding> FindPolicyProblems(const api::JsonValue& service,
+                                        const std::vector<api::JsonValue>& pods,
+                                        const std::vector<api::JsonValue>& policies);
 // Of any other object: its deletion, its conditions, and what its last events warn of
 // (why_other.cc).
 std::vector<Finding> FindOtherProblems(const api::JsonValue& object,

@@ -159,8 +159,15 @@ Status ExplainService(Connection& connection, const Invocation& call, const std:
       if (BoolAt(endpoint, "conditions.ready") && !ItemsAt(slice, "ports").empty()) ++endpoints;
     }
   }
-  Show(call, FormatFindings(shown + " has " + CountText(endpoints, "endpoint"),
-                            FindServiceProblems(service, pods, ItemsAt(slices, "items")),
+  std::vector<Finding> findings = FindServiceProblems(service, pods, ItemsAt(slices, "items"));
+  // Not everybody who may read services may read policies.
+  const Result<JsonValue> policies =
+      connection.GetJson("/apis/networking.k8s.io/v1/namespaces/" + ns + "/networkpolicies");
+  if (policies.ok()) {
+    for (Finding& finding : FindPolicyProblems(service, pods, ItemsAt(*policies, "items")))
+      findings.push_back(std::move(finding));
+  }
+  Show(call, FormatFindings(shown + " has " + CountText(endpoints, "endpoint"), findings,
                             "gantry describe " + shown));
   return Status::Ok();
 }

@@ -197,6 +197,34 @@ TEST(Why, ExplainsServices) {
   }
 }
 
+TEST(Why, NamesThePoliciesBeforeAService) {
+  const JsonValue service = Json(
+      R"({"metadata":{"name":"web","namespace":"default"},"spec":{"selector":{"app":"web"}}})");
+  const JsonValue pods = Json(R"([{"metadata":{"name":"web-1","labels":{"app":"web"}}},
+      {"metadata":{"name":"db-1","labels":{"app":"db"}}}])");
+  struct Row {
+    const char *policies, *want;
+  };
+  const Row rows[] = {
+      {R"([])", "Nothing is wrong with it."},
+      {R"([{"metadata":{"name":"db"},"spec":{"podSelector":{"matchLabels":{"app":"db"}},"policyTypes":["Ingress"]}}])",
+       "Nothing is wrong with it."},
+      {R"([{"metadata":{"name":"out"},"spec":{"podSelector":{},"policyTypes":["Egress"]}}])",
+       "Nothing is wrong with it."},
+      {R"([{"metadata":{"name":"deny"},"spec":{"podSelector":{},"policyTypes":["Ingress"]}}])",
+       "a network policy lets nobody but the node connect to its pods"},
+      {R"([{"metadata":{"name":"deny"},"spec":{"podSelector":{},"policyTypes":["Ingress"]}},
+           {"metadata":{"name":"allow"},"spec":{"podSelector":{"matchExpressions":[{"key":"app","operator":"In","values":["web"]}]},
+            "policyTypes":["Ingress"],"ingress":[{}]}}])",
+       "networkpolicy allow selects 1 of its pods, and has 1 ingress rule"},
+  };
+  for (const Row& row : rows) {
+    EXPECT_THAT(FormatFindings("web", FindPolicyProblems(service, pods.as_array(),
+                                                         Json(row.policies).as_array())),
+                HasSubstr(row.want));
+  }
+}
+
 TEST(Why, ExplainsOtherObjects) {
   const JsonValue node = Json(
       R"({"kind":"Node","metadata":{"name":"vm"},"spec":{"unschedulable":true},

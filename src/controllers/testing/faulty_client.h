@@ -4,27 +4,16 @@
 
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 
+#include "base/env/testing/dice.h"
 #include "client/client.h"
 
 namespace gantry::controllers {
 
-// For simulations: chance from a seed, and a client that fails by chance. Threading: one thread.
-
-class Dice {
- public:
-  explicit Dice(uint64_t seed) : engine_(seed) {}
-  int Below(int bound) { return static_cast<int>(engine_() % static_cast<uint64_t>(bound)); }
-  bool Percent(int chance) { return Below(100) < chance; }
-
- private:
-  std::mt19937_64 engine_;
-};
-
-// Passes calls on, or fails them: before they have an effect, or (`lose`) after it.
+// For simulations: passes calls on, or fails them by chance: before they have an effect, or
+// (`lose`) after it. Threading: one thread.
 class FaultyClient : public client::Client {
  public:
   FaultyClient(client::Client& real, Dice& dice) : real_(real), dice_(dice) {}

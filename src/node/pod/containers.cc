@@ -135,45 +135,63 @@ std::string SpecHash(const Container& container) {
   return out;
 }
 
-ContainerRuns::ContainerRuns(const Paths& paths, std::string uid)
-    : paths_(paths), uid_(std::move(uid)) {}
+Status RunRecordFiles::Place(const std::string& uid, ContainerRun* run) {
+  run->home = paths_.Home(uid, run->name, run->attempt);
+  run->bundle = paths_.Bundle(uid, run->name, run->attempt);
+  return MakeDirs(run->home, 0700);
+}
 
-void ContainerRuns::Load(Runtime& runtime) {
-  runs_.clear();
-  std::string root = paths_.Containers(uid_);
+Status RunRecordFiles::Write(const std::string&, const ContainerRun& run) {
+  return WriteRecord(run);
+}
+
+std::vector<ContainerRun> RunRecordFiles::ReadAll(const std::string& uid) {
+  std::vector<ContainerRun> found;
+  const std::string root = paths_.Containers(uid);
   for (const std::string& name : ListDir(root)) {
-    std::vector<ContainerRun>& runs = runs_[name];
     for (const std::string& attempt : ListDir(root + "/" + name)) {
-      std::string home = root + "/" + name + "/" + attempt;
+      const std::string home = root + "/" + name + "/" + attempt;
       std::optional<ContainerRun> run = ReadRecord(home);
       if (!run) {
-        // The record comes first: without it nothing was started here.
         (void)RemoveTree(home);
         continue;
       }
-      run->bundle = paths_.Bundle(uid_, name, run->attempt);
-      if (run->state != ContainerRun::State::kExited) {
-        if (std::optional<pid_t> pid = runtime.RunningPid(run->bundle)) {
-          run->pid = *pid;
-          // Whoever started it may have been killed before he could write that down.
-          if (run->started_at == WallTime())
-            run->started_at = runtime.StartedAt(run->id).value_or(WallTime());
-          run->state = run->started_at != WallTime() ? ContainerRun::State::kRunning
-                                                     : ContainerRun::State::kCreated;
-        } else if (!NoteExit(runtime, *run)) {
-          run->state = ContainerRun::State::kExited;
-          run->exit_code = 255;
-          run->reason = kLost;
-          run->finished_at = run->started_at;
-          (void)WriteRecord(*run);
-        }
-      }
-      runs.push_back(std::move(*run));
+      run->bundle = paths_.Bundle(uid, name, run->attempt);
+      found.push_back(std::move(*run));
     }
+  }
+  return found;
+}
+
+ContainerRuns::ContainerRuns(std::unique_ptr<RunRecords> records, std::string uid)
+    : records_(std::move(records)), uid_(std::move(uid)) {}
+
+void ContainerRuns::Load(Runtime& runtime) {
+  runs_.clear();
+  for (ContainerRun& run : records_->ReadAll(uid_)) {
+    if (run.state != ContainerRun::State::kExited) {
+      if (std::optional<pid_t> pid = runtime.RunningPid(run.bundle)) {
+        run.pid = *pid;
+        // Whoever started it may have been killed before he could write that down.
+        if (run.started_at == WallTime())
+          run.started_at = runtime.StartedAt(run.id).value_or(WallTime());
+        run.state = run.started_at != WallTime() ? ContainerRun::State::kRunning
+                                                 : ContainerRun::State::kCreated;
+      } else if (!NoteExit(runtime, run)) {
+        run.state = ContainerRun::State::kExited;
+        run.exit_code = 255;
+        run.reason = kLost;
+        run.finished_at = run.started_at;
+        (void)Write(run);
+      }
+    }
+    std::vector<ContainerRun>& runs = runs_[run.name];
+    runs.push_back(std::move(run));
+  }
+  for (auto& [name, runs] : runs_) {
     std::sort(runs.begin(), runs.end(),
               [](const ContainerRun& a, const ContainerRun& b) { return a.attempt < b.attempt; });
   }
-  std::erase_if(runs_, [](const auto& entry) { return entry.second.empty(); });
 }
 
 std::vector<ContainerRun> ContainerRuns::TakeUnstarted() {
@@ -236,12 +254,10 @@ Result<ContainerRun*> ContainerRuns::Begin(const Container& container, int sandb
   run.image = std::move(image);
   run.image_id = std::move(image_id);
   run.spec_hash = SpecHash(container);
-  run.home = paths_.Home(uid_, container.name(), run.attempt);
-  run.bundle = paths_.Bundle(uid_, container.name(), run.attempt);
   run.log_path = std::move(log_path) + "/" + std::to_string(run.attempt) + ".log";
   run.created_at = now;
-  GANTRY_TRY(MakeDirs(run.home, 0700));
-  GANTRY_TRY(WriteRecord(run));
+  GANTRY_TRY(records_->Place(uid_, &run));
+  GANTRY_TRY(Write(run));
   std::vector<ContainerRun>& runs = runs_[container.name()];
   runs.push_back(std::move(run));
   return &runs.back();
@@ -251,7 +267,7 @@ Status ContainerRuns::MarkStarted(ContainerRun& run, pid_t pid, WallTime now) {
   run.pid = pid;
   run.started_at = now;
   run.state = ContainerRun::State::kRunning;
-  return WriteRecord(run);
+  return Write(run);
 }
 
 void ContainerRuns::MarkFailed(ContainerRun& run, std::string reason, std::string message,
@@ -261,7 +277,7 @@ void ContainerRuns::MarkFailed(ContainerRun& run, std::string reason, std::strin
   run.reason = std::move(reason);
   run.message = std::move(message);
   run.finished_at = now;
-  (void)WriteRecord(run);
+  (void)Write(run);
 }
 
 bool ContainerRuns::NoteExit(Runtime& runtime, ContainerRun& run) {
@@ -273,13 +289,13 @@ bool ContainerRuns::NoteExit(Runtime& runtime, ContainerRun& run) {
   run.reason = exit->oom_killed ? "OOMKilled" : exit->exit_code == 0 ? "Completed" : "Error";
   run.finished_at = exit->finished_at;
   run.pid = -1;
-  (void)WriteRecord(run);
+  (void)Write(run);
   return true;
 }
 
 void ContainerRuns::SetMessage(ContainerRun& run, std::string message) {
   run.message = std::move(message);
-  (void)WriteRecord(run);
+  (void)Write(run);
 }
 
 std::vector<ContainerRun> ContainerRuns::TakeOld() {

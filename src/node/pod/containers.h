@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -75,11 +76,35 @@ struct ContainerRun {
 // What a container's changes are measured by: a difference means that it must be replaced.
 std::string SpecHash(const api::core::v1::Container& container);
 
-// All runs of a pod's containers that are still on disk, by name, oldest first. Survives
+// Where the records of runs are kept, so that they survive the agent. Threading: one strand.
+class RunRecords {
+ public:
+  virtual ~RunRecords() = default;
+  // Gives the run its home and bundle, before its first Write.
+  virtual Status Place(const std::string& uid, ContainerRun* run) = 0;
+  virtual Status Write(const std::string& uid, const ContainerRun& run) = 0;
+  // All runs of a pod, by name and attempt, as they were last written.
+  virtual std::vector<ContainerRun> ReadAll(const std::string& uid) = 0;
+};
+
+// A small file in each run's home.
+class RunRecordFiles final : public RunRecords {
+ public:
+  explicit RunRecordFiles(const Paths& paths) : paths_(paths) {}  // outlives it
+  Status Place(const std::string& uid, ContainerRun* run) override;
+  Status Write(const std::string& uid, const ContainerRun& run) override;
+  // A home without a record is removed: the record comes first, so nothing was started there.
+  std::vector<ContainerRun> ReadAll(const std::string& uid) override;
+
+ private:
+  const Paths& paths_;
+};
+
+// All runs of a pod's containers that are still recorded, by name, oldest first. Survives
 // everything: Load reads the truth. Threading: one strand; calls do short file operations.
 class ContainerRuns {
  public:
-  ContainerRuns(const Paths& paths, std::string uid);
+  ContainerRuns(std::unique_ptr<RunRecords> records, std::string uid);
 
   // Reads all records and asks the runtime about each. Runs whose process vanished without a trace
   // have ended with code 255 and reason "Unknown".
@@ -112,7 +137,9 @@ class ContainerRuns {
   std::vector<ContainerRun> TakeOld();
 
  private:
-  const Paths& paths_;
+  Status Write(const ContainerRun& run) { return records_->Write(uid_, run); }
+
+  std::unique_ptr<RunRecords> records_;
   std::string uid_;
   std::map<std::string, std::vector<ContainerRun>, std::less<>> runs_;
 };

@@ -49,7 +49,7 @@ PodWorker::PodWorker(NodeContext& node, std::string uid, Executor strand,
       uid_(std::move(uid)),
       strand_(std::move(strand)),
       finished_(std::move(finished)),
-      runs_(node.paths, uid_),
+      runs_(std::make_unique<RunRecordFiles>(node.paths), uid_),
       prober_(node.env, node.runtime, node.events, strand_, [this] { Poke(); }) {}
 
 PodWorker::~PodWorker() = default;

@@ -1,5 +1,7 @@
 #include "controllers/all.h"
 
+#include <utility>
+
 #include "controllers/aggregation/cluster_roles.h"
 #include "controllers/cronjob/cronjob.h"
 #include "controllers/daemonset/daemonset.h"
@@ -19,35 +21,46 @@
 
 namespace gantry::controllers {
 
-Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
+Result<std::vector<Controller>> MakeAll(const Options& options) {
+  std::vector<Controller> all;
+  auto add = [&all](std::unique_ptr<client::Reconciler> reconciler, int workers = 8) {
+    all.push_back(Controller{std::move(reconciler), workers});
+  };
   GANTRY_ASSIGN(auto ipam, MakeNodeIpamController(options.cluster_cidr));
-  runner->Add(std::move(ipam), 1);
-  runner->Add(MakeServiceAccountController());
-  runner->Add(MakeRootCaPublisher(options.ca_certificate));
-  runner->Add(MakeTokenController(options.issue_token, options.ca_certificate), 2);
-  runner->Add(MakeClaimProtection(), 2);
-  runner->Add(MakeVolumeProtection(), 1);
-  runner->Add(MakeDeploymentController());
-  runner->Add(MakeReplicaSetController());
-  runner->Add(MakeStatefulSetController());
-  runner->Add(MakeDaemonSetController());
-  runner->Add(MakeJobController());
-  runner->Add(MakeCronJobController());
-  runner->Add(MakeDisruptionController());
-  runner->Add(MakeStaleDisruptionController(), 1);
-  runner->Add(MakeEndpointSliceController());
-  runner->Add(MakeEndpointsController());
-  runner->Add(MakeEndpointSliceMirroringController());
-  runner->Add(MakeNamespaceController());
-  runner->Add(MakeResourceQuotaController(), 2);
-  runner->Add(MakeClusterRoleAggregationController(), 1);
-  runner->Add(MakeGarbageCollector(), 20);
-  runner->Add(MakePodGarbageCollector(), 1);
-  runner->Add(MakeNodeLifecycleController(options.node_lifecycle));
-  runner->Add(MakeTaintEvictionController());
-  runner->Add(MakeNodeApprovalController(options.read_request, options.may_request));
-  runner->Add(MakeSigningController(options.sign, options.read_request));
-  runner->Add(MakeRequestCleaner());
+  add(std::move(ipam), 1);
+  add(MakeServiceAccountController());
+  add(MakeRootCaPublisher(options.ca_certificate));
+  add(MakeTokenController(options.issue_token, options.ca_certificate), 2);
+  add(MakeClaimProtection(), 2);
+  add(MakeVolumeProtection(), 1);
+  add(MakeDeploymentController());
+  add(MakeReplicaSetController());
+  add(MakeStatefulSetController());
+  add(MakeDaemonSetController());
+  add(MakeJobController());
+  add(MakeCronJobController());
+  add(MakeDisruptionController());
+  add(MakeStaleDisruptionController(), 1);
+  add(MakeEndpointSliceController());
+  add(MakeEndpointsController());
+  add(MakeEndpointSliceMirroringController());
+  add(MakeNamespaceController());
+  add(MakeResourceQuotaController(), 2);
+  add(MakeClusterRoleAggregationController(), 1);
+  add(MakeGarbageCollector(), 20);
+  add(MakePodGarbageCollector(), 1);
+  add(MakeNodeLifecycleController(options.node_lifecycle));
+  add(MakeTaintEvictionController());
+  add(MakeNodeApprovalController(options.read_request, options.may_request));
+  add(MakeSigningController(options.sign, options.read_request));
+  add(MakeRequestCleaner());
+  return all;
+}
+
+Status AddAll(const Options& options, client::ReconcilerRunner* runner) {
+  GANTRY_ASSIGN(std::vector<Controller> all, MakeAll(options));
+  for (Controller& controller : all)
+    runner->Add(std::move(controller.reconciler), controller.workers);
   return Status::Ok();
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "client/reconciler.h"
 #include "controllers/certificates/certificates.h"
@@ -20,7 +22,14 @@ struct Options {
   NodeLifecycleOptions node_lifecycle;
 };
 
-// Every controller of the cluster, in the runner. Before its Start.
+struct Controller {
+  std::unique_ptr<client::Reconciler> reconciler;
+  int workers = 8;  // keys at a time
+};
+
+// Every controller of the cluster.
+Result<std::vector<Controller>> MakeAll(const Options& options);
+// All of them, in the runner. Before its Start.
 Status AddAll(const Options& options, client::ReconcilerRunner* runner);
 
 }  // namespace gantry::controllers

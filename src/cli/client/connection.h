@@ -18,8 +18,10 @@ class RealEnv;
 namespace client {
 class HttpTransport;
 struct HttpReply;
-struct HttpRequest;
 }  // namespace client
+namespace wire {
+struct HttpRequest;
+}
 }  // namespace gantry
 
 namespace gantry::cli {
@@ -39,7 +41,7 @@ class Connection {
   client::HttpTransport& transport() { return *transport_; }
 
   // The body of an answer below 400.
-  Result<std::string> Call(client::HttpRequest request, int* http_status = nullptr);
+  Result<std::string> Call(wire::HttpRequest request, int* http_status = nullptr);
   Result<api::JsonValue> GetJson(const std::string& target,
                                  const std::string& accept = "application/json");
   // A write; `body` may be empty, the content type is that of a patch where it is one.
@@ -51,10 +53,10 @@ class Connection {
   // Calls `take` on each piece of an answer until it returns false, the answer ends or `until` has
   // passed (kCanceled).
   using TakeBytes = std::function<bool(std::string_view)>;
-  Status Stream(client::HttpRequest request, TakeBytes take, std::optional<SteadyTime> until = {});
+  Status Stream(wire::HttpRequest request, TakeBytes take, std::optional<SteadyTime> until = {});
   // The same for several answers at once, until all have ended; the first failure.
   using TakeBytesOf = std::function<bool(size_t index, std::string_view)>;
-  Status StreamAll(std::vector<client::HttpRequest> requests, TakeBytesOf take);
+  Status StreamAll(std::vector<wire::HttpRequest> requests, TakeBytesOf take);
   // The events of a watch: "ADDED" and so on, with the object; an ERROR event is its failure.
   using TakeEvent = std::function<bool(const std::string& type, const api::JsonValue& object)>;
   Status Watch(const std::string& target, const std::string& accept, TakeEvent take,

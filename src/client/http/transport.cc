@@ -13,16 +13,16 @@
 #include "base/env/notifier.h"
 #include "base/env/run_on.h"
 #include "base/wire/http1.h"
+#include "base/wire/http2_connection.h"
 #include "base/wire/socket.h"
 #include "base/wire/websocket.h"
 #include "client/http/http1_exchange.h"
-#include "client/http/http2_connection.h"
 #include "client/http/reply_status.h"
 
 namespace gantry::client {
 namespace asio = boost::asio;
 using internal::Http1Exchange;
-using internal::Http2Connection;
+using wire::Http2Connection;
 
 namespace {
 
@@ -209,6 +209,17 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
     return dial;
   }
 
+  wire::Http2Options Http2For(const Server& server) const {
+    wire::Http2Options http2;
+    http2.authority = server.authority;
+    http2.https = server.https;
+    http2.user_agent = options_.user_agent;
+    if (!options_.bearer_token.empty()) http2.authorization = "Bearer " + options_.bearer_token;
+    http2.ping_after = options_.ping_after;
+    http2.ping_timeout = options_.ping_timeout;
+    return http2;
+  }
+
   // A connection with room for a request: one that is there, or a new one. Only one is dialled at a
   // time, since with HTTP/2 the others will want to share it.
   Task<Status> Connect(const HttpRequest& request, Connection* out, CancelToken cancel) {
@@ -268,8 +279,7 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
       current_ = index;
       http1_only_ = !http2;
       if (http2) {
-        out->http2 = std::make_shared<Http2Connection>(env_, std::move(*socket), server.authority,
-                                                       server.https, options_);
+        out->http2 = std::make_shared<Http2Connection>(env_, std::move(*socket), Http2For(server));
         out->http2->Start();
         if (!stopped_) http2_.push_back(out->http2);
       } else {

@@ -10,6 +10,7 @@
 #include "base/env/stream.h"
 #include "base/status.h"
 #include "base/wire/headers.h"
+#include "base/wire/http_message.h"
 #include "base/wire/tls.h"
 
 namespace gantry::client {
@@ -31,31 +32,9 @@ struct HttpTransportOptions {
   Duration ping_timeout = std::chrono::seconds(15);
 };
 
-struct HttpRequest {
-  HttpRequest() = default;
-  HttpRequest(std::string method, std::string target)
-      : method(std::move(method)), target(std::move(target)) {}
-  std::string method = "GET";
-  std::string target;  // "/api/v1/pods?watch=true", percent-encoded
-  wire::Headers headers;
-  std::string body;
-};
-
-// The body of an answer as it comes. Destroying it before its end gives the answer up. Threading:
-// one at a time.
-class HttpBody {
- public:
-  virtual ~HttpBody() = default;
-  // The next bytes; empty at the end. kUnavailable when the connection is lost, kCanceled by the
-  // request's token.
-  virtual Task<Result<std::string>> Read() = 0;
-};
-
-struct HttpResponse {
-  int status = 0;
-  wire::Headers headers;
-  std::unique_ptr<HttpBody> body;
-};
+using wire::HttpBody;
+using wire::HttpRequest;
+using wire::HttpResponse;
 
 // An answer with its whole body.
 struct HttpReply {

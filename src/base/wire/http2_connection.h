@@ -6,32 +6,47 @@
 #include <optional>
 #include <string>
 
+#include "base/env/cancel.h"
 #include "base/env/env.h"
+#include "base/wire/http_message.h"
 #include "base/wire/socket.h"
-#include "client/http/transport.h"
 
 struct nghttp2_session;
 
-namespace gantry::client::internal {
+namespace gantry::wire {
 
 struct Http2Exchange;
 
-// One HTTP/2 connection to a server, shared by many requests. Threading: any thread; works on its
-// socket's strand.
+struct Http2Options {
+  Http2Options() = default;
+  std::string authority;  // "10.0.0.1:6443"
+  bool https = true;
+  // Added to requests that do not have them; empty: not added.
+  std::string user_agent;
+  std::string authorization;
+  // A connection from which nothing has come for so long is asked for a sign of life, and given up
+  // when none comes. One that nobody waits at is closed instead.
+  Duration ping_after = std::chrono::seconds(30);
+  Duration ping_timeout = std::chrono::seconds(15);
+};
+
+// The client's end of an HTTP/2 connection, shared by many requests. Threading: any thread; works
+// on its socket's strand. Life cycle: Start once, before any request.
 class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
  public:
-  Http2Connection(Env& env, std::shared_ptr<wire::Socket> socket, std::string authority, bool https,
-                  const HttpTransportOptions& options);
+  // `socket` is connected and through its handshake.
+  Http2Connection(Env& env, std::shared_ptr<Socket> socket, Http2Options options);
   ~Http2Connection();
-  // Once, before any request.
   void Start();
 
   // Whether another request may be sent here.
   bool HasRoom() const;
   // No request will be taken any more.
   bool Dead() const { return !usable_; }
-  // `refused` is set when the server has not begun to work on the request.
+  // Returns with the head of the answer. `refused` is set when the server has not begun to work on
+  // the request.
   Task<Result<HttpResponse>> Send(HttpRequest request, CancelToken cancel, bool* refused);
+  // What is under way fails with kUnavailable.
   void Close();
 
  private:
@@ -51,13 +66,8 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   void OnPingTimer();
 
   Env& env_;
-  const std::shared_ptr<wire::Socket> socket_;
-  const std::string authority_;
-  const std::string scheme_;
-  const std::string user_agent_;
-  const std::string authorization_;
-  const Duration ping_after_;
-  const Duration ping_timeout_;
+  const std::shared_ptr<Socket> socket_;
+  const Http2Options options_;
 
   std::atomic<bool> usable_ = true;
   std::atomic<uint32_t> reserved_ = 0;  // requests under way
@@ -74,4 +84,4 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   std::unique_ptr<TimerHandle> ping_timer_;
 };
 
-}  // namespace gantry::client::internal
+}  // namespace gantry::wire

@@ -1,4 +1,4 @@
-#include "client/http/http2_connection.h"
+#include "base/wire/http2_connection.h"
 
 #include <absl/synchronization/mutex.h>
 #include <nghttp2/nghttp2.h>
@@ -14,10 +14,8 @@
 
 #include "base/env/notifier.h"
 
-namespace gantry::client::internal {
+namespace gantry::wire {
 namespace asio = boost::asio;
-using wire::IoResult;
-using wire::IoState;
 
 namespace {
 
@@ -56,13 +54,14 @@ struct Http2Exchange {
   size_t body_sent = 0;
   size_t header_bytes = 0;
   bool over = false;  // nothing more will come
-  wire::Headers heading;
+  Headers heading;
   int heading_status = 0;
 
   absl::Mutex mutex;
   bool has_head ABSL_GUARDED_BY(mutex) = false;
   int status ABSL_GUARDED_BY(mutex) = 0;
-  wire::Headers headers ABSL_GUARDED_BY(mutex);
+  Headers headers ABSL_GUARDED_BY(mutex);
+  Headers trailers ABSL_GUARDED_BY(mutex);
   std::deque<std::string> chunks ABSL_GUARDED_BY(mutex);
   bool ended ABSL_GUARDED_BY(mutex) = false;
   bool refused ABSL_GUARDED_BY(mutex) = false;
@@ -179,12 +178,15 @@ class Http2Connection::Protocol {
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
     const ExchangePtr exchange = Find(frame->hd.stream_id);
     if (!exchange || exchange->heading_status < 200) {
-      if (exchange) exchange->heading = wire::Headers();
+      if (exchange) exchange->heading = Headers();
       return 0;
     }
     {
       absl::MutexLock lock(&exchange->mutex);
-      if (exchange->has_head) return 0;  // trailers
+      if (exchange->has_head) {
+        exchange->trailers = std::move(exchange->heading);
+        return 0;
+      }
       exchange->has_head = true;
       exchange->status = exchange->heading_status;
       exchange->headers = std::move(exchange->heading);
@@ -308,23 +310,21 @@ class Http2Body : public HttpBody {
     }
   }
 
+  Headers Trailers() const override {
+    absl::MutexLock lock(&exchange_->mutex);
+    return exchange_->trailers;
+  }
+
  private:
   std::shared_ptr<Http2Connection> connection_;
   ExchangePtr exchange_;
   CancelToken cancel_;
 };
 
-Http2Connection::Http2Connection(Env& env, std::shared_ptr<wire::Socket> socket,
-                                 std::string authority, bool https,
-                                 const HttpTransportOptions& options)
+Http2Connection::Http2Connection(Env& env, std::shared_ptr<Socket> socket, Http2Options options)
     : env_(env),
       socket_(std::move(socket)),
-      authority_(std::move(authority)),
-      scheme_(https ? "https" : "http"),
-      user_agent_(options.user_agent),
-      authorization_(options.bearer_token.empty() ? "" : "Bearer " + options.bearer_token),
-      ping_after_(options.ping_after),
-      ping_timeout_(options.ping_timeout),
+      options_(std::move(options)),
       protocol_(std::make_unique<Protocol>(*this)) {}
 
 Http2Connection::~Http2Connection() = default;
@@ -389,19 +389,19 @@ void Http2Connection::Submit(ExchangePtr exchange, HttpRequest request) {
   const std::string length = std::to_string(exchange->body.size());
   std::vector<std::string> names;
   names.reserve(request.headers.all().size());
-  std::vector<nghttp2_nv> fields = {Field(":method", request.method), Field(":scheme", scheme_),
-                                    Field(":authority", authority_),
-                                    Field(":path", request.target)};
+  std::vector<nghttp2_nv> fields = {
+      Field(":method", request.method), Field(":scheme", options_.https ? "https" : "http"),
+      Field(":authority", options_.authority), Field(":path", request.target)};
   for (const auto& [name, value] : request.headers.all()) {
     std::string lower = Lower(name);
     if (IsConnectionHeader(lower)) continue;
     names.push_back(std::move(lower));
     fields.push_back(Field(names.back(), value));
   }
-  if (!authorization_.empty() && !request.headers.Has("authorization")) {
-    fields.push_back(Field("authorization", authorization_));
-  }
-  if (!request.headers.Has("user-agent")) fields.push_back(Field("user-agent", user_agent_));
+  if (!options_.authorization.empty() && !request.headers.Has("authorization"))
+    fields.push_back(Field("authorization", options_.authorization));
+  if (!options_.user_agent.empty() && !request.headers.Has("user-agent"))
+    fields.push_back(Field("user-agent", options_.user_agent));
   if (!exchange->body.empty()) fields.push_back(Field("content-length", length));
   protocol_->Request(exchange, fields);
   ScheduleFlush();
@@ -509,7 +509,8 @@ void Http2Connection::ScheduleFlush() {
 
 void Http2Connection::ArmPing() {
   if (failed_) return;
-  const SteadyTime next = ping_sent_ ? env_.Steady() + ping_timeout_ : last_read_ + ping_after_;
+  const SteadyTime next =
+      ping_sent_ ? env_.Steady() + options_.ping_timeout : last_read_ + options_.ping_after;
   ping_timer_ = env_.CallAt(next, [weak = weak_from_this()] {
     if (auto self = weak.lock())
       asio::post(self->socket_->executor(), [self] { self->OnPingTimer(); });
@@ -519,7 +520,7 @@ void Http2Connection::ArmPing() {
 void Http2Connection::OnPingTimer() {
   if (failed_) return;
   if (ping_sent_) return Fail("no answer to a ping");
-  if (env_.Steady() - last_read_ >= ping_after_) {
+  if (env_.Steady() - last_read_ >= options_.ping_after) {
     // Nobody waits: an unused connection is let go rather than kept awake.
     if (protocol_->empty()) return Fail("idle");
     ping_sent_ = true;
@@ -529,4 +530,4 @@ void Http2Connection::OnPingTimer() {
   ArmPing();
 }
 
-}  // namespace gantry::client::internal
+}  // namespace gantry::wire

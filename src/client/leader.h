@@ -24,8 +24,10 @@ struct LeaderOptions {
 
 // At most one of several candidates leads at a time, by a Lease of coordination.k8s.io/v1, as
 // client-go's leader election has it: whether the lease ran out is judged by this candidate's own
-// clock, from when it saw the last renewal. Life cycle: Start, Stop. Threading: any thread; the
-// callbacks run one at a time on a strand.
+// clock, from when it saw the last renewal. A candidate asks for nothing while another leads: it
+// follows the lease by a watch and comes when it has run out. Leases shorter than the API's whole
+// seconds are written in full into an annotation. Life cycle: Start, Stop. Threading: any thread;
+// the callbacks run one at a time on a strand.
 class LeaderElector {
  public:
   struct Callbacks {

@@ -101,6 +101,41 @@ TEST_F(LeaderTest, ALeaderWhoCannotRenewGivesUpBeforeAnyoneElseCanStart) {
   EXPECT_EQ(a.elector.leads() + b.elector.leads(), 1);
 }
 
+TEST_F(LeaderTest, WhoWaitsAsksForNothingAndComesWhenTheLeaseHasRunOut) {
+  LeaderOptions options = Candidate::Options("c");
+  options.lease_duration = milliseconds(800);
+  options.renew_deadline = milliseconds(600);
+  options.retry_period = milliseconds(200);
+  Candidate c(env, client_a, "c");
+  auto first = std::make_unique<LeaderElector>(env, client_a, options, c.Callbacks());
+  first->Start();
+  env.Advance(milliseconds(1));
+  // A length that is no whole seconds is written in full.
+  EXPECT_EQ(TheLease()->spec().lease_duration_seconds(), 1);
+  EXPECT_EQ(TheLease()->metadata().annotations().at("gantry/lease-duration-ms"), "800");
+  a.elector.Start();
+  env.Advance(seconds(1));
+  int reads = 0;
+  client_a.SetFault([&reads](const FakeClient::Call& call) {
+    if (call.verb == "get" || call.verb == "list") ++reads;
+    return Status();
+  });
+  env.Advance(seconds(10));
+  EXPECT_EQ(reads, 0);
+  EXPECT_TRUE(first->leads());
+  // The leader is cut off; nobody lets go of the lease.
+  client_a.SetFault([&](const FakeClient::Call& call) {
+    return first->leads() && call.verb == "update" ? Unavailable("no route to host") : Status();
+  });
+  env.Advance(milliseconds(700));
+  EXPECT_FALSE(first->leads());
+  EXPECT_FALSE(a.elector.leads());
+  env.Advance(milliseconds(200));
+  EXPECT_TRUE(first->leads() || a.elector.leads());
+  client_a.SetFault(nullptr);
+  env.RunToEnd(first->Stop());
+}
+
 TEST_F(LeaderTest, ALeaseOfOneWhoIsGoneRunsOutByOurOwnClock) {
   // Its renewal lies in the future by its own clock.
   Lease lease;

@@ -12,6 +12,7 @@
 #include "apiserver/authz/node_authorizer.h"
 #include "apiserver/authz/rbac.h"
 #include "apiserver/bootstrap/bootstrap.h"
+#include "apiserver/bootstrap/server_endpoints.h"
 #include "apiserver/discovery/discovery.h"
 #include "apiserver/health.h"
 #include "apiserver/local_client.h"
@@ -195,6 +196,7 @@ struct ApiServer::Parts {
   Discovery discovery;
   OpenApi open_api;
   Health health;
+  std::unique_ptr<ServerEndpoints> endpoints;  // where several servers share the store
   std::atomic<bool> started = false;
   CancelSource stopping;
   Gate gate;
@@ -238,7 +240,14 @@ void AddAdmission(ApiServer::Parts& parts) {
 void AddPaths(ApiServer::Parts& parts) {
   parts.health.Add("ping", [] { return Status(); }, false);
   parts.health.Add("log", [] { return Status(); }, false);
-  parts.health.Add("etcd", [&parts] { return parts.caches.health(); }, false);
+  parts.health.Add(
+      "etcd",
+      [&parts] {
+        const Status fed = parts.caches.health();
+        store::SharedStore* const shared = parts.store.shared();
+        return fed.ok() && shared != nullptr ? shared->health() : fed;
+      },
+      false);
   parts.health.Add(
       "poststarthook/rbac/bootstrap-roles",
       [&parts] { return parts.started ? Status() : Unavailable("not finished"); }, false);
@@ -341,6 +350,12 @@ Task<Status> ApiServer::Start() {
   Status written =
       co_await WriteBootstrapObjects(parts.registry, parts.allocators, std::move(bootstrap));
   if (!written.ok()) co_return written;
+  if (store::SharedStore* shared = parts.store.shared()) {
+    ServerAddress own(parts.options.advertise_address, parts.options.advertise_port);
+    parts.endpoints = std::make_unique<ServerEndpoints>(parts.registry, *shared, std::move(own));
+    Status listed = co_await parts.endpoints->Start();
+    if (!listed.ok()) co_return listed;
+  }
   Spawn(parts.env.executor(), parts.gate, "expiry",
         ExpireObjects(parts.registry, parts.stopping.token()));
   parts.started = true;
@@ -350,6 +365,7 @@ Task<Status> ApiServer::Start() {
 Task<> ApiServer::Stop() {
   parts_->started = false;
   parts_->stopping.Cancel();
+  if (parts_->endpoints) co_await parts_->endpoints->Stop();
   co_await parts_->gate.Close(parts_->env);
   co_await parts_->caches.Stop();
 }

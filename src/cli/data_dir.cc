@@ -83,8 +83,9 @@ DataDir::~DataDir() {
   if (lock_ >= 0) close(lock_);
 }
 
-Result<std::string> DataDir::Read(std::string_view name) const {
-  const std::string file = File(name);
+Result<std::string> DataDir::Read(std::string_view name) const { return ReadWholeFile(File(name)); }
+
+Result<std::string> ReadWholeFile(const std::string& file) {
   const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return FromErrno(errno, "open " + file);
   std::string content;

@@ -7,6 +7,9 @@
 
 namespace gantry::cli {
 
+// kNotFound where there is none.
+Result<std::string> ReadWholeFile(const std::string& file);
+
 // The directory that holds all of one server's or agent's state, opened by one process at a time:
 //   lock           held while the process runs
 //   kubeconfig     the administrator's, readable by its owner only

@@ -13,11 +13,14 @@
 #include "base/log.h"
 #include "base/wire/tls.h"
 #include "cli/cluster_dns.h"
+#include "cli/cluster_keys.h"
 #include "cli/control_plane.h"
 #include "cli/credentials.h"
+#include "cli/elected_control_plane.h"
 #include "cli/host.h"
 #include "cli/node_host.h"
 #include "store/compactor.h"
+#include "store/etcd/etcd_store.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace gantry::cli {
@@ -43,12 +46,22 @@ Result<std::string> FirstServiceAddress(const std::string& cidr) {
 class ExitOnFailure : public store::CommitObserver {
  public:
   void OnCommit(const std::vector<store::Event>&) override {}
+  void OnGap(const std::vector<store::Event>&, int64_t) override {}
   void OnCompact(int64_t) override {}
   void OnFailure(const Status& status) override {
     log::Error("server", "the store failed; stopping", {{"error", status.message()}});
     std::_Exit(1);
   }
 };
+
+constexpr char kSqlite[] = "sqlite";
+
+ClusterSettings SettingsOf(const ServerOptions& options) {
+  return {{"cluster-cidr", options.cluster_cidr},
+          {"service-cidr", options.service_cidr},
+          {"cluster-dns", options.cluster_dns},
+          {"cluster-domain", options.cluster_domain}};
+}
 
 void FillDefaults(ServerOptions* options) {
   if (options->advertise_address.empty()) {
@@ -78,7 +91,9 @@ struct Server::Parts {
   std::unique_ptr<client::Client> scheduler_client;
   std::unique_ptr<client::Client> node_client;
   std::unique_ptr<client::InformerSet> informers;
+  // The first where this is the only server, the second where one of several runs it.
   std::unique_ptr<ControlPlane> control_plane;
+  std::unique_ptr<ElectedControlPlane> elected_control_plane;
   std::unique_ptr<NodeHost> node;  // null with --no-agent
 
   Status OpenStore();
@@ -90,10 +105,12 @@ struct Server::Parts {
 };
 
 Status Server::Parts::OpenStore() {
-  if (options.store != "sqlite") {
-    return BadRequest("--store " + options.store + " is not supported; sqlite is");
+  if (options.store == kSqlite) {
+    GANTRY_ASSIGN(store, store::OpenSqliteStore(env, store::SqliteOptions(dir.File("state.db"))));
+  } else {
+    GANTRY_ASSIGN(store::EtcdOptions etcd, EtcdOptionsOf(options));
+    GANTRY_ASSIGN(store, env.RunToEnd(store::OpenEtcdStore(env, std::move(etcd))));
   }
-  GANTRY_ASSIGN(store, store::OpenSqliteStore(env, store::SqliteOptions(dir.File("state.db"))));
   store->AddObserver(&exit_on_failure);
   compactor = std::make_unique<store::Compactor>(env, *store);
   return Status::Ok();
@@ -174,8 +191,18 @@ Status Server::Parts::MakeControlPlane() {
     access.subresource = subresource;
     return api->authorizer().Authorize(user, access).allowed();
   };
-  GANTRY_ASSIGN(control_plane,
-                ControlPlane::Make(env, *controllers_client, *scheduler_client, *informers, all));
+  if (store->shared() == nullptr) {
+    GANTRY_ASSIGN(control_plane,
+                  ControlPlane::Make(env, *controllers_client, *scheduler_client, *informers, all));
+    return Status::Ok();
+  }
+  GANTRY_ASSIGN(client::LeaderOptions lease, LeaseOf(options.failover));
+  auto make = [this, all](client::InformerSet& own) {
+    return ControlPlane::Make(env, *controllers_client, *scheduler_client, own, all);
+  };
+  const std::string identity = options.node_name + "_" + RandomUuid(env);
+  elected_control_plane = std::make_unique<ElectedControlPlane>(env, *controllers_client, identity,
+                                                                lease, std::move(make));
   return Status::Ok();
 }
 
@@ -221,6 +248,12 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
   for (std::string& address : LocalAddresses()) {
     if (address != options.advertise_address) names.push_back(std::move(address));
   }
+  if (options.store != kSqlite) {
+    GANTRY_ASSIGN(store::EtcdOptions etcd, EtcdOptionsOf(options));
+    GANTRY_TRY(LeaseOf(options.failover).status());
+    GANTRY_TRY(env.RunToEnd(
+        ShareClusterKeys(env, dir, std::move(etcd), options.token, SettingsOf(options))));
+  }
   GANTRY_ASSIGN(Credentials credentials, Credentials::LoadOrCreate(env, dir, names, options.token));
   auto parts =
       std::make_unique<Parts>(env, std::move(options), std::move(dir), std::move(credentials));
@@ -247,7 +280,8 @@ Task<Status> Server::Start() {
       "--bind-address"));
   GANTRY_CO_TRY(co_await PublishJoinToken(*p.controllers_client, p.credentials.join_token));
   GANTRY_CO_TRY(co_await PublishClusterDns(*p.controllers_client, p.options.cluster_dns));
-  p.control_plane->Start();
+  if (p.control_plane) p.control_plane->Start();
+  if (p.elected_control_plane) p.elected_control_plane->Start();
   p.informers->Start();
   if (p.node) {
     GANTRY_CO_TRY(co_await p.node->Start());
@@ -259,7 +293,13 @@ Task<Status> Server::Start() {
 Task<> Server::Stop() {
   Parts& p = *parts_;
   if (p.node) co_await p.node->Stop();
-  co_await p.control_plane->Stop();
+  if (store::SharedStore* shared = p.store->shared(); shared && !shared->health().ok()) {
+    // What it would say goodbye to is not there; it is taken for dead soon.
+    log::Warning("server", "stops without etcd", {});
+    std::_Exit(0);
+  }
+  if (p.control_plane) co_await p.control_plane->Stop();
+  if (p.elected_control_plane) co_await p.elected_control_plane->Stop();
   co_await p.informers->Stop();
   co_await p.listener->Stop(std::chrono::seconds(1));
   co_await p.api->Stop();

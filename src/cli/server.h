@@ -7,18 +7,19 @@
 #include "base/env/real/real_env.h"
 #include "base/status.h"
 #include "cli/data_dir.h"
+#include "cli/etcd_flags.h"
 #include "cli/machine_options.h"
 
 namespace gantry::cli {
 
-struct ServerOptions : MachineOptions {
+struct ServerOptions : MachineOptions, EtcdFlags {
   uint16_t https_port = 6443;
   std::string bind_address = "0.0.0.0";
   std::string
       advertise_address;  // empty: the address of the default route's interface, or 127.0.0.1
   bool no_agent = false;
-  std::string store = "sqlite";
-  std::string token;  // empty: made once and kept in the data directory
+  std::string failover = "default";  // how soon another server takes over: elected_control_plane.h
+  std::string token;                 // empty: made once and kept in the data directory
 };
 
 // One server with all that runs in its process: API, controllers, scheduler and (unless no_agent)

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/etcd_flags.h"
 #include "cli/exit.h"
 #include "cli/server.h"
 #include "cli/service.h"
@@ -19,9 +20,13 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   AddTextFlag(*command, "--advertise-address", "ADDRESS", &options->advertise_address,
               "Address at which pods and other machines reach this server");
   command->add_flag("--no-agent", options->no_agent, "Run no containers on this machine");
-  AddTextFlag(*command, "--store", "KIND", &options->store, "Where objects are kept: sqlite");
+  AddTextFlag(*command, "--store", "STORE", &options->store,
+              "Where objects are kept: sqlite, or etcd://HOST:PORT,... for several servers");
+  AddEtcdFlags(*command, options.get());
+  AddTextFlag(*command, "--failover", "PROFILE", &options->failover,
+              "How soon another server takes over: default, or fast");
   AddTextFlag(*command, "--token", "TOKEN", &options->token,
-              "Token that agents join with (default: made once)");
+              "Token that agents and other servers join with (default: made once)");
   AddMachineFlags(*command, options.get());
   command->callback([options, exit_code] {
     *exit_code = ExitCodeOf(RunService<Server>(*options, [](const Server& server) {

@@ -14,11 +14,11 @@
 namespace gantry::cli {
 
 // Opens and starts a `Service` (Open, Start, Stop), prints one line when it is ready, and stops it
-// on SIGTERM or SIGINT.
+// on SIGTERM or SIGINT. Before that a signal ends the process at once: it may wait for others for a
+// long time, and leaves nothing that the next one does not take up.
 template <class Service, class Options, class ReadyLine>
 Status RunService(const Options& options, ReadyLine ready_line) {
   RealEnv env;
-  boost::asio::signal_set signals(env.io(), SIGTERM, SIGINT);
   // A client that hangs up is an error of its connection, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   GANTRY_ASSIGN(std::unique_ptr<Service> service, Service::Open(env, options));
@@ -28,6 +28,7 @@ Status RunService(const Options& options, ReadyLine ready_line) {
   };
   env.RunToEnd(start(*service, &started));
   if (started.ok()) {
+    boost::asio::signal_set signals(env.io(), SIGTERM, SIGINT);
     std::printf("%s\n", ready_line(*service).c_str());
     std::fflush(stdout);
     signals.async_wait(boost::asio::use_future).get();

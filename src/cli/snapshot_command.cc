@@ -1,27 +1,90 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 
+#include "base/env/real/real_env.h"
+#include "cli/cluster_keys.h"
 #include "cli/commands.h"
 #include "cli/data_dir.h"
+#include "cli/etcd_flags.h"
 #include "cli/exit.h"
 #include "cli/machine_options.h"
-#include "store/sqlite/sqlite_store.h"
+#include "store/snapshot.h"
 
 namespace gantry::cli {
 namespace {
 
 constexpr char kDatabase[] = "/state.db";
+// What belongs to a cluster beside its objects: tokens and certificates that clients hold are only
+// worth something to the authority that issued them.
+constexpr const char* kClusterFiles[] = {"pki/ca.crt", "pki/ca.key", "pki/service-account.key",
+                                         "token"};
 
-Status Save(const std::string& data_dir, const std::string& file) {
-  GANTRY_TRY(store::SaveSqliteSnapshot(data_dir + kDatabase, file));
-  std::printf("Saved %s\n", file.c_str());
+struct SnapshotOptions : EtcdFlags {
+  std::string data_dir = "/var/lib/gantry";
+  std::string file;
+};
+
+Result<store::SnapshotFiles> ClusterFiles(const std::string& data_dir) {
+  store::SnapshotFiles files;
+  for (const char* name : kClusterFiles) {
+    Result<std::string> content = ReadWholeFile(data_dir + "/" + name);
+    if (content.ok()) files[name] = std::move(content).value();
+    if (!content.ok() && content.code() != Code::kNotFound) return content.status();
+  }
+  return files;
+}
+
+Status Save(const SnapshotOptions& options) {
+  GANTRY_ASSIGN(store::SnapshotFiles files, ClusterFiles(options.data_dir));
+  const bool has_keys = files.contains("pki/ca.key");
+  if (options.store == "sqlite") {
+    GANTRY_TRY(store::SaveSqliteSnapshot(options.data_dir + kDatabase, options.file, files));
+  } else {
+    GANTRY_ASSIGN(store::EtcdOptions etcd, EtcdOptionsOf(options));
+    RealEnv env;
+    GANTRY_TRY(env.RunToEnd(
+        store::SaveEtcdSnapshot(env, std::move(etcd), options.file, std::move(files))));
+  }
+  std::printf("Saved %s%s\n", options.file.c_str(),
+              has_keys ? "" : ", without the cluster's keys: there are none in --data-dir");
   return Status::Ok();
 }
 
-Status Restore(const std::string& data_dir, const std::string& file) {
-  GANTRY_ASSIGN(DataDir dir, DataDir::Open(data_dir));
-  GANTRY_TRY(store::RestoreSqliteSnapshot(file, dir.path() + kDatabase));
-  std::printf("Restored %s\n", file.c_str());
+// Puts the cluster's keys under the data directory. Another cluster's are kept aside, with all that
+// was issued with them.
+Status PutClusterFiles(const DataDir& dir, const store::SnapshotFiles& files) {
+  if (!files.contains("pki/ca.crt")) return Status::Ok();
+  Result<std::string> there = dir.Read("pki/ca.crt");
+  if (there.ok() && *there != files.at("pki/ca.crt")) {
+    const std::string pki = dir.File("pki"), aside = dir.File("pki.before-restore");
+    std::error_code error;
+    std::filesystem::remove_all(aside, error);
+    std::filesystem::rename(pki, aside, error);
+    if (error) return InternalError("keep the old keys as " + aside + ": " + error.message());
+  }
+  for (const char* name : kClusterFiles) {
+    if (auto file = files.find(name); file != files.end())
+      GANTRY_TRY(dir.Write(name, file->second));
+  }
+  return Status::Ok();
+}
+
+Status Restore(const SnapshotOptions& options) {
+  GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
+  if (options.store == "sqlite") {
+    GANTRY_ASSIGN(const store::SnapshotFiles files,
+                  store::RestoreSqliteSnapshot(options.file, dir.path() + kDatabase));
+    GANTRY_TRY(PutClusterFiles(dir, files));
+  } else {
+    GANTRY_ASSIGN(const store::EtcdOptions etcd, EtcdOptionsOf(options));
+    RealEnv env;
+    GANTRY_ASSIGN(const store::SnapshotFiles files,
+                  env.RunToEnd(store::RestoreEtcdSnapshot(env, etcd, options.file)));
+    GANTRY_TRY(PutClusterFiles(dir, files));
+    if (files.contains("pki/ca.crt")) GANTRY_TRY(env.RunToEnd(ReplaceClusterKeys(env, dir, etcd)));
+  }
+  std::printf("Restored %s\n", options.file.c_str());
   return Status::Ok();
 }
 
@@ -31,7 +94,7 @@ void AddSnapshotCommand(CLI::App& app, int* exit_code) {
   struct Row {
     const char* name;
     const char* help;
-    Status (*run)(const std::string& data_dir, const std::string& file);
+    Status (*run)(const SnapshotOptions& options);
   };
   static constexpr Row kRows[] = {
       {"save", "Write a consistent copy of the cluster's state; a server may be running", Save},
@@ -40,13 +103,15 @@ void AddSnapshotCommand(CLI::App& app, int* exit_code) {
   };
   CLI::App* family = app.add_subcommand("snapshot", "Back up and restore the state of a cluster");
   family->require_subcommand(1);
-  auto data_dir = std::make_shared<std::string>("/var/lib/gantry");
-  auto file = std::make_shared<std::string>();
+  auto options = std::make_shared<SnapshotOptions>();
   for (const Row& row : kRows) {
     CLI::App* command = family->add_subcommand(row.name, row.help);
-    AddTextFlag(*command, "--data-dir", "DIR", data_dir.get(), "Data directory of the server");
-    command->add_option("file", *file, "The snapshot")->required();
-    command->callback([=, run = row.run] { *exit_code = ExitCodeOf(run(*data_dir, *file)); });
+    AddTextFlag(*command, "--data-dir", "DIR", &options->data_dir, "Data directory of the server");
+    AddTextFlag(*command, "--store", "STORE", &options->store,
+                "What the servers are told: sqlite, or etcd://HOST:PORT,...");
+    AddEtcdFlags(*command, options.get());
+    command->add_option("file", options->file, "The snapshot")->required();
+    command->callback([=, run = row.run] { *exit_code = ExitCodeOf(run(*options)); });
   }
 }
 

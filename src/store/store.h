@@ -75,6 +75,12 @@ class CommitObserver {
   virtual ~CommitObserver() = default;
   // All events of one or more revisions.
   virtual void OnCommit(const std::vector<Event>& events) = 0;
+  // The store has come to `revision` without a change that concerns anybody.
+  virtual void OnAdvance(int64_t revision) {}
+  // The store lost sight of its data for so long that some changes are not known. `events` lead
+  // from the last state that was told of to that of `revision`; what happened in between is lost,
+  // and whoever follows every change has to begin anew.
+  virtual void OnGap(const std::vector<Event>& events, int64_t revision) = 0;
   // History up to `revision` is forgotten.
   virtual void OnCompact(int64_t revision) = 0;
   // The store failed for good; the process should end.
@@ -95,12 +101,19 @@ class WatchStream {
   virtual int64_t revision() const = 0;
 };
 
+// What a batch may hold where the store is shared: etcd refuses transactions of more than 128
+// steps.
+constexpr size_t kMaxWrites = 120;
+
+class SharedStore;
+
 // A revisioned key-value store. One counter for all keys: every committed batch gets the next
 // revision, without gaps going back. What Commit acknowledged survives kill -9 and power loss (but
-// for the memory store). Reads see every commit that was acknowledged before they began. A failed
-// disk write is final: from then on every call answers kUnavailable, and the process should end.
-// Life cycle: opened by the factories of the implementations; Stop() before destruction. Threading:
-// any thread.
+// for the memory store). Reads see every commit that this process made and that was acknowledged
+// before they began; those of other processes (where the store is shared) once revision() has
+// reached SharedStore::LatestRevision(). A failed disk write is final: from then on every call
+// answers kUnavailable, and the process should end. Life cycle: opened by the factories of the
+// implementations; Stop() before destruction. Threading: any thread.
 class Store {
  public:
   virtual ~Store() = default;
@@ -134,11 +147,34 @@ class Store {
   virtual int64_t revision() const = 0;
   virtual int64_t compacted_revision() const = 0;
 
+  // Not null where other processes write to the same data, too: then revision() may be behind what
+  // they have been told.
+  virtual SharedStore* shared() { return nullptr; }
+
   // Forgets history up to `revision`.
   virtual Task<Status> Compact(int64_t revision) = 0;
 
   // Finishes running commits, refuses new ones (kUnavailable), ends watches (kCanceled).
   virtual Task<> Stop() = 0;
+};
+
+// A store that several processes use at the same time. A batch has at most kMaxWrites (else
+// kInternalError).
+class SharedStore : public Store {
+ public:
+  SharedStore* shared() override { return this; }
+
+  // A revision that holds every commit which anybody had acknowledged when this was called. Callers
+  // share the question. kUnknown ("etcdserver: request timed out") or kUnavailable when there is no
+  // majority to ask.
+  virtual Task<Result<int64_t>> LatestRevision() = 0;
+
+  // Keeps `key` in the store for as long as this process lives and reaches it: a few seconds after
+  // that it goes by itself.
+  virtual void Announce(std::string key, Bytes value) = 0;
+
+  // Why it cannot be written to or asked just now; ok while it can.
+  virtual Status health() const = 0;
 };
 
 }  // namespace gantry::store

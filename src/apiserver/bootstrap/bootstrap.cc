@@ -2,18 +2,20 @@
 
 #include <absl/strings/escaping.h>
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "api/core/v1/config_map.pb.h"
-#include "api/core/v1/endpoints.pb.h"
 #include "api/core/v1/namespace.pb.h"
 #include "api/core/v1/service.pb.h"
 #include "api/defaults.h"
-#include "api/discovery/v1/endpoint_slice.pb.h"
 #include "api/duration.h"
 #include "api/networking/v1/ip_address.pb.h"
 #include "api/scheduling/v1/priority_class.pb.h"
 #include "apiserver/bootstrap/default_roles.h"
+#include "apiserver/bootstrap/ensure.h"
+#include "apiserver/bootstrap/server_endpoints.h"
 #include "apiserver/registry/messages.h"
 
 namespace gantry::apiserver {
@@ -24,71 +26,6 @@ using Rules = google::protobuf::RepeatedPtrField<PolicyRule>;
 
 constexpr int kTries = 5;
 constexpr std::string_view kAutoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
-
-// The writes that bring the cluster up to what it should have.
-class Batch {
- public:
-  explicit Batch(Registry& registry) : registry_(registry) {}
-
-  // Writes `object` unless there is one of its name.
-  template <class T>
-  void Ensure(T object) {
-    if (!Live(object)) Put(std::move(object), store::kAbsent, nullptr);
-  }
-
-  // Writes `object`; where there is one already, `merge` changes a copy of that one, and it is
-  // written if that made a difference.
-  template <class T, class Merge>
-  void Reconcile(T object, Merge merge) {
-    api::Ref<T> live = Live(object);
-    if (!live) {
-      Put(std::move(object), store::kAbsent, nullptr);
-      return;
-    }
-    T changed = *live;
-    merge(&changed, object);
-    if (!SameMessage(changed, *live)) Put(std::move(changed), live.revision(), &live->metadata());
-  }
-
-  std::vector<store::Write> Take() { return std::move(writes_); }
-
- private:
-  template <class T>
-  api::Ref<T> Live(const T& object) const {
-    return registry_.Peek<T>(object.metadata().namespace_(), object.metadata().name());
-  }
-
-  template <class T>
-  void Put(T object, int64_t expected, const api::meta::v1::ObjectMeta* live) {
-    auto* meta = object.mutable_metadata();
-    if (live == nullptr) {
-      meta->set_uid(RandomUuid(registry_.env()));
-      api::SetTime(registry_.env().Now(), meta->mutable_creation_timestamp());
-    }
-    meta->clear_resource_version();
-    api::SetDefaults(&object);
-    const api::KindInfo& kind = api::KindOf<T>();
-    store::Write write;
-    write.key = api::StorageKey(kind, meta->namespace_(), meta->name());
-    std::shared_ptr<api::Object> stored =
-        api::Object::FromMessage(kind, std::make_unique<T>(std::move(object)));
-    write.value = stored->stored();
-    write.expected_revision = expected;
-    write.object = std::move(stored);
-    writes_.push_back(std::move(write));
-  }
-
-  Registry& registry_;
-  std::vector<store::Write> writes_;
-};
-
-template <class T>
-T Named(std::string_view ns, std::string_view name) {
-  T object;
-  if (!ns.empty()) object.mutable_metadata()->set_namespace_(std::string(ns));
-  object.mutable_metadata()->set_name(std::string(name));
-  return object;
-}
 
 void AddNamespaces(Batch* batch) {
   for (const char* name : {"default", "kube-node-lease", "kube-public", "kube-system"}) {
@@ -135,35 +72,6 @@ void AddKubernetesService(Batch* batch, const Allocators& allocators,
   auto range = Named<api::networking::v1::ServiceCIDR>("", "kubernetes");
   range.mutable_spec()->add_cidrs(allocators.service_cidr());
   batch->Ensure(std::move(range));
-
-  auto endpoints = Named<api::core::v1::Endpoints>("default", "kubernetes");
-  (*endpoints.mutable_metadata()->mutable_labels())["endpointslice.kubernetes.io/skip-mirror"] =
-      "true";
-  auto* subset = endpoints.add_subsets();
-  subset->add_addresses()->set_ip(options.advertise_address);
-  auto* endpoint_port = subset->add_ports();
-  endpoint_port->set_name("https");
-  endpoint_port->set_port(options.advertise_port);
-  endpoint_port->set_protocol("TCP");
-  batch->Reconcile(std::move(endpoints), [](auto* live, const auto& wanted) {
-    *live->mutable_subsets() = wanted.subsets();
-  });
-
-  auto slice = Named<api::discovery::v1::EndpointSlice>("default", "kubernetes");
-  (*slice.mutable_metadata()->mutable_labels())["kubernetes.io/service-name"] = "kubernetes";
-  slice.mutable_metadata()->set_generation(1);
-  slice.set_address_type("IPv4");
-  auto* endpoint = slice.add_endpoints();
-  endpoint->add_addresses(options.advertise_address);
-  endpoint->mutable_conditions()->set_ready(true);
-  auto* slice_port = slice.add_ports();
-  slice_port->set_name("https");
-  slice_port->set_port(options.advertise_port);
-  slice_port->set_protocol("TCP");
-  batch->Reconcile(std::move(slice), [](auto* live, const auto& wanted) {
-    *live->mutable_endpoints() = wanted.endpoints();
-    *live->mutable_ports() = wanted.ports();
-  });
 }
 
 void AddPriorityClasses(Batch* batch) {
@@ -361,6 +269,11 @@ Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocat
     Batch batch(registry);
     AddNamespaces(&batch);
     AddKubernetesService(&batch, allocators, options);
+    if (!registry.store().shared()) {
+      const std::vector<ServerAddress> alone{
+          ServerAddress(options.advertise_address, options.advertise_port)};
+      AddServerEndpoints(registry, alone, &batch);
+    }
     AddPriorityClasses(&batch);
     AddRoles(&batch);
     AddBindings(&batch);
@@ -368,14 +281,27 @@ Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocat
     AddClusterInfo(&batch, options);
     std::vector<store::Write> writes = batch.Take();
     if (writes.empty()) co_return Status();
-    Result<store::CommitResult> result = co_await registry.store().Commit(std::move(writes));
-    if (!result.ok()) co_return result.status();
-    if (result->committed()) co_return co_await registry.caches().WaitFor(result->revision);
+    bool all = true;
+    const size_t step = registry.store().shared() ? store::kMaxWrites : writes.size();
+    for (size_t begin = 0; begin < writes.size() && all; begin += step) {
+      auto first = writes.begin() + static_cast<ptrdiff_t>(begin);
+      auto last = writes.begin() + static_cast<ptrdiff_t>(std::min(begin + step, writes.size()));
+      std::vector<store::Write> part(std::make_move_iterator(first), std::make_move_iterator(last));
+      Result<store::CommitResult> result = co_await registry.store().Commit(std::move(part));
+      if (!result.ok()) co_return result.status();
+      all = result->committed();
+    }
+    Status seen = co_await registry.caches().WaitFor(registry.store().revision());
+    if (all || !seen.ok()) co_return seen;
     // Another server was quicker with a part of it.
     if (tries == kTries)
       co_return InternalError("the objects that every cluster has could not be written");
-    Status seen = co_await registry.caches().WaitFor(registry.store().revision());
-    if (!seen.ok()) co_return seen;
+    if (store::SharedStore* shared = registry.store().shared()) {
+      Result<int64_t> latest = co_await shared->LatestRevision();
+      if (!latest.ok()) co_return latest.status();
+      seen = co_await registry.caches().WaitFor(*latest);
+      if (!seen.ok()) co_return seen;
+    }
   }
 }
 

@@ -16,8 +16,8 @@ struct BootstrapOptions {
 };
 
 // Writes what every cluster has from the start and what is missing of it: system namespaces, the
-// service "kubernetes" and its endpoints, default roles and bindings, system priority classes,
-// cluster-info. One commit; nothing is written when nothing is missing.
+// service "kubernetes" (and its endpoints, where this is the only server), default roles and
+// bindings, system priority classes, cluster-info. Nothing is written when nothing is missing.
 Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocators,
                                    BootstrapOptions options);
 

@@ -11,7 +11,6 @@ namespace gantry::apiserver {
 namespace {
 
 constexpr Duration kEvery = std::chrono::minutes(5);
-constexpr size_t kBatch = 500;
 
 // When the object was last written, as far as it says itself.
 WallTime LastWrite(const api::Object& object) {
@@ -27,16 +26,21 @@ Task<Status> ExpireKind(Registry& registry, const ResourceRow& row) {
   const WallTime limit = registry.env().Now() - std::chrono::seconds(row.strategy->ttl_seconds);
   store::Selection selection;
   selection.matches = [limit](const api::Object& object) { return LastWrite(object) < limit; };
-  std::vector<api::ObjectPtr> old = registry.CacheOf(*row.kind).List(selection, {}, kBatch).objects;
-  if (old.empty()) co_return Status();
-  std::vector<store::Write> writes;
-  for (const api::ObjectPtr& object : old) {
-    store::Write write;
-    write.key = object->Key();
-    writes.push_back(std::move(write));
+  while (true) {
+    std::vector<api::ObjectPtr> old =
+        registry.CacheOf(*row.kind).List(selection, {}, store::kMaxWrites).objects;
+    if (old.empty()) co_return Status();
+    std::vector<store::Write> writes;
+    for (const api::ObjectPtr& object : old) {
+      store::Write write;
+      write.key = object->Key();
+      writes.push_back(std::move(write));
+    }
+    Result<store::CommitResult> result = co_await registry.store().Commit(std::move(writes));
+    if (!result.ok()) co_return result.status();
+    Status seen = co_await registry.caches().WaitFor(result->revision);
+    if (!seen.ok()) co_return seen;
   }
-  Result<store::CommitResult> result = co_await registry.store().Commit(std::move(writes));
-  co_return result.status();
 }
 
 }  // namespace

@@ -94,6 +94,7 @@ struct UpdateRequest {
 struct UpdateResult {
   api::ObjectPtr object;
   bool created = false;
+  bool unchanged = false;  // nothing was written
 };
 
 struct DeleteRequest {
@@ -110,6 +111,7 @@ struct DeleteRequest {
 struct DeleteResult {
   api::ObjectPtr object;  // as it was last, or as it stands while something holds it
   bool gone = false;
+  bool unchanged = false;  // nothing was written
 };
 
 // Typed operations on the stored kinds: what every request ends in, whether it came over HTTP or in
@@ -155,6 +157,18 @@ class Registry {
   // One try of an update against one live state.
   struct Attempt;
   Task<Status> Reach(std::string_view resource_version);
+  // Writes are decided over what the cache holds, which may be behind where other servers write to
+  // the same store. What they would do from there is safe, since the commit has preconditions; but
+  // when they refuse, or find nothing to do, it is decided once more over all that had been written
+  // when the request came.
+  template <class Outcome>
+  Task<Result<Outcome>> Decide(const Call& call, std::function<Task<Result<Outcome>>()> decide);
+  Task<Result<api::ObjectPtr>> CreateFromCache(Call call, const ResourceRow& row, std::string ns,
+                                               std::unique_ptr<google::protobuf::Message> object);
+  Task<Result<UpdateResult>> UpdateFromCache(Call call, const ResourceRow& row,
+                                             UpdateRequest request);
+  Task<Result<DeleteResult>> DeleteFromCache(Call call, const ResourceRow& row,
+                                             DeleteRequest request);
   Status Prepare(Call& call, const ResourceRow& row, const UpdateRequest& request,
                  const api::Object& live, std::unique_ptr<google::protobuf::Message>* object,
                  Attempt* attempt);

@@ -160,12 +160,10 @@ Removal PlanRemoval(const Strategy& strategy, const DeleteRequest& request, Wall
   return graceful && period > 0 ? Removal::kMark : Removal::kNow;
 }
 
-Task<Result<DeleteResult>> Registry::Delete(Call call, const ResourceRow& row,
-                                            DeleteRequest request) {
+Task<Result<DeleteResult>> Registry::DeleteFromCache(Call call, const ResourceRow& row,
+                                                     DeleteRequest request) {
   const api::KindInfo& kind = *row.kind->storage_kind;
   const std::string key = api::StorageKey(kind, request.ns, request.name);
-  Status reached = co_await Reach({});
-  if (!reached.ok()) co_return reached;
   api::ObjectPtr live = Peek(kind, request.ns, request.name);
 
   for (int tries = 1;; ++tries) {
@@ -185,6 +183,7 @@ Task<Result<DeleteResult>> Registry::Delete(Call call, const ResourceRow& row,
     result.gone = removal == Removal::kNow;
     if (removal == Removal::kPending ||
         (removal == Removal::kMark && SameMessage(*object, live->message()))) {
+      result.unchanged = true;
       result.object = live;
       co_return result;
     }

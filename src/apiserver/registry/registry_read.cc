@@ -16,6 +16,11 @@ constexpr std::string_view kExpiredContinue =
     "created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list.";
 
+// How long a read waits for a revision that this server has not seen yet, and for its cache to show
+// what the store has.
+constexpr Duration kNewerElsewhere = std::chrono::seconds(3);
+constexpr Duration kPatience = std::chrono::seconds(10);
+
 Result<int64_t> ParseRevision(std::string_view text) {
   if (text.empty()) return int64_t{0};
   int64_t revision = 0;
@@ -121,19 +126,34 @@ api::ObjectPtr Registry::Peek(const api::KindInfo& kind, std::string_view ns,
   return caches_.For(*kind.storage_kind).Get(api::StorageKey(*kind.storage_kind, ns, name));
 }
 
-// Waits until the cache is as new as the request asks: "" is everything committed so far, "0"
-// anything.
+// Waits until the cache is as new as the request asks: "" is everything that anybody has been told
+// so far, "0" anything.
 Task<Status> Registry::Reach(std::string_view resource_version) {
   if (resource_version == "0") co_return Status();
+  store::SharedStore* const shared = store_.shared();
   int64_t wanted = store_.revision();
   if (!resource_version.empty()) {
     Result<int64_t> revision = ParseRevision(resource_version);
     if (!revision.ok()) co_return revision.status();
-    if (*revision > wanted) co_return TooLarge(*revision, wanted);
+    const int64_t current = wanted;
     wanted = *revision;
+    if (wanted > current) {
+      // Another server may have given it out.
+      if (shared == nullptr) co_return TooLarge(wanted, current);
+      Status seen = co_await caches_.WaitFor(wanted, {}, env_.Steady() + kNewerElsewhere);
+      if (seen.code() == Code::kTimeout) co_return TooLarge(wanted, caches_.revision());
+      co_return seen;
+    }
+  } else if (shared != nullptr) {
+    Result<int64_t> latest = co_await shared->LatestRevision();
+    if (!latest.ok()) co_return latest.status();
+    wanted = *latest;
   }
   if (caches_.revision() >= wanted) co_return Status();
-  co_return co_await caches_.WaitFor(wanted);
+  Status seen = co_await caches_.WaitFor(wanted, {}, env_.Steady() + kPatience);
+  if (seen.code() == Code::kTimeout)
+    co_return Status(Code::kUnknown, "etcdserver: request timed out");
+  co_return seen;
 }
 
 Task<Result<api::ObjectPtr>> Registry::Get(const ResourceRow& row, std::string ns, std::string name,
@@ -166,7 +186,10 @@ Task<Result<ListResult>> Registry::List(const ResourceRow& row, ListRequest requ
     if (token->revision > 0) exact = token->revision;
     Status reached = co_await Reach({});
     if (!reached.ok()) co_return reached;
-    if (exact > store_.revision()) co_return TooLarge(exact, store_.revision());
+    if (exact > store_.revision()) {
+      reached = co_await Reach(std::to_string(exact));
+      if (!reached.ok()) co_return reached;
+    }
   } else {
     Status reached = co_await Reach(request.resource_version);
     if (!reached.ok()) co_return reached;

@@ -84,8 +84,9 @@ Task<Result<store::CommitResult>> Registry::Commit(std::vector<store::Write> wri
   co_return result;
 }
 
-Task<Result<api::ObjectPtr>> Registry::Create(Call call, const ResourceRow& row, std::string ns,
-                                              std::unique_ptr<Message> object) {
+Task<Result<api::ObjectPtr>> Registry::CreateFromCache(Call call, const ResourceRow& row,
+                                                       std::string ns,
+                                                       std::unique_ptr<Message> object) {
   const api::KindInfo& kind = *row.kind->storage_kind;
   const Strategy& strategy = *row.strategy;
   ObjectMeta* meta = MutableMetaOf(object.get());
@@ -297,12 +298,10 @@ Status Registry::Prepare(Call& call, const ResourceRow& row, const UpdateRequest
   return {};
 }
 
-Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row,
-                                            UpdateRequest request) {
+Task<Result<UpdateResult>> Registry::UpdateFromCache(Call call, const ResourceRow& row,
+                                                     UpdateRequest request) {
   const api::KindInfo& kind = *row.kind->storage_kind;
   const std::string key = api::StorageKey(kind, request.ns, request.name);
-  Status reached = co_await Reach({});
-  if (!reached.ok()) co_return reached;
   api::ObjectPtr live = Peek(kind, request.ns, request.name);
 
   for (int tries = 1;; ++tries) {
@@ -322,7 +321,7 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row,
       if (request.kind == ChangeKind::kApply) create.manager.clear();
       if (meta->name().empty()) meta->set_name(request.name);
       Result<api::ObjectPtr> made =
-          co_await Create(std::move(create), row, request.ns, std::move(object));
+          co_await CreateFromCache(std::move(create), row, request.ns, std::move(object));
       if (made.code() == Code::kAlreadyExists && tries < kPatchTries) {
         Result<api::ObjectPtr> reloaded = co_await Reload(kind, key);
         if (!reloaded.ok()) co_return reloaded.status();
@@ -378,6 +377,7 @@ Task<Result<UpdateResult>> Registry::Update(Call call, const ResourceRow& row,
 
     UpdateResult result;
     if (attempt.unchanged) {
+      result.unchanged = true;
       result.object = live;
       co_return result;
     }

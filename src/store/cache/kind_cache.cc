@@ -226,6 +226,28 @@ void KindCache::Apply(std::span<const Event* const> events) {
   if (start && gate_.Enter()) boost::asio::post(strand_, [this] { Dispatch(); });
 }
 
+void KindCache::ApplyGap(std::span<const Event* const> events, int64_t revision) {
+  absl::MutexLock registry_lock(&registry_mutex_);
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const Event* event : events) {
+      const std::string_view key = event->record.key;
+      api::ObjectPtr previous;
+      if (auto it = objects_.find(key); it != objects_.end()) previous = (*it)->object;
+      EventPtr made = MakeEvent(*event, std::move(previous));
+      if (made) Put(key, made->type == CacheEvent::Type::kDeleted ? nullptr : made->object);
+    }
+    window_.clear();
+    window_bytes_ = 0;
+    window_start_ = changed_revision_ = revision;
+  }
+  const Status expired(Code::kExpired, "the server lost some changes; list again");
+  for (const auto& [name, bucket] : watchers_) {
+    for (const auto& [id, subscription] : bucket)
+      subscription->End(expired);
+  }
+}
+
 void KindCache::Dispatch() {
   while (true) {
     std::deque<EventPtr> events;

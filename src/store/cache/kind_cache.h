@@ -49,6 +49,9 @@ class KindCache final : public WatchCache {
 
   // Events of this kind, in order. Readers see all of them or none.
   void Apply(std::span<const Event* const> events);
+  // As Apply, for a store that lost sight of its data: watches expire, and nobody can begin before
+  // `revision`.
+  void ApplyGap(std::span<const Event* const> events, int64_t revision);
   // Forgets changes up to `revision`, and the JSON of what many objects' JSON takes too much room
   // for.
   void Trim(int64_t revision);

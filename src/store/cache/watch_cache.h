@@ -142,8 +142,9 @@ class WatchCaches {
   // A bug for a kind that Start did not get.
   WatchCache& For(const api::KindInfo& kind);
   int64_t revision() const;
-  // kCanceled, or kUnavailable once the store failed.
-  Task<Status> WaitFor(int64_t revision, CancelToken cancel = {});
+  // kCanceled, kTimeout after `deadline`, or kUnavailable once the store failed.
+  Task<Status> WaitFor(int64_t revision, CancelToken cancel = {},
+                       std::optional<SteadyTime> deadline = {});
   // The last failure of the feed; ok while it runs.
   Status health() const;
 

@@ -34,11 +34,45 @@ struct WatchCaches::State : CommitObserver {
       absl::MutexLock lock(&mutex);
       if (!loaded) {
         early.insert(early.end(), events.begin(), events.end());
+        early_revision = events.back().record.revision;
         return;
       }
     }
     ApplyAll(events);
     Advance(events.back().record.revision);
+  }
+
+  void OnAdvance(int64_t to) override {
+    {
+      absl::MutexLock lock(&mutex);
+      if (!loaded) {
+        early_revision = to;
+        return;
+      }
+    }
+    Advance(to);
+  }
+
+  void OnGap(const std::vector<Event>& events, int64_t to) override {
+    {
+      absl::MutexLock lock(&mutex);
+      if (!loaded) {
+        early.insert(early.end(), events.begin(), events.end());
+        early_revision = to;
+        return;
+      }
+    }
+    const auto by_kind = ByKind(events);
+    for (const auto& [prefix, cache] : by_prefix) {
+      auto own = std::find_if(by_kind.begin(), by_kind.end(),
+                              [cache = cache](const auto& entry) { return entry.first == cache; });
+      if (own != by_kind.end()) {
+        cache->ApplyGap(own->second, to);
+      } else {
+        cache->ApplyGap({}, to);
+      }
+    }
+    Advance(to);
   }
 
   void OnCompact(int64_t compacted) override {
@@ -50,9 +84,9 @@ struct WatchCaches::State : CommitObserver {
 
   void OnFailure(const Status& status) override { End(status); }
 
-  // Kind by kind, so that a reader never sees half of a revision.
-  void ApplyAll(const std::vector<Event>& events) {
-    std::vector<std::pair<KindCache*, std::vector<const Event*>>> by_kind;
+  using ByKindCache = std::vector<std::pair<KindCache*, std::vector<const Event*>>>;
+  ByKindCache ByKind(const std::vector<Event>& events) {
+    ByKindCache by_kind;
     for (const Event& event : events) {
       if (event.record.revision <= loaded_revision) continue;
       KindCache* cache = Route(event.record.key);
@@ -63,7 +97,12 @@ struct WatchCaches::State : CommitObserver {
         same = by_kind.emplace(by_kind.end(), cache, std::vector<const Event*>());
       same->second.push_back(&event);
     }
-    for (const auto& [cache, own] : by_kind)
+    return by_kind;
+  }
+
+  // Kind by kind, so that a reader never sees half of a revision.
+  void ApplyAll(const std::vector<Event>& events) {
+    for (const auto& [cache, own] : ByKind(events))
       cache->Apply(own);
   }
 
@@ -110,6 +149,7 @@ struct WatchCaches::State : CommitObserver {
   bool observing ABSL_GUARDED_BY(mutex) = false;
   bool loaded ABSL_GUARDED_BY(mutex) = false;
   std::vector<Event> early ABSL_GUARDED_BY(mutex);  // committed while loading
+  int64_t early_revision ABSL_GUARDED_BY(mutex) = 0;
   Status health ABSL_GUARDED_BY(mutex);
   std::vector<std::shared_ptr<Notifier>> waiters ABSL_GUARDED_BY(mutex);
 };
@@ -184,8 +224,8 @@ Task<Status> WatchCaches::Start(std::vector<const api::KindInfo*> kinds) {
   // What was committed meanwhile is applied before anything newer can be.
   absl::MutexLock lock(&state.mutex);
   state.ApplyAll(state.early);
-  const int64_t last = state.early.empty() ? 0 : state.early.back().record.revision;
-  state.revision.store(std::max(state.loaded_revision, last), std::memory_order_release);
+  state.revision.store(std::max(state.loaded_revision, state.early_revision),
+                       std::memory_order_release);
   state.early.clear();
   state.early.shrink_to_fit();
   state.loaded = true;
@@ -211,7 +251,8 @@ WatchCache& WatchCaches::For(const api::KindInfo& kind) {
 
 int64_t WatchCaches::revision() const { return state_->revision.load(std::memory_order_acquire); }
 
-Task<Status> WatchCaches::WaitFor(int64_t revision, CancelToken cancel) {
+Task<Status> WatchCaches::WaitFor(int64_t revision, CancelToken cancel,
+                                  std::optional<SteadyTime> deadline) {
   while (this->revision() < revision) {
     auto waiter = std::make_shared<Notifier>();
     {
@@ -220,11 +261,13 @@ Task<Status> WatchCaches::WaitFor(int64_t revision, CancelToken cancel) {
       if (!state_->health.ok()) co_return state_->health;
       state_->waiters.push_back(waiter);
     }
-    if (co_await waiter->Wait(state_->env, cancel) == Wake::kCanceled) {
-      absl::MutexLock lock(&state_->mutex);
-      std::erase(state_->waiters, waiter);
-      co_return Canceled("waiting for revision " + std::to_string(revision) + " was cancelled");
-    }
+    const Wake wake = co_await waiter->Wait(state_->env, cancel, deadline);
+    if (wake == Wake::kNotified) continue;
+    absl::MutexLock lock(&state_->mutex);
+    std::erase(state_->waiters, waiter);
+    const std::string waited = "waiting for revision " + std::to_string(revision);
+    if (wake == Wake::kTimeout) co_return Status(Code::kTimeout, waited + " took too long");
+    co_return Canceled(waited + " was cancelled");
   }
   co_return Status::Ok();
 }

@@ -6,7 +6,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "api/object.h"
@@ -20,8 +19,6 @@ constexpr size_t kMaxBatch = 1024;
 // Useless rows that ride along with an append, and that an idle committer removes at a time.
 constexpr size_t kGarbagePerAppend = 256;
 constexpr size_t kGarbageWhenIdle = 4096;
-// Events that Next returns at a time, about.
-constexpr size_t kEventsPerRead = 1024;
 
 Status StoppedStatus() { return Unavailable("the store is stopped"); }
 
@@ -31,15 +28,6 @@ struct Pending {
   int64_t create_revision = 0;
   int64_t revision = 0;
 };
-
-bool NamesAKeyTwice(const std::vector<Write>& writes) {
-  if (writes.size() < 2) return false;
-  std::unordered_set<std::string_view> keys;
-  for (const Write& write : writes) {
-    if (!keys.insert(write.key).second) return true;
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -69,47 +57,6 @@ struct Engine::Batch {
   std::unordered_map<std::string_view, Pending> pending;
 };
 
-class Engine::Stream final : public WatchStream {
- public:
-  Stream(Engine& engine, std::string prefix, int64_t after_revision)
-      : engine_(engine), prefix_(std::move(prefix)), revision_(after_revision) {}
-
-  ~Stream() override {
-    absl::MutexLock lock(&engine_.mutex_);
-    std::erase(engine_.streams_, this);
-  }
-
-  Task<Result<std::vector<Event>>> Next(CancelToken cancel) override {
-    while (true) {
-      std::vector<Event> events;
-      GANTRY_CO_TRY(Read(&events));
-      if (!events.empty()) co_return events;
-      if (co_await arrived_.Wait(engine_.env_, cancel) == Wake::kCanceled) {
-        co_return Canceled("the watch was cancelled");
-      }
-    }
-  }
-
-  int64_t revision() const override { return revision_.load(std::memory_order_acquire); }
-  void Wakeup() { arrived_.Notify(); }
-
- private:
-  Status Read(std::vector<Event>* events) {
-    absl::ReaderMutexLock lock(&engine_.mutex_);
-    if (!engine_.failure_.ok()) return engine_.failure_;
-    if (engine_.ended_) return Canceled("the store is stopped");
-    GANTRY_ASSIGN(int64_t reached,
-                  engine_.history_.EventsAfter(prefix_, revision(), kEventsPerRead, events));
-    revision_.store(reached, std::memory_order_release);
-    return Status::Ok();
-  }
-
-  Engine& engine_;
-  const std::string prefix_;
-  std::atomic<int64_t> revision_;
-  Notifier arrived_;
-};
-
 Engine::Engine(Env& env, std::unique_ptr<CommitLog> log, History history, int64_t last_row,
                std::vector<int64_t> garbage, Failpoints* failpoints)
     : env_(env),
@@ -118,7 +65,7 @@ Engine::Engine(Env& env, std::unique_ptr<CommitLog> log, History history, int64_
       last_row_(last_row),
       garbage_(std::move(garbage)),
       logged_compaction_(history.compacted_revision()),
-      history_(std::move(history)) {
+      published_(env, std::move(history)) {
   if (log_) thread_ = env_.MakeThread();
 }
 
@@ -132,7 +79,7 @@ Engine::~Engine() {
 Task<Result<CommitResult>> Engine::Commit(std::vector<Write> writes) {
   Request request;
   request.writes = std::move(writes);
-  if (NamesAKeyTwice(request.writes)) co_return InternalError("a batch names a key twice");
+  GANTRY_CO_TRY(CheckBatch(request.writes));
   co_await Run(request);
   if (!request.status.ok()) co_return request.status;
   co_return std::move(request.result);
@@ -224,16 +171,13 @@ void Engine::Drain() {
 void Engine::RunBatch(const std::vector<Request*>& requests) {
   Reached("commit.begin");
   Batch batch;
-  Status status;
-  {
-    absl::ReaderMutexLock lock(&mutex_);
-    status = failure_;
-    batch.revision = history_.revision();
-    if (status.ok()) {
-      for (Request* request : requests)
-        Examine(*request, batch);
-    }
-  }
+  Status status = published_.failure();
+  published_.Read([&](const History& history) {
+    batch.revision = history.revision();
+    if (!status.ok()) return;
+    for (Request* request : requests)
+      Examine(history, *request, batch);
+  });
   Reached("commit.checked");
   if (status.ok() && log_ && (!batch.rows.empty() || batch.compact > 0)) {
     status = MakeDurable(batch);
@@ -249,7 +193,7 @@ void Engine::RunBatch(const std::vector<Request*>& requests) {
 }
 
 // Decides one request over the batch so far.
-void Engine::Examine(Request& request, Batch& batch) {
+void Engine::Examine(const History& history, Request& request, Batch& batch) {
   if (request.compact > 0) {
     batch.compact = std::max(batch.compact, request.compact);
     return;
@@ -259,7 +203,7 @@ void Engine::Examine(Request& request, Batch& batch) {
     const Write& write = request.writes[i];
     if (auto it = batch.pending.find(write.key); it != batch.pending.end()) {
       before[i] = it->second;
-    } else if (std::optional<History::Current> current = history_.Find(write.key)) {
+    } else if (std::optional<History::Current> current = history.Find(write.key)) {
       before[i].value = std::move(current->value);
       before[i].create_revision = current->create_revision;
       before[i].revision = current->revision;
@@ -322,38 +266,22 @@ Status Engine::MakeDurable(const Batch& batch) {
 }
 
 void Engine::Publish(Batch& batch) {
-  std::vector<Event> events;
-  {
-    absl::MutexLock lock(&mutex_);
-    for (Accepted& accepted : batch.accepted) {
-      for (size_t c = 0; c < accepted.changes.size(); ++c) {
-        accepted.changes[c].key =
-            std::move(accepted.request->writes[accepted.write_indexes[c]].key);
-      }
-      std::vector<Event> published =
-          history_.Apply(accepted.request->result.revision, std::move(accepted.changes));
-      std::move(published.begin(), published.end(), std::back_inserter(events));
-    }
-    if (batch.compact > 0) {
-      std::vector<int64_t> useless = history_.Compact(batch.compact);
-      if (log_) garbage_.insert(garbage_.end(), useless.begin(), useless.end());
-    }
-    for (Stream* stream : streams_)
-      stream->Wakeup();
+  std::vector<Published::Revision> revisions;
+  revisions.reserve(batch.accepted.size());
+  for (Accepted& accepted : batch.accepted) {
+    for (size_t c = 0; c < accepted.changes.size(); ++c)
+      accepted.changes[c].key = std::move(accepted.request->writes[accepted.write_indexes[c]].key);
+    Published::Revision& made = revisions.emplace_back();
+    made.revision = accepted.request->result.revision;
+    made.changes = std::move(accepted.changes);
   }
-  absl::MutexLock lock(&observers_mutex_);
-  for (CommitObserver* observer : observers_) {
-    if (!events.empty()) observer->OnCommit(events);
-    if (batch.compact > 0) observer->OnCompact(batch.compact);
-  }
+  std::vector<int64_t> useless = published_.Publish(std::move(revisions), batch.compact);
+  if (log_) garbage_.insert(garbage_.end(), useless.begin(), useless.end());
 }
 
 // True when there may be more to do.
 bool Engine::DoIdleWork() {
-  {
-    absl::ReaderMutexLock lock(&mutex_);
-    if (!failure_.ok()) return false;
-  }
+  if (!published_.failure().ok()) return false;
   Status status;
   if (!garbage_.empty()) {
     const size_t spend = std::min(garbage_.size(), kGarbageWhenIdle);
@@ -371,62 +299,20 @@ void Engine::Fail(const Status& status) {
   log::Error("store",
              "the store failed and takes no more requests; the process has to be started again",
              {{"error", status.message()}});
-  {
-    absl::MutexLock lock(&mutex_);
-    failure_ = status;
-    for (Stream* stream : streams_)
-      stream->Wakeup();
-  }
-  absl::MutexLock lock(&observers_mutex_);
-  for (CommitObserver* observer : observers_)
-    observer->OnFailure(status);
+  published_.Fail(status);
 }
 
 Task<Result<std::optional<Record>>> Engine::Get(std::string key, int64_t revision) {
-  absl::ReaderMutexLock lock(&mutex_);
-  if (!failure_.ok()) co_return failure_;
-  co_return history_.Get(key, revision);
+  co_return published_.Get(key, revision);
 }
 
 Task<Result<ListPage>> Engine::List(std::string prefix, std::string after, int64_t limit,
                                     int64_t revision) {
-  absl::ReaderMutexLock lock(&mutex_);
-  if (!failure_.ok()) co_return failure_;
-  co_return history_.List(prefix, after, limit, revision);
+  co_return published_.List(prefix, after, limit, revision);
 }
 
 Result<std::unique_ptr<WatchStream>> Engine::Watch(std::string prefix, int64_t after_revision) {
-  absl::MutexLock lock(&mutex_);
-  if (!failure_.ok()) return failure_;
-  if (ended_) return StoppedStatus();
-  std::vector<Event> none;
-  if (after_revision < history_.compacted_revision()) {
-    return history_.EventsAfter(prefix, after_revision, 0, &none).status();
-  }
-  auto stream = std::make_unique<Stream>(*this, std::move(prefix), after_revision);
-  streams_.push_back(stream.get());
-  return std::unique_ptr<WatchStream>(std::move(stream));
-}
-
-int64_t Engine::AddObserver(CommitObserver* observer) {
-  absl::MutexLock lock(&observers_mutex_);
-  observers_.push_back(observer);
-  return revision();
-}
-
-void Engine::RemoveObserver(CommitObserver* observer) {
-  absl::MutexLock lock(&observers_mutex_);
-  std::erase(observers_, observer);
-}
-
-int64_t Engine::revision() const {
-  absl::ReaderMutexLock lock(&mutex_);
-  return history_.revision();
-}
-
-int64_t Engine::compacted_revision() const {
-  absl::ReaderMutexLock lock(&mutex_);
-  return history_.compacted_revision();
+  return published_.Watch(std::move(prefix), after_revision);
 }
 
 Task<> Engine::Stop() {
@@ -438,10 +324,7 @@ Task<> Engine::Stop() {
     }
     co_await drained_.Wait(env_);
   }
-  absl::MutexLock lock(&mutex_);
-  ended_ = true;
-  for (Stream* stream : streams_)
-    stream->Wakeup();
+  published_.End();
 }
 
 }  // namespace gantry::store

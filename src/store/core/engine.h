@@ -12,15 +12,15 @@
 #include "base/env/notifier.h"
 #include "store/core/commit_log.h"
 #include "store/core/failpoints.h"
-#include "store/core/history.h"
+#include "store/core/published.h"
 #include "store/store.h"
 
 namespace gantry::store {
 
-// The store of one process: everything in memory (History), durable through a CommitLog where there
-// is one. One committer takes the whole queue, checks preconditions, appends to the log in one
-// step, publishes, tells observers, answers everyone. With a log the committer is a thread of its
-// own; without one it is whoever comes first. Threading: any thread.
+// The store of one process: everything in memory (Published), durable through a CommitLog where
+// there is one. One committer takes the whole queue, checks preconditions, appends to the log in
+// one step, publishes, tells observers, answers everyone. With a log the committer is a thread of
+// its own; without one it is whoever comes first. Threading: any thread.
 class Engine final : public Store {
  public:
   // `log` may be null. `garbage`: rows of the log that `history` does not need. `env` and
@@ -34,17 +34,17 @@ class Engine final : public Store {
   Task<Result<ListPage>> List(std::string prefix, std::string after, int64_t limit,
                               int64_t revision) override;
   Result<std::unique_ptr<WatchStream>> Watch(std::string prefix, int64_t after_revision) override;
-  int64_t AddObserver(CommitObserver* observer) override;
-  void RemoveObserver(CommitObserver* observer) override;
-  int64_t revision() const override;
-  int64_t compacted_revision() const override;
+  int64_t AddObserver(CommitObserver* observer) override {
+    return published_.AddObserver(observer);
+  }
+  void RemoveObserver(CommitObserver* observer) override { published_.RemoveObserver(observer); }
+  int64_t revision() const override { return published_.revision(); }
+  int64_t compacted_revision() const override { return published_.compacted_revision(); }
   Task<Status> Compact(int64_t revision) override;
   Task<> Stop() override;
 
  private:
-  class Stream;
   struct Request;
-
   struct Accepted;
   struct Batch;
 
@@ -52,7 +52,7 @@ class Engine final : public Store {
   void Drain() ABSL_LOCKS_EXCLUDED(queue_mutex_);
   // The committer's steps.
   void RunBatch(const std::vector<Request*>& requests);
-  void Examine(Request& request, Batch& batch) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void Examine(const History& history, Request& request, Batch& batch);
   Status MakeDurable(const Batch& batch);
   void Publish(Batch& batch);
   bool DoIdleWork();
@@ -82,15 +82,7 @@ class Engine final : public Store {
   Notifier drained_;
 
   // Written by the committer, read by all.
-  mutable absl::Mutex mutex_;
-  History history_ ABSL_GUARDED_BY(mutex_);
-  Status failure_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Stream*> streams_ ABSL_GUARDED_BY(mutex_);
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-
-  // Held while observers are called.
-  absl::Mutex observers_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
-  std::vector<CommitObserver*> observers_ ABSL_GUARDED_BY(observers_mutex_);
+  Published published_;
 };
 
 }  // namespace gantry::store

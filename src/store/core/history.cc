@@ -1,6 +1,7 @@
 #include "store/core/history.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/check.h"
 
@@ -148,6 +149,68 @@ Result<int64_t> History::EventsAfter(std::string_view prefix, int64_t after_revi
     if (it->record.key.starts_with(prefix)) out->push_back(*it);
   }
   return std::max(after_revision, revision_);
+}
+
+std::vector<Event> History::DifferenceFrom(const History& before) const {
+  std::vector<Event> events;
+  auto add = [&](std::string_view key, const Version* was, const Version* is) {
+    Event& event = events.emplace_back();
+    event.type = is ? Event::Type::kPut : Event::Type::kDelete;
+    event.record = is ? MakeRecord(key, is->value, is->create_revision, is->revision)
+                      : MakeRecord(key, nullptr, 0, revision_);
+    if (was) event.previous = MakeRecord(key, was->value, was->create_revision, was->revision);
+  };
+  auto live = [](const Chain& chain) { return chain.newest.value ? &chain.newest : nullptr; };
+  auto old = before.keys_.begin();
+  auto now = keys_.begin();
+  while (old != before.keys_.end() || now != keys_.end()) {
+    const bool only_old =
+        now == keys_.end() || (old != before.keys_.end() && old->first < now->first);
+    const bool only_now = !only_old && (old == before.keys_.end() || now->first < old->first);
+    const Version* was = only_now ? nullptr : live(old->second);
+    const Version* is = only_old ? nullptr : live(now->second);
+    const std::string& key = only_old ? old->first : now->first;
+    if (is && (!was || was->revision != is->revision)) add(key, was, is);
+    if (was && !is) add(key, was, nullptr);
+    if (!only_now) ++old;
+    if (!only_old) ++now;
+  }
+  std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
+    return std::tie(a.record.revision, a.record.key) < std::tie(b.record.revision, b.record.key);
+  });
+  return events;
+}
+
+int64_t History::FindApplied(const std::vector<Write>& writes, int64_t after_revision) const {
+  if (writes.empty()) return 0;
+  auto made = [](const Write& write, const Event& event) {
+    if (write.key != event.record.key) return false;
+    const int64_t before = event.previous ? event.previous->revision : kAbsent;
+    if (write.expected_revision != kAnyRevision && write.expected_revision != before) return false;
+    if (!write.value) return event.type == Event::Type::kDelete;
+    return event.type == Event::Type::kPut && *event.record.value == *write.value;
+  };
+  auto first =
+      std::upper_bound(events_.begin(), events_.end(), after_revision,
+                       [](int64_t at, const Event& event) { return at < event.record.revision; });
+  while (first != events_.end()) {
+    const int64_t revision = first->record.revision;
+    auto last = std::find_if(first, events_.end(),
+                             [&](const Event& event) { return event.record.revision != revision; });
+    // A deletion of what was absent leaves no event.
+    const bool all = std::all_of(writes.begin(), writes.end(), [&](const Write& write) {
+      const bool found =
+          std::any_of(first, last, [&](const Event& event) { return made(write, event); });
+      return found || (!write.value && write.expected_revision == kAnyRevision);
+    });
+    const bool any = std::any_of(first, last, [&](const Event& event) {
+      return std::any_of(writes.begin(), writes.end(),
+                         [&](const Write& write) { return made(write, event); });
+    });
+    if (all && any) return revision;
+    first = last;
+  }
+  return 0;
 }
 
 std::vector<int64_t> History::Compact(int64_t revision) {

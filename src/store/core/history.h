@@ -64,6 +64,14 @@ class History {
   // any more. They are to be removed in this order: a deletion stays until what it deleted is gone.
   std::vector<int64_t> Compact(int64_t revision);
 
+  // The events that lead from the newest state of `before` to that of this one, in order of
+  // revision: of a key that changed several times one event, of one that is gone a deletion at this
+  // history's revision.
+  std::vector<Event> DifferenceFrom(const History& before) const;
+
+  // The revision above `after_revision` at which exactly `writes` were made; 0: none.
+  int64_t FindApplied(const std::vector<Write>& writes, int64_t after_revision) const;
+
   // Changes that are kept for watchers.
   size_t event_count() const { return events_.size(); }
 

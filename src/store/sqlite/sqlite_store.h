@@ -30,12 +30,4 @@ struct SqliteOptions {
 // the file system says.
 Result<std::unique_ptr<Store>> OpenSqliteStore(Env& env, SqliteOptions options);
 
-// Writes a consistent copy of the store at `path` to `file`, which must not exist. Works while a
-// server has the store open.
-Status SaveSqliteSnapshot(const std::string& path, const std::string& file);
-
-// Checks `file` thoroughly and puts it in the place of the store at `path`, which must not be open.
-// What stood there before is kept beside it as `path`.before-restore.
-Status RestoreSqliteSnapshot(const std::string& file, const std::string& path);
-
 }  // namespace gantry::store

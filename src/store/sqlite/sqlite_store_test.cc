@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "store/snapshot.h"
 #include "store/testing/contract.h"
 
 namespace gantry::store::testing {
@@ -231,18 +232,21 @@ TEST_F(SqliteTest, AFullDiskIsFinalAndLosesNothingThatWasAcknowledged) {
 }
 
 TEST_F(SqliteTest, ASnapshotOfARunningStoreCanBeRestored) {
+  const SnapshotFiles kFiles = {{"pki/ca.crt", "certificate"}, {"token", std::string("a\0b", 3)}};
   std::unique_ptr<Store> store = *Open();
   Put(*store, "/a", "1");
   Put(*store, "/b", "1");
   const std::string file = folder / "snapshot.db";
-  ASSERT_TRUE(SaveSqliteSnapshot(options.path, file).ok());
-  EXPECT_EQ(SaveSqliteSnapshot(options.path, file).code(), Code::kAlreadyExists);
+  ASSERT_TRUE(SaveSqliteSnapshot(options.path, file, kFiles).ok());
+  EXPECT_EQ(SaveSqliteSnapshot(options.path, file, kFiles).code(), Code::kAlreadyExists);
   Put(*store, "/a", "2");
   const int64_t seen = store->revision();
   EXPECT_EQ(RestoreSqliteSnapshot(file, options.path).code(), Code::kConflict);
   Close(store);
 
-  ASSERT_TRUE(RestoreSqliteSnapshot(file, options.path).ok());
+  Result<SnapshotFiles> files = RestoreSqliteSnapshot(file, options.path);
+  ASSERT_TRUE(files.ok()) << files.status().ToString();
+  EXPECT_EQ(*files, kFiles);
   store = *Open();
   EXPECT_EQ(Content(*store), "/a=1@2 /b=1@3 ");
   // Nobody may mistake what comes now for something seen before the restore.
@@ -257,7 +261,7 @@ TEST_F(SqliteTest, ASnapshotOfARunningStoreCanBeRestored) {
 
   std::ofstream(folder / "junk") << std::string(5000, 'j');
   EXPECT_FALSE(RestoreSqliteSnapshot(folder / "junk", options.path).ok());
-  EXPECT_EQ(SaveSqliteSnapshot(folder / "nothing", folder / "x").code(), Code::kNotFound);
+  EXPECT_EQ(SaveSqliteSnapshot(folder / "nothing", folder / "x", {}).code(), Code::kNotFound);
 }
 
 TEST_F(SqliteTest, TheFileCanBeReadWithOrdinaryTools) {

@@ -290,6 +290,7 @@ class Recorder : public CommitObserver {
       last_revision = event.record.revision;
     count += events.size();
   }
+  void OnGap(const std::vector<Event>& events, int64_t) override { OnCommit(events); }
   void OnCompact(int64_t revision) override { compacted = revision; }
   void OnFailure(const Status&) override {}
 
@@ -317,11 +318,14 @@ TEST_P(StoreContract, AnObserverHearsOfACommitBeforeItsWriter) {
 Task<> Increment(Store& store, std::string key, int times, std::atomic<int>& conflicts) {
   for (int done = 0; done < times;) {
     Result<std::optional<Record>> current = co_await store.Get(key);
+    EXPECT_TRUE(current.ok()) << current.status().ToString();
+    if (!current.ok()) co_return;
     const int value = current->has_value() ? std::stoi(*(*current)->value) : 0;
     std::vector<Write> writes;
     writes.push_back(MakeWrite(key, std::to_string(value + 1),
                                current->has_value() ? (*current)->revision : kAbsent));
     Result<CommitResult> result = co_await store.Commit(std::move(writes));
+    EXPECT_TRUE(result.ok()) << result.status().ToString();
     if (!result.ok()) co_return;
     result->committed() ? void(++done) : void(++conflicts);
   }
@@ -360,6 +364,7 @@ TEST_P(StoreContract, AStoppedStoreRefusesWritesAndEndsWatches) {
 TEST_P(StoreContract, BehavesAsAMapWithAPast) {
   for (uint64_t seed = 1; seed <= 3; ++seed) {
     SCOPED_TRACE(seed);
+    env_.RunToEnd(store_->Stop());
     store_ = GetParam()(env_);
     uint64_t random = seed * 0x9e3779b97f4a7c15;
     auto below = [&random](uint64_t bound) {
@@ -437,7 +442,6 @@ TEST_P(StoreContract, BehavesAsAMapWithAPast) {
       }
     }
     stream.reset();
-    env_.RunToEnd(store_->Stop());
   }
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/env/env.h"
@@ -39,8 +41,20 @@ class RealEnv : public Env {
   // Runs `task` to its end, on a strand of its own, while the calling thread waits. For main() and
   // tests; not from a loop thread.
   void RunToEnd(Task<> task);
+  // The same, and hands back what it gave.
+  template <class T>
+  T RunToEnd(Task<T> task) {
+    std::optional<T> result;
+    RunToEnd(Keep(std::move(task), &result));
+    return std::move(*result);
+  }
 
  private:
+  template <class T>
+  static Task<> Keep(Task<T> task, std::optional<T>* result) {
+    result->emplace(co_await std::move(task));
+  }
+
   struct Threads;
   std::unique_ptr<Threads> threads_;
 };

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "base/status.h"
+#include "store/etcd/channel.h"
+#include "store/etcd/etcd_store.h"
+
+namespace gantry::store::etcd {
+
+// Where and how to connect. kBadRequest for what is no such URL, or for keys that cannot be used.
+Result<ChannelOptions> ChannelOptionsFor(const EtcdOptions& options);
+
+}  // namespace gantry::store::etcd

@@ -30,6 +30,7 @@
 #include "net/dns_server.h"
 #include "net/service/service_rules.h"
 #include "net/testing/netns.h"
+#include "network_policies.h"
 
 namespace {
 
@@ -240,6 +241,7 @@ int main() {
   }
   BenchAttach(host);
   BenchServices(host);
+  BenchPolicies(host);
   BenchDns(host);
   return 0;
 }

@@ -295,7 +295,8 @@ TEST(Validation, Create) {
         "`port`"}},
       {kPolicy,
        R"({"spec":{"ingress":[{"ports":[{"port":100,"protocol":"ICMP"}]}]}})",
-       {"spec.ingress[0].ports[0].protocol: Unsupported value: \"ICMP\": supported values: \"TCP\", "
+       {"spec.ingress[0].ports[0].protocol: Unsupported value: \"ICMP\": supported values: "
+        "\"TCP\", "
         "\"UDP\", \"SCTP\""}},
       {kPolicy,
        R"({"spec":{"ingress":null,"egress":[{"to":[{}]}],"policyTypes":["Egress","Both"]}})",

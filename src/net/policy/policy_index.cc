@@ -358,6 +358,12 @@ void PolicyIndex::PointPod(PolicyDirection direction, const std::string& uid, co
 void PolicyIndex::SetChains(const std::string& uid, PodState& state, PolicyDirection direction,
                             PolicyKeys wanted) {
   PolicyKeys& current = state.policies[Index(direction)];
+  if (wanted == current) {
+    const std::string& chain = pod_chains_.at({direction, current}).chain;
+    for (const IpAddress& ip : state.pod.addresses)
+      PointPod(direction, uid, ip, chain);
+    return;
+  }
   // First what comes, then what goes, so that what both have is not made anew.
   for (const PolicyKey& key : wanted)
     UsePolicy(direction, key);

@@ -245,16 +245,23 @@ class PolicyRules::Writer {
 PolicyRules::PolicyRules(InstanceNames names)
     : names_(std::move(names)), tables_{Table(NftFamily::kIp), Table(NftFamily::kIp6)} {}
 
-Status PolicyRules::ReplaceTable(Table& table, const Ruleset& ruleset, NetlinkSocket& socket) {
+Status PolicyRules::Open() {
+  if (socket_) return Status::Ok();
+  GANTRY_ASSIGN(NetlinkSocket socket, OpenNftSocket());
+  socket_.emplace(std::move(socket));
+  return Status::Ok();
+}
+
+Status PolicyRules::ReplaceTable(Table& table, const Ruleset& ruleset) {
   const NftFamily family = table.family;
   table = Table(family);
   Writer writer(names_.policy_table, table);
   if (!HasPodsOf(ruleset, family)) {
-    GANTRY_ASSIGN(std::vector<std::string> tables, ListNftTables(socket, family));
+    GANTRY_ASSIGN(std::vector<std::string> tables, ListNftTables(*socket_, family));
     if (std::find(tables.begin(), tables.end(), names_.policy_table) == tables.end())
       return Status::Ok();
     writer.batch().DeleteTable(names_.policy_table);
-    return writer.batch().Commit(socket);
+    return writer.batch().Commit(*socket_);
   }
   writer.AddSkeleton();
   for (const auto& [name, set] : ruleset.sets) {
@@ -275,26 +282,26 @@ Status PolicyRules::ReplaceTable(Table& table, const Ruleset& ruleset, NetlinkSo
       pods.insert({direction, ip});
   }
   writer.PointPods(ruleset, pods);
-  GANTRY_TRY(writer.batch().Commit(socket));
+  GANTRY_TRY(writer.batch().Commit(*socket_));
   table.there = true;
   return Status::Ok();
 }
 
 Status PolicyRules::Replace(const Ruleset& ruleset) {
-  GANTRY_ASSIGN(NetlinkSocket socket, OpenNftSocket());
+  GANTRY_TRY(Open());
   for (Table& table : tables_)
-    GANTRY_TRY(ReplaceTable(table, ruleset, socket));
+    GANTRY_TRY(ReplaceTable(table, ruleset));
   return Status::Ok();
 }
 
 Status PolicyRules::Apply(const Ruleset& ruleset, const RulesetChange& change) {
   if (change.empty()) return Status::Ok();
-  GANTRY_ASSIGN(NetlinkSocket socket, OpenNftSocket());
+  GANTRY_TRY(Open());
   for (Table& table : tables_) {
     const bool wanted = HasPodsOf(ruleset, table.family);
     if (!wanted && !table.there) continue;
     if (!wanted || !table.there) {
-      GANTRY_TRY(ReplaceTable(table, ruleset, socket));
+      GANTRY_TRY(ReplaceTable(table, ruleset));
       continue;
     }
     const std::string& name = names_.policy_table;
@@ -330,7 +337,7 @@ Status PolicyRules::Apply(const Ruleset& ruleset, const RulesetChange& change) {
     for (const std::string& set : change.gone_sets) {
       if (table.sets.erase(set) > 0) writer.batch().DeleteSet(name, set);
     }
-    GANTRY_TRY(writer.batch().Commit(socket));
+    GANTRY_TRY(writer.batch().Commit(*socket_));
   }
   return Status::Ok();
 }

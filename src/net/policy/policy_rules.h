@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -52,10 +53,14 @@ class PolicyRules {
   };
   class Writer;
 
-  Status ReplaceTable(Table& table, const Ruleset& ruleset, NetlinkSocket& socket);
+  Status Open();
+  Status ReplaceTable(Table& table, const Ruleset& ruleset);
 
   const InstanceNames names_;
   Table tables_[2];
+  // Stays open: the kernel lets the end of one wait until everybody has let go of what was removed,
+  // which takes many times as long as the change.
+  std::optional<NetlinkSocket> socket_;
 };
 
 }  // namespace gantry::net

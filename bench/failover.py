@@ -92,7 +92,7 @@ class Bench:
                 for condition in pod["status"].get("conditions", ())) for pod in items)
 
     def leader(self):
-        holder = self.server.get("lease", "gantry-leader", "{.spec.holderIdentity}", "-n", "kube-system")
+        holder = self.server.get("lease", "gantry-control-plane", "{.spec.holderIdentity}", "-n", "kube-system")
         return next(server for server in self.cluster.servers if holder.startswith(server.machine.name))
 
     def fault(self, name, begin, recovered, heal, excused=0):

@@ -463,6 +463,15 @@ bool Selector::Matches(const LabelMap& labels) const {
                      [&](const Requirement& requirement) { return requirement.Matches(labels); });
 }
 
+Selector Selector::And(const Selector& other) const {
+  Selector both = *this;
+  both.requirements_.insert(both.requirements_.end(), other.requirements_.begin(),
+                            other.requirements_.end());
+  SortByKey(&both.requirements_);
+  both.nothing_ = nothing_ || other.nothing_;
+  return both;
+}
+
 std::string Selector::ToString() const {
   std::string out;
   for (const Requirement& requirement : requirements_) {

@@ -54,6 +54,8 @@ class Selector {
   static Selector FromMap(const LabelMap& labels);
 
   bool Matches(const LabelMap& labels) const;
+  // What both match.
+  Selector And(const Selector& other) const;
   bool empty() const { return requirements_.empty() && !nothing_; }
   bool nothing() const { return nothing_; }
   // Sorted by key. Parse(ToString()) gives an equal selector.

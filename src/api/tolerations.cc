@@ -20,4 +20,14 @@ const core::v1::Toleration* FindToleration(
   return nullptr;
 }
 
+const core::v1::Taint* FindUntolerated(
+    const google::protobuf::RepeatedPtrField<core::v1::Taint>& taints,
+    const google::protobuf::RepeatedPtrField<core::v1::Toleration>& tolerations) {
+  for (const core::v1::Taint& taint : taints) {
+    if (taint.effect() != "NoSchedule" && taint.effect() != "NoExecute") continue;
+    if (!FindToleration(tolerations, taint)) return &taint;
+  }
+  return nullptr;
+}
+
 }  // namespace gantry::api

@@ -14,4 +14,9 @@ const core::v1::Toleration* FindToleration(
     const google::protobuf::RepeatedPtrField<core::v1::Toleration>& tolerations,
     const core::v1::Taint& taint);
 
+// The first taint that keeps the pod away (NoSchedule or NoExecute); null where none does.
+const core::v1::Taint* FindUntolerated(
+    const google::protobuf::RepeatedPtrField<core::v1::Taint>& taints,
+    const google::protobuf::RepeatedPtrField<core::v1::Toleration>& tolerations);
+
 }  // namespace gantry::api

@@ -74,6 +74,7 @@ Result<std::unique_ptr<Message>> Bound(const ResourceRow& row, const Binding& bi
   auto pod = std::make_unique<Pod>(old);
   pod->mutable_metadata()->set_resource_version(binding.metadata().resource_version());
   pod->mutable_spec()->set_node_name(binding.target().name());
+  pod->mutable_status()->clear_nominated_node_name();  // it has what it waited for
   for (const auto& [key, value] : binding.metadata().annotations()) {
     (*pod->mutable_metadata()->mutable_annotations())[key] = value;
   }

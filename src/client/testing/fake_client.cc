@@ -556,6 +556,7 @@ Result<api::ObjectPtr> FakeClient::Bind(const std::string& ns, const std::string
         "pod " + name + " is already assigned to node \"" + pod->spec().node_name() + "\"");
   }
   pod->mutable_spec()->set_node_name(binding.target().name());
+  pod->mutable_status()->clear_nominated_node_name();
   auto& conditions = *pod->mutable_status()->mutable_conditions();
   auto scheduled = std::find_if(conditions.begin(), conditions.end(), [](const auto& condition) {
     return condition.type() == "PodScheduled";

@@ -17,6 +17,7 @@
 #include "controllers/resourcequota/resource_quota.h"
 #include "controllers/serviceaccount/service_accounts.h"
 #include "controllers/statefulset/statefulset.h"
+#include "controllers/token/token_cleaner.h"
 #include "controllers/volume/protection.h"
 
 namespace gantry::controllers {
@@ -52,7 +53,8 @@ Result<std::vector<Controller>> MakeAll(const Options& options) {
   add(MakeNodeLifecycleController(options.node_lifecycle));
   add(MakeTaintEvictionController());
   add(MakeNodeApprovalController(options.read_request, options.may_request));
-  add(MakeSigningController(options.sign, options.read_request));
+  add(MakeSigningController(options.sign, options.read_request, options.certificate_lifetime));
+  add(MakeTokenCleaner(), 1);
   add(MakeRequestCleaner());
   return all;
 }

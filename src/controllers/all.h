@@ -20,6 +20,7 @@ struct Options {
   ReadRequest read_request;
   MayRequest may_request;
   NodeLifecycleOptions node_lifecycle;
+  Duration certificate_lifetime = std::chrono::hours(24 * 365);
 };
 
 struct Controller {

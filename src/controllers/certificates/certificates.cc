@@ -12,8 +12,6 @@ namespace {
 using CertificateRequest = api::certificates::v1::CertificateSigningRequest;
 using client::Plan;
 
-constexpr Duration kDefaultLifetime = std::chrono::hours(24 * 365);
-
 bool HasCondition(const CertificateRequest& request, std::string_view type) {
   return std::any_of(request.status().conditions().begin(), request.status().conditions().end(),
                      [&](const auto& condition) { return condition.type() == type; });
@@ -95,8 +93,8 @@ class NodeApprovalController : public RequestController {
 
 class SigningController : public RequestController {
  public:
-  SigningController(SignCertificate sign, ReadRequest read)
-      : sign_(std::move(sign)), read_(std::move(read)) {}
+  SigningController(SignCertificate sign, ReadRequest read, Duration lifetime)
+      : sign_(std::move(sign)), read_(std::move(read)), lifetime_(lifetime) {}
   std::string_view name() const override { return "certificatesigningrequest-signing"; }
 
  protected:
@@ -114,7 +112,7 @@ class SigningController : public RequestController {
       plan.UpdateStatus(std::move(next));
       return plan;
     }
-    Duration lifetime = kDefaultLifetime;
+    Duration lifetime = lifetime_;
     if (request.spec().has_expiration_seconds()) {
       lifetime =
           std::min<Duration>(lifetime, std::chrono::seconds(request.spec().expiration_seconds()));
@@ -130,6 +128,7 @@ class SigningController : public RequestController {
  private:
   const SignCertificate sign_;
   const ReadRequest read_;
+  const Duration lifetime_;
 };
 
 class RequestCleaner : public RequestController {
@@ -162,8 +161,9 @@ std::unique_ptr<client::Reconciler> MakeNodeApprovalController(ReadRequest read,
                                                                MayRequest may_request) {
   return std::make_unique<NodeApprovalController>(std::move(read), std::move(may_request));
 }
-std::unique_ptr<client::Reconciler> MakeSigningController(SignCertificate sign, ReadRequest read) {
-  return std::make_unique<SigningController>(std::move(sign), std::move(read));
+std::unique_ptr<client::Reconciler> MakeSigningController(SignCertificate sign, ReadRequest read,
+                                                          Duration lifetime) {
+  return std::make_unique<SigningController>(std::move(sign), std::move(read), lifetime);
 }
 std::unique_ptr<client::Reconciler> MakeRequestCleaner() {
   return std::make_unique<RequestCleaner>();

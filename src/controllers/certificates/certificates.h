@@ -32,8 +32,10 @@ std::unique_ptr<client::Reconciler> MakeNodeApprovalController(ReadRequest read,
 
 // Issues certificates for approved requests of the signers kubernetes.io/kube-apiserver-client,
 // kubernetes.io/kube-apiserver-client-kubelet, kubernetes.io/kubelet-serving and
-// kubernetes.io/legacy-unknown. Requests that their signer does not admit fail.
-std::unique_ptr<client::Reconciler> MakeSigningController(SignCertificate sign, ReadRequest read);
+// kubernetes.io/legacy-unknown, for `lifetime` or the shorter time that is asked for. Requests that
+// their signer does not admit fail.
+std::unique_ptr<client::Reconciler> MakeSigningController(
+    SignCertificate sign, ReadRequest read, Duration lifetime = std::chrono::hours(24 * 365));
 
 // Forgets requests: denied, failed and signed ones an hour after that, others after a day.
 std::unique_ptr<client::Reconciler> MakeRequestCleaner();

@@ -133,6 +133,9 @@ class NodeLifecycleController : public client::Reconciler {
           WantsEviction(before->As<Node>()) != WantsEviction(after->As<Node>()))
         enqueue({});
     });
+    leases_->AddHandler([enqueue](const api::ObjectPtr&, const api::ObjectPtr& after) {
+      if (after && after->ns() == kLeaseNamespace) enqueue({"", after->name()});
+    });
   }
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {
@@ -147,11 +150,15 @@ class NodeLifecycleController : public client::Reconciler {
     api::Ref<Node> node = client::GetFrom<Node>(*nodes_, "", name);
     Announce(name, node, &plan);
     if (!node) return plan;
-    plan.requeue_after = options_.monitor_period;
-    const Duration grace =
-        Find(*node, "Ready") ? options_.grace_period : options_.startup_grace_period;
-    if (now - LastSeen(*node, name) > grace) {
+    const Duration grace = Grace(*node, name);
+    const WallTime deadline = LastSeen(*node, name, now) + grace;
+    if (now > deadline && now < deadline + grace && options_.heard && options_.heard(name)) {
+      plan.requeue_after = grace / 8;
+    } else if (now > deadline) {
+      plan.requeue_after = options_.monitor_period;
       if (MarkUnknown(node, now, &plan)) return plan;
+    } else {
+      plan.requeue_after = deadline - now + std::chrono::milliseconds(1);
     }
     Node copy = *node;
     const bool evict = HasEvictingTaint(copy) && !halted_.load();
@@ -174,6 +181,7 @@ class NodeLifecycleController : public client::Reconciler {
       known_.erase(it);
       it = known_.end();
     }
+    if (!node) heard_.erase(name);
     if (!node || it != known_.end()) return;
     note(node.object(), "RegisteredNode", "Registered Node " + name + " in");
     known_.emplace(name, node.object());
@@ -221,17 +229,38 @@ class NodeLifecycleController : public client::Reconciler {
     return plan;
   }
 
-  WallTime LastSeen(const Node& node, const std::string& name) const {
-    // Nodes could not renew their leases while the control plane was away.
-    WallTime seen = std::max(api::ToWallTime(node.metadata().creation_timestamp()),
-                             WallTime(WallTime::duration(started_.load())));
+  Duration Grace(const Node& node, const std::string& name) const {
+    if (!Find(node, "Ready")) return options_.startup_grace_period;
+    Duration grace = options_.grace_period;
     if (api::ObjectPtr lease = leases_->Get(kLeaseNamespace, name)) {
-      seen = std::max(seen, api::ToWallTime(lease->As<Lease>().spec().renew_time()));
+      grace = std::max<Duration>(
+          grace, std::chrono::seconds(lease->As<Lease>().spec().lease_duration_seconds()));
     }
-    if (const NodeCondition* ready = Find(node, "Ready")) {
-      seen = std::max(seen, api::ToWallTime(ready->last_heartbeat_time()));
+    return grace;
+  }
+
+  // When the node was last seen to say anything: this clock's time of the last change.
+  WallTime LastSeen(const Node& node, const std::string& name, WallTime now) {
+    std::string said;
+    if (api::ObjectPtr lease = leases_->Get(kLeaseNamespace, name))
+      said = lease->As<Lease>().spec().renew_time().SerializeAsString();
+    if (const NodeCondition* ready = Find(node, "Ready"))
+      said += "/" + ready->last_heartbeat_time().SerializeAsString();
+    // Nodes could not renew their leases while the control plane was away.
+    const WallTime started{WallTime::duration(started_.load())};
+    absl::MutexLock lock(&mutex_);
+    auto [it, first] = heard_.try_emplace(name);
+    if (first) {
+      // What was said before this controller looked has been said by then at the latest.
+      it->second = {said, std::min(now, std::max(started, CreationTime(node)))};
+    } else if (it->second.said != said) {
+      it->second = {said, now};
     }
-    return seen;
+    return std::max(it->second.at, started);
+  }
+
+  static WallTime CreationTime(const Node& node) {
+    return api::ToWallTime(node.metadata().creation_timestamp());
   }
 
   static bool MarkUnknown(const api::Ref<Node>& node, WallTime now, Plan* plan) {
@@ -285,6 +314,11 @@ class NodeLifecycleController : public client::Reconciler {
   std::atomic<WallTime::rep> started_{0};
   std::atomic<bool> halted_{false};  // no node anywhere is ready
   absl::Mutex mutex_;
+  struct Word {
+    std::string said;  // times of the last renewal and heartbeat, by the node's clock
+    WallTime at;       // when that was seen first, by ours
+  };
+  std::map<std::string, Word> heard_ ABSL_GUARDED_BY(mutex_);            // by node
   std::map<std::string, api::ObjectPtr> known_ ABSL_GUARDED_BY(mutex_);  // nodes, for their events
   std::map<std::string, WallTime> next_eviction_ ABSL_GUARDED_BY(mutex_);  // by zone
   client::Informer* nodes_ = nullptr;

@@ -33,11 +33,30 @@ Node MakeNode(const std::string& conditions, bool unschedulable = false) {
                         conditions + "]}}");
 }
 
-// Another node, which always answers: with none, nobody is evicted.
+void RenewLease(client::ReconcilerHarness* harness, const std::string& node, int seconds = 40,
+                Duration clock_ahead = {}) {
+  auto lease = FromYaml<api::coordination::v1::Lease>(
+      "{metadata: {namespace: kube-node-lease, name: " + node +
+      "}, spec: {leaseDurationSeconds: " + std::to_string(seconds) + "}}");
+  api::SetTime(harness->env().Now() + clock_ahead, lease.mutable_spec()->mutable_renew_time());
+  harness->Put(std::move(lease));
+}
+
+// Another node, which answers: with none, nobody is evicted.
 void PutHealthyNode(client::ReconcilerHarness* harness) {
-  harness->Put(
-      FromYaml<Node>("{metadata: {name: well}, status: {conditions: [{type: Ready, status: 'True', "
-                     "lastHeartbeatTime: 2200-01-01T00:00:00Z}]}}"));
+  harness->Put(FromYaml<Node>(
+      "{metadata: {name: well}, status: {conditions: [{type: Ready, status: 'True'}]}}"));
+}
+
+// Time passes, and the node `well` renews its lease.
+void Pass(client::ReconcilerHarness* harness, Duration duration) {
+  for (Duration rest = duration; rest > Duration::zero();) {
+    const Duration step = std::min<Duration>(rest, seconds(10));
+    harness->Advance(step);
+    RenewLease(harness, "well");
+    harness->Settle();
+    rest -= step;
+  }
 }
 
 std::vector<std::string> Taints(const Node& node) {
@@ -112,9 +131,9 @@ TEST(NodeLifecycle, ASilentNodeBecomesUnknownAndItsPodsNotReady) {
   harness.Put(MakeNode("{type: Ready, status: 'True', reason: KubeletReady}"));
   harness.Put(FromYaml<Pod>(kReadyPod));
   harness.Settle();
-  harness.Advance(seconds(49));
+  Pass(&harness, seconds(49));
   EXPECT_THAT(Taints(*harness.client().Peek<Node>("", "n1")), IsEmpty());
-  harness.Advance(seconds(7));
+  Pass(&harness, seconds(2));
   auto node = harness.client().Peek<Node>("", "n1");
   ASSERT_EQ(node->status().conditions_size(), 4);
   EXPECT_EQ(node->status().conditions(0).status(), "Unknown");
@@ -137,13 +156,74 @@ TEST(NodeLifecycle, LeasesKeepANodeAlive) {
   client::ReconcilerHarness harness(MakeNodeLifecycleController());
   harness.Put(MakeNode("{type: Ready, status: 'True'}"));
   for (int i = 0; i < 10; ++i) {
-    auto lease = FromYaml<api::coordination::v1::Lease>(
-        "{metadata: {name: n1, namespace: kube-node-lease}}");
-    api::SetTime(harness.env().Now(), lease.mutable_spec()->mutable_renew_time());
-    harness.Put(std::move(lease));
+    RenewLease(&harness, "n1");
     harness.Advance(seconds(10));
   }
   EXPECT_THAT(harness.client().writes(), IsEmpty());
+}
+
+bool IsUnknown(client::ReconcilerHarness& harness, const std::string& node) {
+  return harness.client().Peek<Node>("", node)->status().conditions(0).status() == "Unknown";
+}
+
+TEST(NodeLifecycle, TheClockOfANodeIsNotBelieved) {
+  for (const Duration ahead : {std::chrono::hours(1), -std::chrono::hours(1)}) {
+    client::ReconcilerHarness harness(MakeNodeLifecycleController());
+    PutHealthyNode(&harness);
+    harness.Put(MakeNode("{type: Ready, status: 'True'}"));
+    for (int i = 0; i < 10; ++i) {
+      RenewLease(&harness, "n1", 40, ahead);
+      Pass(&harness, seconds(10));
+    }
+    EXPECT_FALSE(IsUnknown(harness, "n1"));
+    Pass(&harness, seconds(39));
+    EXPECT_FALSE(IsUnknown(harness, "n1"));
+    Pass(&harness, seconds(2));
+    EXPECT_TRUE(IsUnknown(harness, "n1"));
+  }
+}
+
+TEST(NodeLifecycle, AShortGraceIsKeptToTheMomentButALongerLeaseCounts) {
+  NodeLifecycleOptions options;
+  options.grace_period = seconds(3);
+  client::ReconcilerHarness harness(MakeNodeLifecycleController(options));
+  harness.Put(MakeNode("{type: Ready, status: 'True'}"));
+  RenewLease(&harness, "n1", 3);
+  harness.Settle();
+  harness.Advance(std::chrono::milliseconds(2900));
+  EXPECT_FALSE(IsUnknown(harness, "n1"));
+  harness.Advance(std::chrono::milliseconds(200));
+  EXPECT_TRUE(IsUnknown(harness, "n1"));
+
+  // An agent that has not heard of the cluster's short leases yet.
+  client::ReconcilerHarness slow(MakeNodeLifecycleController(options));
+  slow.Put(MakeNode("{type: Ready, status: 'True'}"));
+  RenewLease(&slow, "n1", 40);
+  slow.Settle();
+  slow.Advance(seconds(39));
+  EXPECT_FALSE(IsUnknown(slow, "n1"));
+  slow.Advance(seconds(2));
+  EXPECT_TRUE(IsUnknown(slow, "n1"));
+}
+
+TEST(NodeLifecycle, ANodeThatIsHeardThroughItsTunnelHasTwiceTheTime) {
+  bool heard = true;
+  NodeLifecycleOptions options;
+  options.heard = [&heard](const std::string&) { return heard; };
+  client::ReconcilerHarness harness(MakeNodeLifecycleController(options));
+  harness.Put(MakeNode("{type: Ready, status: 'True'}"));
+  harness.Settle();
+  harness.Advance(seconds(60));
+  EXPECT_FALSE(IsUnknown(harness, "n1"));
+  harness.Advance(seconds(48));
+  EXPECT_TRUE(IsUnknown(harness, "n1"));
+
+  client::ReconcilerHarness other(MakeNodeLifecycleController(options));
+  other.Put(MakeNode("{type: Ready, status: 'True'}"));
+  other.Settle();
+  heard = false;
+  other.Advance(seconds(51));  // looked at last when its tunnel was there still
+  EXPECT_TRUE(IsUnknown(other, "n1"));
 }
 
 TEST(NodeLifecycle, AControlPlaneThatWasAwayGivesNodesTheirTime) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_future.hpp>
 #include <csignal>
@@ -10,6 +11,7 @@
 
 #include "base/env/real/real_env.h"
 #include "base/status.h"
+#include "cli/startup_memory.h"
 
 namespace gantry::cli {
 
@@ -31,6 +33,9 @@ Status RunService(const Options& options, ReadyLine ready_line) {
     boost::asio::signal_set signals(env.io(), SIGTERM, SIGINT);
     std::printf("%s\n", ready_line(*service).c_str());
     std::fflush(stdout);
+    auto settled = env.CallAt(env.Steady() + std::chrono::seconds(5), [&env] {
+      boost::asio::post(env.blocking(), [] { ReleaseStartupMemory(); });
+    });
     signals.async_wait(boost::asio::use_future).get();
   }
   env.RunToEnd(service->Stop());

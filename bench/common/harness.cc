@@ -48,8 +48,8 @@ Status EnterNetwork() {
   GANTRY_ASSIGN(const net::Link machine, routes.FindLink("machine"));
   GANTRY_TRY(routes.SetUp(machine.index));
   GANTRY_TRY(routes.EnsureAddress(machine.index, *net::IpAddress::Parse(kMachineAddress), 24));
-  return routes.EnsureRoute(machine.index, *net::Cidr::Parse("0.0.0.0/0"),
-                            net::IpAddress::Parse("192.0.2.1"));
+  return routes.EnsureRoute(net::Route(machine.index, *net::Cidr::Parse("0.0.0.0/0"),
+                                       net::IpAddress::Parse("192.0.2.1")));
 }
 
 // The servers have died with the child, or are about to.

@@ -25,6 +25,7 @@
 #include "apiserver/status_body.h"
 #include "apiserver/subresources/node_connector.h"
 #include "base/env/spawn.h"
+#include "base/ip.h"
 #include "base/metrics.h"
 
 namespace gantry::apiserver {
@@ -299,7 +300,7 @@ void AddPaths(ApiServer::Parts& parts) {
         api::JsonValue document = api::JsonValue::MakeObject();
         const std::string issuer = IssuerOf(parts.options);
         document["issuer"] = issuer;
-        document["jwks_uri"] = "https://" + parts.options.advertise_address + ":" +
+        document["jwks_uri"] = "https://" + UrlHost(parts.options.advertise_address) + ":" +
                                std::to_string(parts.options.advertise_port) + "/openid/v1/jwks";
         document["response_types_supported"] = api::JsonValue::Array{"id_token"};
         document["subject_types_supported"] = api::JsonValue::Array{"public"};

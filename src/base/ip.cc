@@ -93,6 +93,11 @@ uint64_t Cidr::Size() const {
 
 std::string Cidr::ToString() const { return address.ToString() + "/" + std::to_string(prefix); }
 
+std::string UrlHost(std::string_view address) {
+  const std::string text(address);
+  return text.find(':') == std::string::npos ? text : "[" + text + "]";
+}
+
 Cidr HostCidr(const IpAddress& ip) {
   Cidr cidr;
   cidr.address = ip;

@@ -54,6 +54,9 @@ Cidr HostCidr(const IpAddress& ip);
 // All addresses of the family of `like`.
 Cidr Everywhere(const IpAddress& like);
 
+// An address or name as it stands in a URL: IPv6 in brackets.
+std::string UrlHost(std::string_view address);
+
 // The entries of a list such as "10.42.0.0/16,fd42::/56". kInvalid names the entry that is none.
 Result<std::vector<Cidr>> ParseCidrs(std::string_view list);
 Result<std::vector<IpAddress>> ParseAddresses(std::string_view list);

@@ -2,6 +2,7 @@
 
 #include "apiserver/tunnel/agent.h"
 #include "base/env/spawn.h"
+#include "cli/cluster_network.h"
 #include "cli/data_dir.h"
 #include "cli/host.h"
 #include "cli/join.h"
@@ -40,7 +41,6 @@ Result<std::unique_ptr<Agent>> Agent::Open(Env& env, AgentOptions options) {
   GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
   options.data_dir = dir.path();
   if (options.node_name.empty()) options.node_name = HostName();
-  if (options.node_ip.empty()) options.node_ip = DefaultAddress();
   auto parts = std::make_unique<Parts>(env, std::move(options), std::move(dir), std::move(token));
   return std::unique_ptr<Agent>(new Agent(std::move(parts)));
 }
@@ -56,11 +56,9 @@ Task<Status> Agent::Start() {
   NodeHostOptions host;
   host.data_dir = p.dir.path();
   host.node_name = p.options.node_name;
-  host.node_ip = p.options.node_ip;
-  host.cluster_cidr = p.options.cluster_cidr;
-  host.service_cidr = p.options.service_cidr;
-  host.cluster_dns = p.options.cluster_dns;
-  host.cluster_domain = p.options.cluster_domain;
+  NetworkOptions told = p.options;
+  GANTRY_CO_ASSIGN(host.network, co_await LearnClusterNetwork(*p.client, std::move(told)));
+  FillNetworkDefaults(&host.network, identity.ca_pem);
   host.oci_runtime = p.options.oci_runtime;
   GANTRY_CO_ASSIGN(host.log_limits, ParseLogLimits(p.options.container_log_max_size,
                                                    p.options.container_log_max_files));

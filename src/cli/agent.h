@@ -12,7 +12,6 @@ namespace gantry::cli {
 struct AgentOptions : MachineOptions {
   std::string server;  // "https://HOST:6443"
   std::string token;
-  std::string node_ip;  // empty: the address of the default route's interface
 };
 
 // A machine that has joined a cluster: a node, and the tunnel through which servers reach it.

@@ -10,11 +10,10 @@ namespace gantry::cli {
 void AddAgentCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<AgentOptions>();
   CLI::App* command = app.add_subcommand(
-      "agent", "Join this machine to a cluster as a node. Ranges, DNS and domain are the server's");
+      "agent",
+      "Join this machine to a cluster as a node. What is not said about the network is learned");
   AddTextFlag(*command, "--server", "URL", &options->server, "https://HOST:6443 of a server");
   AddTextFlag(*command, "--token", "TOKEN", &options->token, "Join token: the server's DIR/token");
-  AddTextFlag(*command, "--node-ip", "ADDRESS", &options->node_ip,
-              "Address of the node (default: that of the default route)");
   for (const char* flag : {"--server", "--token"})
     command->get_option(flag)->required();
   AddMachineFlags(*command, options.get());

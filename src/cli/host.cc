@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -36,26 +37,39 @@ std::string HostName() {
   return name.empty() || name == "(none)" ? "localhost" : name;
 }
 
-std::string DefaultAddress() {
-  std::string address = "127.0.0.1";
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+std::string DefaultAddress(bool v6) {
+  std::string address;
+  const int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return address;
-  // Connecting a datagram socket sends nothing; it only asks the routing table. The target is a
-  // documentation address.
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(53);
-  inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
-  sockaddr_in own{};
+  // Connecting a datagram socket sends nothing; it only asks the routing table. The targets are
+  // documentation addresses.
+  sockaddr_in to4{};
+  to4.sin_family = AF_INET;
+  to4.sin_port = htons(53);
+  inet_pton(AF_INET, "192.0.2.1", &to4.sin_addr);
+  sockaddr_in6 to6{};
+  to6.sin6_family = AF_INET6;
+  to6.sin6_port = htons(53);
+  inet_pton(AF_INET6, "2001:db8::1", &to6.sin6_addr);
+  const int connected = v6 ? connect(fd, reinterpret_cast<sockaddr*>(&to6), sizeof to6)
+                           : connect(fd, reinterpret_cast<sockaddr*>(&to4), sizeof to4);
+  sockaddr_storage own{};
   socklen_t length = sizeof own;
-  char text[INET_ADDRSTRLEN];
-  if (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 &&
-      getsockname(fd, reinterpret_cast<sockaddr*>(&own), &length) == 0 &&
-      inet_ntop(AF_INET, &own.sin_addr, text, sizeof text)) {
+  char text[INET6_ADDRSTRLEN];
+  if (connected == 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&own), &length) == 0 &&
+      getnameinfo(reinterpret_cast<sockaddr*>(&own), length, text, sizeof text, nullptr, 0,
+                  NI_NUMERICHOST) == 0) {
     address = text;
   }
   close(fd);
   return address;
+}
+
+std::string DefaultAddress() {
+  for (bool v6 : {false, true}) {
+    if (std::string address = DefaultAddress(v6); !address.empty()) return address;
+  }
+  return "127.0.0.1";
 }
 
 std::vector<std::string> LocalAddresses() {
@@ -63,10 +77,18 @@ std::vector<std::string> LocalAddresses() {
   ifaddrs* first = nullptr;
   if (getifaddrs(&first) != 0) return addresses;
   for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET) continue;
-    char text[INET_ADDRSTRLEN];
-    const auto* ip = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
-    if (inet_ntop(AF_INET, &ip->sin_addr, text, sizeof text)) addresses.emplace_back(text);
+    if (entry->ifa_addr == nullptr) continue;
+    char text[INET6_ADDRSTRLEN];
+    const void* ip = nullptr;
+    if (entry->ifa_addr->sa_family == AF_INET) {
+      ip = &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr;
+    } else if (entry->ifa_addr->sa_family == AF_INET6) {
+      const in6_addr& v6 = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr;
+      // Nobody comes in by one of a link: it means nothing without the link's name.
+      if (!IN6_IS_ADDR_LINKLOCAL(&v6)) ip = &v6;
+    }
+    if (ip != nullptr && inet_ntop(entry->ifa_addr->sa_family, ip, text, sizeof text))
+      addresses.emplace_back(text);
   }
   freeifaddrs(first);
   std::sort(addresses.begin(), addresses.end());

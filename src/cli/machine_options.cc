@@ -15,10 +15,6 @@ constexpr Row kRows[] = {
     {"--data-dir", "DIR", &MachineOptions::data_dir, "Where all state is kept"},
     {"--node-name", "NAME", &MachineOptions::node_name,
      "Name of this machine's node (default: the host's name)"},
-    {"--cluster-cidr", "CIDR", &MachineOptions::cluster_cidr, "Range of pod addresses"},
-    {"--service-cidr", "CIDR", &MachineOptions::service_cidr, "Range of service addresses"},
-    {"--cluster-dns", "ADDRESS", &MachineOptions::cluster_dns, "Address of cluster DNS"},
-    {"--cluster-domain", "DOMAIN", &MachineOptions::cluster_domain, "Domain of services"},
     {"--container-log-max-size", "SIZE", &MachineOptions::container_log_max_size,
      "Size at which a container's log is rotated"},
     {"--oci-runtime", "NAME", &MachineOptions::oci_runtime,
@@ -36,6 +32,7 @@ void AddTextFlag(CLI::App& command, const char* flag, const char* type, std::str
 void AddMachineFlags(CLI::App& command, MachineOptions* options) {
   for (const Row& row : kRows)
     AddTextFlag(command, row.flag, row.type, &(options->*row.value), row.help);
+  AddNetworkFlags(command, options);
   command
       .add_option("--container-log-max-files", options->container_log_max_files,
                   "Files that are kept of a container's log")

@@ -2,21 +2,15 @@
 
 #include <string>
 
-namespace CLI {
-class App;
-}
+#include "cli/network_options.h"
 
 namespace gantry::cli {
 
 // What a server and an agent are told alike: where their state is, and what the machine's node and
 // its network are.
-struct MachineOptions {
+struct MachineOptions : NetworkOptions {
   std::string data_dir = "/var/lib/gantry";
   std::string node_name;  // empty: the host's name
-  std::string cluster_cidr = "10.42.0.0/16";
-  std::string service_cidr = "10.43.0.0/16";
-  std::string cluster_dns = "10.43.0.10";
-  std::string cluster_domain = "cluster.local";
   std::string container_log_max_size = "10Mi";
   int container_log_max_files = 5;
   std::string oci_runtime;  // empty: crun where it is installed, else runc

@@ -28,26 +28,35 @@ Result<node::LogLimits> ParseLogLimits(const std::string& max_size, int max_file
 Result<std::unique_ptr<NodeHost>> NodeHost::Make(Env& env, client::Client& client,
                                                  client::InformerSet& informers,
                                                  const NodeHostOptions& options) {
+  const NetworkOptions& told = options.network;
+  GANTRY_TRY(CheckNetwork(told));
+  GANTRY_TRY(CheckMachineNetworks(told, options.data_dir));
   net::NodeNetworkOptions network;
   network.data_dir = options.data_dir;
   network.node_name = options.node_name;
-  network.cluster_cidrs = {options.cluster_cidr};
-  network.service_cidrs = {options.service_cidr};
-  network.cluster_dns = options.cluster_dns;
-  network.cluster_domain = options.cluster_domain;
+  network.cluster_cidrs = SplitList(told.cluster_cidr);
+  network.service_cidrs = SplitList(told.service_cidr);
+  network.cluster_dns = told.cluster_dns;
+  network.cluster_domain = told.cluster_domain;
+  GANTRY_ASSIGN(network.node_ips, NodeAddresses(told, options.address));
+  GANTRY_ASSIGN(network.overlay, OverlayOf(told));
+  network.mtu = told.pod_mtu;
+  network.cni = told.cni;
+  network.cni_config_dir = told.cni_conf_dir;
+  network.cni_plugin_dirs = SplitList(told.cni_bin_dir);
   std::unique_ptr<NodeHost> host(new NodeHost);
   GANTRY_ASSIGN(host->network_, net::NodeNetwork::Make(env, informers, network));
 
   node::AgentOptions agent;
   agent.node_name = options.node_name;
   agent.data_dir = NodeDir(options.data_dir);
-  agent.node_ip = options.node_ip;
-  agent.cluster_dns = options.cluster_dns;
-  agent.cluster_domain = options.cluster_domain;
+  agent.node_ips = network.node_ips;
+  agent.cluster_dns = SplitList(told.cluster_dns);
+  agent.cluster_domain = told.cluster_domain;
   agent.log_limits = options.log_limits;
   agent.oci_runtime = options.oci_runtime;
-  agent.set_pod_cidrs = [bridge = &host->network_->bridge()](std::vector<std::string> cidrs) {
-    return bridge->SetPodCidrs(std::move(cidrs));
+  agent.set_pod_cidrs = [network = host->network_.get()](std::vector<std::string> cidrs) {
+    return network->SetPodCidrs(std::move(cidrs));
   };
   host->agent_ = std::make_unique<node::Agent>(env, client, std::move(agent),
                                                &host->network_->pods(), &host->network_->drain());

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/env/env.h"
+#include "cli/network_options.h"
 #include "client/informer.h"
 #include "net/node_network.h"
 #include "node/agent.h"
@@ -12,8 +13,9 @@ namespace gantry::cli {
 
 struct NodeHostOptions {
   std::string data_dir;  // of the server or agent; the node's own part is below it
-  std::string node_name, node_ip;
-  std::string cluster_cidr, service_cidr, cluster_dns, cluster_domain;
+  std::string node_name;
+  std::string address;     // one of the machine's that is known; "": none
+  NetworkOptions network;  // complete
   node::LogLimits log_limits;
   std::string oci_runtime;
 };

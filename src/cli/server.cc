@@ -10,10 +10,12 @@
 #include "apiserver/rest/resource_handler.h"
 #include "apiserver/status_body.h"
 #include "apiserver/tunnel/server.h"
+#include "base/ip.h"
 #include "base/log.h"
 #include "base/wire/tls.h"
 #include "cli/cluster_dns.h"
 #include "cli/cluster_keys.h"
+#include "cli/cluster_network.h"
 #include "cli/control_plane.h"
 #include "cli/credentials.h"
 #include "cli/elected_control_plane.h"
@@ -65,8 +67,9 @@ ClusterSettings SettingsOf(const ServerOptions& options) {
 
 void FillDefaults(ServerOptions* options) {
   if (options->advertise_address.empty()) {
-    options->advertise_address =
-        options->bind_address == "0.0.0.0" ? DefaultAddress() : options->bind_address;
+    options->advertise_address = options->bind_address == "0.0.0.0" || options->bind_address == "::"
+                                     ? DefaultAddress()
+                                     : options->bind_address;
   }
   if (options->node_name.empty()) options->node_name = HostName();
 }
@@ -166,7 +169,9 @@ Status Server::Parts::MakeControlPlane() {
 
   controllers::Options all;
   all.ca_certificate = credentials.authority.certificate_pem();
-  all.cluster_cidr = options.cluster_cidr;
+  all.node_ipam.cluster_cidr = options.cluster_cidr;
+  all.node_ipam.node_prefix_v4 = options.node_cidr_mask_size_ipv4;
+  all.node_ipam.node_prefix_v6 = options.node_cidr_mask_size_ipv6;
   all.issue_token = [this](const auto& account, const auto& secret) {
     return api->IssueSecretToken(account, secret);
   };
@@ -213,11 +218,8 @@ Status Server::Parts::MakeNode() {
   NodeHostOptions host;
   host.data_dir = dir.path();
   host.node_name = options.node_name;
-  host.node_ip = options.advertise_address;
-  host.cluster_cidr = options.cluster_cidr;
-  host.service_cidr = options.service_cidr;
-  host.cluster_dns = options.cluster_dns;
-  host.cluster_domain = options.cluster_domain;
+  host.address = options.advertise_address;
+  host.network = options;
   host.oci_runtime = options.oci_runtime;
   GANTRY_ASSIGN(host.log_limits,
                 ParseLogLimits(options.container_log_max_size, options.container_log_max_files));
@@ -233,6 +235,7 @@ const ServerOptions& Server::options() const { return parts_->options; }
 Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options) {
   FillDefaults(&options);
   if (!options.no_agent) GANTRY_TRY(CheckNodeRequirements());
+  GANTRY_TRY(CheckNetwork(options));
   GANTRY_ASSIGN(const std::string service_address, FirstServiceAddress(options.service_cidr));
   GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
   options.data_dir = dir.path();
@@ -255,6 +258,7 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
         ShareClusterKeys(env, dir, std::move(etcd), options.token, SettingsOf(options))));
   }
   GANTRY_ASSIGN(Credentials credentials, Credentials::LoadOrCreate(env, dir, names, options.token));
+  FillNetworkDefaults(&options, credentials.authority.certificate_pem());
   auto parts =
       std::make_unique<Parts>(env, std::move(options), std::move(dir), std::move(credentials));
   GANTRY_TRY(parts->OpenStore());
@@ -269,8 +273,10 @@ Task<Status> Server::Start() {
   Parts& p = *parts_;
   GANTRY_CO_TRY(co_await p.api->Start());
   p.compactor->Start();
-  const std::string host =
-      p.options.bind_address == "0.0.0.0" ? "127.0.0.1" : p.options.bind_address;
+  const std::string& bound = p.options.bind_address;
+  const std::string host = UrlHost(bound == "0.0.0.0" ? "127.0.0.1"
+                                   : bound == "::"    ? "::1"
+                                                      : bound);
   GANTRY_CO_TRY(p.dir.Write(
       "kubeconfig", KubeconfigText("https://" + host + ":" + std::to_string(p.options.https_port),
                                    p.credentials.authority.certificate_pem(), p.credentials.admin,
@@ -278,6 +284,8 @@ Task<Status> Server::Start() {
   GANTRY_CO_TRY(p.listener->Start().WithContext(
       "cannot serve the API; choose another port with --https-port, or address with "
       "--bind-address"));
+  NetworkOptions network = p.options;
+  GANTRY_CO_TRY(co_await PublishClusterNetwork(*p.controllers_client, std::move(network)));
   GANTRY_CO_TRY(co_await PublishJoinToken(*p.controllers_client, p.credentials.join_token));
   GANTRY_CO_TRY(co_await PublishClusterDns(*p.controllers_client, p.options.cluster_dns));
   if (p.control_plane) p.control_plane->Start();

@@ -18,6 +18,8 @@ struct ServerOptions : MachineOptions, EtcdFlags {
   std::string
       advertise_address;  // empty: the address of the default route's interface, or 127.0.0.1
   bool no_agent = false;
+  int node_cidr_mask_size_ipv4 = 24;  // bits of each node's share of the pods' range
+  int node_cidr_mask_size_ipv6 = 64;
   std::string failover = "default";  // how soon another server takes over: elected_control_plane.h
   std::string token;                 // empty: made once and kept in the data directory
 };

@@ -20,6 +20,13 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   AddTextFlag(*command, "--advertise-address", "ADDRESS", &options->advertise_address,
               "Address at which pods and other machines reach this server");
   command->add_flag("--no-agent", options->no_agent, "Run no containers on this machine");
+  for (const auto& [flag, size, help] :
+       {std::tuple("--node-cidr-mask-size-ipv4", &options->node_cidr_mask_size_ipv4,
+                   "Prefix of each node's IPv4 share of --cluster-cidr"),
+        std::tuple("--node-cidr-mask-size-ipv6", &options->node_cidr_mask_size_ipv6,
+                   "Prefix of each node's IPv6 share of --cluster-cidr")}) {
+    command->add_option(flag, *size, help)->type_name("BITS")->capture_default_str();
+  }
   AddTextFlag(*command, "--store", "STORE", &options->store,
               "Where objects are kept: sqlite, or etcd://HOST:PORT,... for several servers");
   AddEtcdFlags(*command, options.get());

@@ -11,7 +11,6 @@
 #include "controllers/garbage/garbage_collector.h"
 #include "controllers/job/job.h"
 #include "controllers/namespace/namespace_controller.h"
-#include "controllers/nodeipam/node_ipam.h"
 #include "controllers/podgc/pod_gc.h"
 #include "controllers/replicaset/replicaset.h"
 #include "controllers/resourcequota/resource_quota.h"
@@ -27,7 +26,7 @@ Result<std::vector<Controller>> MakeAll(const Options& options) {
   auto add = [&all](std::unique_ptr<client::Reconciler> reconciler, int workers = 8) {
     all.push_back(Controller{std::move(reconciler), workers});
   };
-  GANTRY_ASSIGN(auto ipam, MakeNodeIpamController(options.cluster_cidr));
+  GANTRY_ASSIGN(auto ipam, MakeNodeIpamController(options.node_ipam));
   add(std::move(ipam), 1);
   add(MakeServiceAccountController());
   add(MakeRootCaPublisher(options.ca_certificate));

@@ -8,13 +8,14 @@
 #include "client/reconciler.h"
 #include "controllers/certificates/certificates.h"
 #include "controllers/node/node_lifecycle.h"
+#include "controllers/nodeipam/node_ipam.h"
 #include "controllers/serviceaccount/tokens.h"
 
 namespace gantry::controllers {
 
 struct Options {
   std::string ca_certificate;  // PEM
-  std::string cluster_cidr;
+  NodeIpamOptions node_ipam;
   IssueSecretToken issue_token;
   SignCertificate sign;
   ReadRequest read_request;

@@ -4,21 +4,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "net/names.h"
 #include "net/netlink/socket.h"
 
 namespace gantry::net {
 namespace {
 
-// The first line is the uid, the second namespace and name, then one line for each host port; "end"
-// says that the file is whole.
+// More than enough for one node, and few enough for the ends of addresses to tell them apart.
+constexpr uint64_t kMostAddresses = uint64_t{1} << 24;
+
+// The first line is the uid, the second namespace and name, then one line for each further address,
+// the network namespace and each host port; "end" says that the file is whole.
 std::string Encode(const PodRecord& record) {
   std::string text = record.uid + "\n" + record.ns + " " + record.name + "\n";
+  for (size_t i = 1; i < record.ips.size(); ++i)
+    text += "also " + record.ips[i].ToString() + "\n";
+  if (!record.netns_path.empty()) text += "netns " + record.netns_path + "\n";
   for (const HostPort& port : record.host_ports) {
     text += "port " + port.protocol + " " + (port.host_ip.empty() ? "-" : port.host_ip) + " " +
             std::to_string(port.host_port) + " " + std::to_string(port.container_port) + "\n";
@@ -26,8 +34,9 @@ std::string Encode(const PodRecord& record) {
   return text + "end\n";
 }
 
-std::optional<PodRecord> Decode(std::istream& in) {
+std::optional<PodRecord> Decode(const IpAddress& primary, std::istream& in) {
   PodRecord record;
+  record.ips.push_back(primary);
   std::string line;
   if (!std::getline(in, record.uid) || record.uid.empty() || !std::getline(in, line))
     return std::nullopt;
@@ -37,8 +46,21 @@ std::optional<PodRecord> Decode(std::istream& in) {
     if (line == "end") return record;
     std::istringstream fields(line);
     std::string tag;
+    fields >> tag;
+    if (tag == "netns") {
+      std::getline(fields >> std::ws, record.netns_path);
+      continue;
+    }
+    if (tag == "also") {
+      std::string text;
+      fields >> text;
+      std::optional<IpAddress> ip = IpAddress::Parse(text);
+      if (!ip) return std::nullopt;
+      record.ips.push_back(*ip);
+      continue;
+    }
     HostPort port;
-    fields >> tag >> port.protocol >> port.host_ip >> port.host_port >> port.container_port;
+    fields >> port.protocol >> port.host_ip >> port.host_port >> port.container_port;
     if (!fields || tag != "port") return std::nullopt;
     if (port.host_ip == "-") port.host_ip.clear();
     record.host_ports.push_back(std::move(port));
@@ -76,50 +98,79 @@ Status AddressPool::Load() {
     std::optional<IpAddress> ip = IpAddress::Parse(file.path().filename().string());
     if (!ip) continue;
     std::ifstream in(file.path());
-    std::optional<PodRecord> record = Decode(in);
+    std::optional<PodRecord> record = Decode(*ip, in);
     if (!record || by_uid_.contains(record->uid)) {
       std::filesystem::remove(file.path(), error);
       continue;
     }
-    record->ip = *ip;
-    by_ip_[*ip] = record->uid;
+    for (const IpAddress& own : record->ips)
+      by_ip_[own] = record->uid;
     by_uid_[record->uid] = std::move(*record);
   }
   return Status::Ok();
 }
 
-Result<PodRecord> AddressPool::Acquire(const PodAttachment& pod) {
-  if (const PodRecord* known = Find(pod.uid)) return *known;
-  if (!network_) return Unavailable("no pod network yet: the node has no pod CIDR");
-  uint64_t size = network_->Size();
-  if (size < 4) return Unavailable("pod CIDR " + network_->ToString() + " has no room for pods");
+void AddressPool::SetNetworks(std::vector<Cidr> networks) {
+  networks_ = std::move(networks);
+  last_.assign(networks_.size(), 1);
+}
+
+// Interfaces are named after the ends of addresses: two of IPv6 with the same end exclude each
+// other, as they could only have when the node's network changed.
+bool AddressPool::InUse(const IpAddress& ip) const {
+  if (ip.is_v4()) return by_ip_.contains(ip);
+  return std::any_of(by_ip_.begin(), by_ip_.end(), [&](const auto& entry) {
+    return entry.first.size == ip.size && TailOf(entry.first) == TailOf(ip);
+  });
+}
+
+Result<IpAddress> AddressPool::NextFree(size_t network) {
+  const Cidr& cidr = networks_[network];
+  const uint64_t size = std::min(cidr.Size(), kMostAddresses);
+  if (size < 4) return Unavailable("pod CIDR " + cidr.ToString() + " has no room for pods");
   // Usable offsets are 2 to size - 2.
-  uint32_t usable = static_cast<uint32_t>(size - 3);
-  for (uint32_t step = 0; step < usable; ++step) {
-    uint32_t offset = 2 + (last_ - 1 + step) % usable;
-    IpAddress ip = network_->At(offset);
-    if (by_ip_.contains(ip)) continue;
-    PodRecord record;
-    record.uid = pod.uid;
-    record.ns = pod.ns;
-    record.name = pod.name;
-    record.ip = ip;
-    record.host_ports = pod.host_ports;
-    GANTRY_TRY(WriteNew(PathOf(ip), Encode(record)));
-    last_ = offset;
-    by_ip_[ip] = pod.uid;
-    by_uid_[pod.uid] = record;
-    return record;
+  const uint64_t usable = size - 3;
+  for (uint64_t step = 0; step < usable; ++step) {
+    const uint64_t offset = 2 + (last_[network] - 1 + step) % usable;
+    const IpAddress ip = cidr.At(offset);
+    if (InUse(ip)) continue;
+    last_[network] = offset;
+    return ip;
   }
-  return Unavailable("no free address in pod CIDR " + network_->ToString());
+  return Unavailable("no free address in pod CIDR " + cidr.ToString());
+}
+
+Result<PodRecord> AddressPool::Acquire(const PodAttachment& pod) {
+  if (auto known = by_uid_.find(pod.uid); known != by_uid_.end()) {
+    // The same pod may come with another namespace, after a reboot.
+    known->second.netns_path = pod.netns_path;
+    return known->second;
+  }
+  if (networks_.empty()) return Unavailable("no pod network yet: the node has no pod CIDR");
+  PodRecord record;
+  record.uid = pod.uid;
+  record.ns = pod.ns;
+  record.name = pod.name;
+  record.netns_path = pod.netns_path;
+  record.host_ports = pod.host_ports;
+  for (size_t i = 0; i < networks_.size(); ++i) {
+    GANTRY_ASSIGN(IpAddress ip, NextFree(i));
+    record.ips.push_back(ip);
+  }
+  GANTRY_TRY(WriteNew(PathOf(record), Encode(record)));
+  for (const IpAddress& ip : record.ips)
+    by_ip_[ip] = pod.uid;
+  by_uid_[pod.uid] = record;
+  return record;
 }
 
 Status AddressPool::Release(const std::string& uid) {
   auto found = by_uid_.find(uid);
   if (found == by_uid_.end()) return Status::Ok();
-  std::string path = PathOf(found->second.ip);
+  const std::string path = PathOf(found->second);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return FromErrno(errno, "remove " + path);
-  by_ip_.erase(found->second.ip);
+  for (const IpAddress& ip : found->second.ips)
+    by_ip_.erase(ip);
   by_uid_.erase(found);
   return Status::Ok();
 }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,26 +14,28 @@ namespace gantry::net {
 struct PodRecord {
   PodRecord() = default;
   std::string uid, ns, name;
-  IpAddress ip;
+  std::string netns_path;
+  std::vector<IpAddress> ips;  // one of each family, the primary first
   std::vector<HostPort> host_ports;
 };
 
-// The pod addresses of this node. Every address in use is a small file named after it, written
-// before the address is handed out and removed after the last trace of the pod, so that no crash
-// hands one out twice. Threading: one thread at a time.
+// The pod addresses of this node. Every pod is a small file named after its primary address,
+// written before its addresses are handed out and removed after the last trace of the pod, so that
+// no crash hands one out twice. Threading: one thread at a time.
 class AddressPool {
  public:
   // Reads what is recorded in `directory` (made where missing). Files that a crash left
   // half-written were never handed out and are removed.
   static Result<AddressPool> Open(std::string directory);
 
-  // Which network addresses come from; the first two (network, gateway) and the last are never
-  // given. Records outside of it stay until released.
-  void SetNetwork(const Cidr& network) { network_ = network; }
-  const std::optional<Cidr>& network() const { return network_; }
+  // Which networks addresses come from, at most one of each family, the primary first; the first
+  // two (network, gateway) and the last address of each are never given. Records outside of them
+  // stay until released.
+  void SetNetworks(std::vector<Cidr> networks);
+  const std::vector<Cidr>& networks() const { return networks_; }
 
-  // A record of the pod with an address of its own: the one that it has, or the next free one.
-  // kUnavailable when none is free.
+  // A record of the pod with addresses of its own, one from each network: those that it has, or
+  // the next free ones. kUnavailable when none is free.
   Result<PodRecord> Acquire(const PodAttachment& pod);
   Status Release(const std::string& uid);
 
@@ -46,12 +47,16 @@ class AddressPool {
  private:
   explicit AddressPool(std::string directory) : directory_(std::move(directory)) {}
   Status Load();
-  std::string PathOf(const IpAddress& ip) const { return directory_ + "/" + ip.ToString(); }
+  Result<IpAddress> NextFree(size_t network);
+  bool InUse(const IpAddress& ip) const;
+  std::string PathOf(const PodRecord& record) const {
+    return directory_ + "/" + record.ips.front().ToString();
+  }
 
   std::string directory_;
-  std::optional<Cidr> network_;
-  uint32_t last_ = 1;  // offset of the address given last: an address rests as long as possible
-                       // before its next use
+  std::vector<Cidr> networks_;
+  std::vector<uint64_t> last_;  // by network, the offset of the address given last: one rests as
+                                // long as possible before its next use
   std::map<std::string, PodRecord> by_uid_;
   std::map<IpAddress, std::string> by_ip_;
 };

@@ -20,7 +20,7 @@ class AddressPoolTest : public ::testing::Test {
   AddressPool Open() {
     Result<AddressPool> pool = AddressPool::Open(directory_);
     EXPECT_TRUE(pool.ok()) << pool.status().message();
-    pool->SetNetwork(*Cidr::Parse("10.42.5.0/29"));
+    pool->SetNetworks({*Cidr::Parse("10.42.5.0/29")});
     return std::move(pool).value();
   }
   static std::string Acquire(AddressPool& pool, const std::string& uid) {
@@ -29,7 +29,11 @@ class AddressPoolTest : public ::testing::Test {
     pod.ns = "default";
     pod.name = "pod-" + uid;
     Result<PodRecord> record = pool.Acquire(pod);
-    return record.ok() ? record->ip.ToString() : record.status().message();
+    if (!record.ok()) return record.status().message();
+    std::string ips;
+    for (const IpAddress& ip : record->ips)
+      ips += (ips.empty() ? "" : " ") + ip.ToString();
+    return ips;
   }
 
   std::string directory_;
@@ -73,6 +77,28 @@ TEST_F(AddressPoolTest, RemembersOverACrash) {
   EXPECT_EQ(found->host_ports[0].container_port, 5353);
   EXPECT_EQ(Acquire(pool, "c"), "10.42.5.3");
   EXPECT_TRUE(std::filesystem::exists(directory_ + "/notes.txt"));
+}
+
+TEST_F(AddressPoolTest, GivesOneAddressOfEachFamily) {
+  AddressPool pool = Open();
+  pool.SetNetworks({*Cidr::Parse("fd42::/64"), *Cidr::Parse("10.42.5.0/30")});
+  EXPECT_EQ(Acquire(pool, "a"), "fd42::2 10.42.5.2");
+  EXPECT_EQ(Acquire(pool, "b"), "no free address in pod CIDR 10.42.5.0/30");
+  AddressPool again = Open();
+  ASSERT_EQ(again.All().size(), 1u);
+  EXPECT_EQ(Acquire(again, "a"), "fd42::2 10.42.5.2") << "both are on record";
+  EXPECT_EQ(again.FindByIp(*IpAddress::Parse("10.42.5.2"))->uid, "a");
+  EXPECT_EQ(again.FindByIp(*IpAddress::Parse("fd42::2"))->uid, "a");
+  ASSERT_TRUE(again.Release("a").ok());
+  EXPECT_EQ(again.FindByIp(*IpAddress::Parse("10.42.5.2")), nullptr);
+}
+
+TEST_F(AddressPoolTest, AddressesWithTheSameEndExcludeEachOther) {
+  AddressPool pool = Open();
+  pool.SetNetworks({*Cidr::Parse("fd42:0:0:1::/64")});
+  EXPECT_EQ(Acquire(pool, "a"), "fd42:0:0:1::2");
+  pool.SetNetworks({*Cidr::Parse("fd42:0:0:2::/64")});
+  EXPECT_EQ(Acquire(pool, "b"), "fd42:0:0:2::3") << "interfaces are named after the end";
 }
 
 TEST_F(AddressPoolTest, WithoutASubnetThereIsNothingToGive) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include "net/netlink/route.h"
 #include "net/testing/netns.h"
@@ -29,12 +30,28 @@ class BridgeNetworkTest : public ::testing::Test {
   std::unique_ptr<BridgeNetwork> Make() {
     BridgeOptions options;
     options.data_dir = host_.data_dir();
-    options.cluster_cidrs = {*Cidr::Parse("10.42.0.0/16")};
-    options.service_cidrs = {*Cidr::Parse("10.43.0.0/16")};
+    options.cluster_cidrs = cluster_cidrs_;
+    options.service_cidrs = {*Cidr::Parse("10.43.0.0/16"), *Cidr::Parse("fd43::/112")};
+    options.node_ip = *IpAddress::Parse("192.168.77.1");
+    options.overhead = 50;
     return std::make_unique<BridgeNetwork>(host_.env(), options);
   }
-  void UseSubnet(const std::string& cidr) {
+  // As a cluster with both families has it, the outside too.
+  void UseBothFamilies() {
+    cluster_cidrs_ = *ParseCidrs("10.42.0.0/16,fd42::/56");
+    network_ = Make();
+    ASSERT_EQ(host_.Await(network_->Start()).ToString(), "OK");
+    UseSubnet("10.42.0.0/24", "fd42::/64");
+    ASSERT_EQ(std::system("ip address add fd77::1/64 dev uplink nodad"), 0);
+    host_.outside().Run([] {
+      ASSERT_EQ(std::system("ip address add fd77::2/64 dev eth0 nodad && "
+                            "ip route add default via fd77::1"),
+                0);
+    });
+  }
+  void UseSubnet(const std::string& cidr, const std::string& other = {}) {
     std::vector<std::string> cidrs = {cidr};
+    if (!other.empty()) cidrs.push_back(other);
     ASSERT_EQ(host_.Await(network_->SetPodCidrs(cidrs)).ToString(), "OK");
   }
   PodAttachment Pod(const std::string& uid, const TestNetns& netns,
@@ -49,7 +66,11 @@ class BridgeNetworkTest : public ::testing::Test {
   }
   std::string Attach(PodAttachment pod) {
     Result<std::vector<std::string>> ips = host_.Await(network_->Attach(std::move(pod)));
-    return ips.ok() ? ips->at(0) : ips.status().ToString();
+    if (!ips.ok()) return ips.status().ToString();
+    std::string text;
+    for (const std::string& ip : *ips)
+      text += (text.empty() ? "" : " ") + ip;
+    return text;
   }
   std::vector<std::string> PodLinks() {
     std::vector<std::string> names;
@@ -61,7 +82,15 @@ class BridgeNetworkTest : public ::testing::Test {
     return names;
   }
 
+  // The MTU of the pod's interface.
+  static std::string MtuIn(const TestNetns& netns) {
+    Result<RouteSocket> inside = RouteSocket::OpenIn(netns.path());
+    Result<Link> eth = inside->FindLink("eth0");
+    return eth.ok() ? std::to_string(eth->mtu) : eth.status().message();
+  }
+
   TestHost host_;
+  std::vector<Cidr> cluster_cidrs_ = *ParseCidrs("10.42.0.0/16");
   std::unique_ptr<BridgeNetwork> network_;
 };
 
@@ -91,6 +120,90 @@ TEST_F(BridgeNetworkTest, PodsReachEachOtherTheHostAndTheOutside) {
   EXPECT_EQ(AskFrom(a, "10.42.0.1", 9090).text, "host 10.42.0.2");
   // Leaving the cluster, a pod looks like its node.
   EXPECT_EQ(AskFrom(a, "192.168.77.2", 7070).text, "outside 192.168.77.1");
+}
+
+TEST_F(BridgeNetworkTest, PodsHaveAnAddressOfEachFamily) {
+  TestNetns a, b;
+  UseBothFamilies();
+  ASSERT_EQ(Attach(Pod("a", a)), "10.42.0.2 fd42::2");
+  HostPort port, bound;
+  port.protocol = "TCP", port.host_port = 18080, port.container_port = 8080;
+  bound = port;
+  bound.host_port = 18081, bound.host_ip = "fd77::1";
+  ASSERT_EQ(Attach(Pod("b", b, {port, bound})), "10.42.0.3 fd42::3");
+  TestServer v4(&b, "b", 8080), v6(&b, "b", 8080, false, "fd42::3");
+  TestServer on_host(nullptr, "host", 9090, false, "fd42::1");
+  TestServer outside(&host_.outside(), "outside", 7070, false, "fd77::2");
+
+  struct Row {
+    const char* what;
+    const TestNetns* from;
+    const char* ip;
+    uint16_t port;
+    const char* want;
+  };
+  const Row rows[] = {
+      {"IPv4 between pods", &a, "10.42.0.3", 8080, "b 10.42.0.2"},
+      {"between pods", &a, "fd42::3", 8080, "b fd42::2"},
+      {"from the host", nullptr, "fd42::3", 8080, "b fd42::1"},
+      {"to the host", &a, "fd42::1", 9090, "host fd42::2"},
+      {"leaving the cluster, a pod looks like its node", &a, "fd77::2", 7070, "outside fd77::1"},
+      {"host port from outside", &host_.outside(), "fd77::1", 18080, "b fd77::2"},
+      {"host port of one address", &host_.outside(), "fd77::1", 18081, "b fd77::2"},
+      {"host port in IPv4", &host_.outside(), "192.168.77.1", 18080, "b 192.168.77.2"},
+      {"a pod reaches itself by its host port", &b, "fd77::1", 18080, "b fd42::1"},
+  };
+  for (const Row& row : rows) {
+    Reply reply = row.from ? AskFrom(*row.from, row.ip, row.port) : Ask(row.ip, row.port, false, 0);
+    EXPECT_EQ(reply.text, row.want) << row.what << " errno " << reply.error;
+  }
+
+  // What a crash leaves is found again, both addresses of it.
+  network_ = Make();
+  ASSERT_EQ(host_.Await(network_->Start()).ToString(), "OK");
+  EXPECT_EQ(network_->NotReadyReason(), "");
+  EXPECT_EQ(Attach(Pod("b", b, {port, bound})), "10.42.0.3 fd42::3");
+  EXPECT_EQ(network_->NamespaceOf(*IpAddress::Parse("fd42::3")), "default");
+  ASSERT_TRUE(host_.Await(network_->Detach("b")).ok());
+  EXPECT_EQ(AskFrom(host_.outside(), "fd77::1", 18080).error, ECONNREFUSED);
+}
+
+TEST_F(BridgeNetworkTest, ClustersOfOneFamilyHaveNothingOfTheOther) {
+  cluster_cidrs_ = *ParseCidrs("fd42::/56");
+  network_ = Make();
+  ASSERT_EQ(host_.Await(network_->Start()).ToString(), "OK");
+  UseSubnet("fd42:0:0:7::/64");
+  TestNetns a, b;
+  ASSERT_EQ(Attach(Pod("a", a)), "fd42:0:0:7::2");
+  ASSERT_EQ(Attach(Pod("b", b)), "fd42:0:0:7::3");
+  TestServer v6(&b, "b", 8080, false, "::");
+  EXPECT_EQ(AskFrom(a, "fd42:0:0:7::3", 8080).text, "b fd42:0:0:7::2");
+  std::vector<std::string> v4 = {"10.42.0.0/24"};
+  EXPECT_EQ(host_.Await(network_->SetPodCidrs(v4)).message(),
+            "the node's pod CIDR 10.42.0.0/24 is of another IP family than all of --cluster-cidr");
+}
+
+TEST_F(BridgeNetworkTest, TheMtuFollowsTheUplink) {
+  TestNetns a, b;
+  UseSubnet("10.42.0.0/24");
+  ASSERT_EQ(Attach(Pod("a", a)), "10.42.0.2");
+  EXPECT_EQ(MtuIn(a), "1450") << "what the uplink leaves";
+  ASSERT_EQ(std::system("ip link set uplink mtu 1400"), 0);
+  ASSERT_EQ(host_.Await(network_->FollowUplink()).ToString(), "OK");
+  EXPECT_EQ(network_->mtu(), 1350u);
+  EXPECT_EQ(MtuIn(a), "1350");
+  ASSERT_EQ(Attach(Pod("b", b)), "10.42.0.3");
+  EXPECT_EQ(MtuIn(b), "1350");
+}
+
+TEST_F(BridgeNetworkTest, AnObstacleKeepsPodsOut) {
+  TestNetns a;
+  UseSubnet("10.42.0.0/24");
+  network_->SetObstacle("the subnet is another node's");
+  EXPECT_EQ(network_->NotReadyReason(), "the subnet is another node's");
+  EXPECT_EQ(host_.Await(network_->Attach(Pod("a", a))).code(), Code::kUnavailable);
+  network_->SetObstacle("");
+  EXPECT_EQ(Attach(Pod("a", a)), "10.42.0.2");
 }
 
 TEST_F(BridgeNetworkTest, AttachTwiceGivesTheSameAnswer) {

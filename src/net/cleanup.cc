@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "net/cni/cni_network.h"
 #include "net/names.h"
 #include "net/netlink/route.h"
 #include "net/nft/batch.h"
+#include "net/overlay/overlay.h"
 
 namespace gantry::net {
 namespace {
@@ -40,8 +42,12 @@ Status DeleteLinks(const InstanceNames& names) {
 Status CleanUpNetwork(const std::string& data_dir) {
   const InstanceNames names = InstanceNames::ForDataDir(data_dir);
   Status tables = DeleteTables(names);
+  Status plugins = CniNetwork::CleanUp(data_dir);
+  Status overlay = Overlay::CleanUp(data_dir);
   Status links = DeleteLinks(names);
-  return tables.ok() ? links : tables;
+  if (!tables.ok()) return tables;
+  if (!plugins.ok()) return plugins;
+  return overlay.ok() ? links : overlay;
 }
 
 }  // namespace gantry::net

@@ -36,6 +36,7 @@ InstanceNames InstanceNames::ForDataDir(std::string_view data_dir) {
   InstanceNames names;
   names.id = Hex(hash, 8);
   names.bridge = "gantry-" + names.id;
+  names.overlay = "gvxlan-" + names.id;
   names.veth_prefix = "v" + names.id.substr(0, 6);
   names.pod_table = "gantry-" + names.id + "-pods";
   names.service_table = "gantry-" + names.id;
@@ -47,11 +48,31 @@ InstanceNames InstanceNames::ForDataDir(std::string_view data_dir) {
 }
 
 std::string InstanceNames::VethOf(const IpAddress& ip) const {
-  return veth_prefix + Hex(ip.v4(), 8);
+  return veth_prefix + Hex(TailOf(ip), 8);
 }
 
 std::array<uint8_t, 6> MacOf(const IpAddress& ip) {
-  return {0x0a, 0x58, ip.bytes[0], ip.bytes[1], ip.bytes[2], ip.bytes[3]};
+  const uint32_t tail = TailOf(ip);
+  return {0x0a,
+          0x58,
+          static_cast<uint8_t>(tail >> 24),
+          static_cast<uint8_t>(tail >> 16),
+          static_cast<uint8_t>(tail >> 8),
+          static_cast<uint8_t>(tail)};
+}
+
+std::array<uint8_t, 6> MacOfNode(std::string_view node_name) {
+  const uint64_t hash = Hash(node_name);
+  std::array<uint8_t, 6> mac;
+  for (size_t i = 0; i < mac.size(); ++i)
+    mac[i] = static_cast<uint8_t>(hash >> (8 * i));
+  mac[0] = static_cast<uint8_t>((mac[0] & 0xfc) | 0x02);  // one device's, given by hand
+  return mac;
+}
+
+uint32_t TailOf(const IpAddress& ip) {
+  const uint8_t* tail = ip.bytes.data() + ip.size - 4;
+  return uint32_t{tail[0]} << 24 | uint32_t{tail[1]} << 16 | uint32_t{tail[2]} << 8 | tail[3];
 }
 
 }  // namespace gantry::net

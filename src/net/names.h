@@ -16,6 +16,7 @@ struct InstanceNames {
 
   std::string id;             // eight hex digits
   std::string bridge;         // "gantry-1a2b3c4d"
+  std::string overlay;        // the tunnel device: "gvxlan-1a2b3c4d"
   std::string veth_prefix;    // host ends of pod interfaces begin with it
   std::string pod_table;      // nf_tables: host ports and masquerade
   std::string service_table;  // nf_tables: services
@@ -26,8 +27,13 @@ struct InstanceNames {
   std::string VethOf(const IpAddress& ip) const;
 };
 
+// The last four bytes of an address: what tells the pods of one node apart.
+uint32_t TailOf(const IpAddress& ip);
+
 // The interface's hardware address follows from the pod's, so that neighbours may remember it
 // across reuse.
 std::array<uint8_t, 6> MacOf(const IpAddress& ip);
+// That of a node's tunnel device follows from the node's name, so that its peers know it unasked.
+std::array<uint8_t, 6> MacOfNode(std::string_view node_name);
 
 }  // namespace gantry::net

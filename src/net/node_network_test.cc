@@ -37,6 +37,7 @@ TEST(NodeNetwork, FromNodeObjectToNameAndBackToNothing) {
   NodeNetworkOptions options;
   options.data_dir = host.data_dir();
   options.node_name = "node-1";
+  options.node_ips = {"192.168.77.1"};
   options.resolv_conf = host.data_dir() + "/resolv.conf";
   std::ofstream(options.resolv_conf) << "";
   Result<std::unique_ptr<NodeNetwork>> made = NodeNetwork::Make(host.env(), informers, options);
@@ -66,7 +67,7 @@ TEST(NodeNetwork, FromNodeObjectToNameAndBackToNothing) {
     pod.netns_path = netns->path();
     ASSERT_TRUE(host.Await(network.pods().Attach(pod)).ok());
   }
-  EXPECT_EQ(network.bridge().NamespaceOf(*IpAddress::Parse("10.42.7.2")), "default");
+  EXPECT_EQ(network.NamespaceOf(*IpAddress::Parse("10.42.7.2")), "default");
   TestServer web(&a, "a", 8080);
   const std::vector<TestPort> ports = {{"http", 80, 8080, "TCP", 30080}};
   // The DNS service's address is the node's own, whatever the Service says.
@@ -120,9 +121,12 @@ TEST(NodeNetwork, RefusesNonsense) {
   client::FakeClient client(env);
   client::InformerSet informers(env, client);
   NodeNetworkOptions options;
+  EXPECT_EQ(NodeNetwork::Make(env, informers, options).status().message(),
+            "the node has no address among the nodes; give it one");
+  options.node_ips = {"192.0.2.1"};
   options.cluster_dns = "dns";
   EXPECT_EQ(NodeNetwork::Make(env, informers, options).status().message(),
-            "cluster DNS address \"dns\" is not an IPv4 address");
+            "cluster DNS: \"dns\" is not an IP address");
   options.cluster_dns = "";
   options.cluster_cidrs = {"10.42.0.0"};
   EXPECT_EQ(NodeNetwork::Make(env, informers, options).status().message(),

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,20 +12,27 @@
 
 namespace gantry::net {
 
-// The nf_tables table of the pod network: host ports, masquerade of traffic that leaves the
-// cluster, and of pods that reach themselves. Threading: one call at a time; calls block for well
-// under a millisecond.
+// The nf_tables table of the pod network in one family: host ports, masquerade of traffic that
+// leaves the cluster, and of pods that reach themselves. Threading: one call at a time; calls block
+// for well under a millisecond.
 class PodRules {
  public:
-  PodRules(InstanceNames names, std::vector<Cidr> cluster_cidrs);
+  // Of `cluster_cidrs`, those of the family count.
+  PodRules(NftFamily family, InstanceNames names, std::vector<Cidr> cluster_cidrs);
 
-  // Replaces the table, whatever a predecessor left in it, in one step. `pod_cidr`: this node's.
-  Status Replace(const std::optional<Cidr>& pod_cidr, std::span<const PodRecord> pods);
+  NftFamily family() const { return family_; }
+
+  // Replaces the table, whatever a predecessor left in it, in one step. `pod_cidrs`: this node's.
+  Status Replace(std::span<const Cidr> pod_cidrs, std::span<const PodRecord> pods);
   // kAlreadyExists when another pod has one of the host ports.
   Status Add(const PodRecord& pod);
   Status Remove(const PodRecord& pod);
 
  private:
+  void AddGuard(NftBatch* batch) const;
+  void AddMasquerade(NftBatch* batch, std::span<const Cidr> pod_cidrs) const;
+
+  NftFamily family_;
   InstanceNames names_;
   std::vector<Cidr> cluster_cidrs_;
 };

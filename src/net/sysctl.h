@@ -11,4 +11,7 @@ namespace gantry::net {
 // already. kNotFound where the kernel has no such setting. Threading: any thread.
 Status SetNetSysctl(const std::string& name, std::string_view value);
 
+// What it holds now, without the line's end.
+Result<std::string> GetNetSysctl(const std::string& name);
+
 }  // namespace gantry::net

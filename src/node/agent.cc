@@ -164,7 +164,7 @@ Task<Status> Agent::Impl::Prepare() {
 
 Task<Status> Agent::Impl::Start() {
   if (options_.node_name.empty()) options_.node_name = DefaultNodeName();
-  if (options_.node_ip.empty()) options_.node_ip = DefaultNodeAddress();
+  if (options_.node_ips.empty()) options_.node_ips = {DefaultNodeAddress()};
   GANTRY_CO_TRY(co_await Prepare());
   auto poke = [weak = weak_from_this()](const std::string& uid) {
     if (auto self = weak.lock()) {
@@ -178,7 +178,7 @@ Task<Status> Agent::Impl::Start() {
   context_->network = network_;
   context_->drain = drain_;
   context_->node_name = options_.node_name;
-  context_->node_ip = options_.node_ip;
+  context_->node_ips = options_.node_ips;
   context_->cluster_dns = options_.cluster_dns;
   context_->cluster_domain = options_.cluster_domain;
   context_->log_limits = options_.log_limits;
@@ -254,7 +254,7 @@ Task<> Agent::Impl::Stop() {
 NodeInputs Agent::Impl::Inputs() {
   NodeInputs inputs;
   inputs.name = options_.node_name;
-  inputs.ip = options_.node_ip;
+  inputs.ips = options_.node_ips;
   inputs.machine = ReadMachine(paths_.data_dir());
   inputs.runtime_version = runtime_->Version();
   inputs.images = images_->List();

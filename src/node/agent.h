@@ -21,8 +21,11 @@ struct AgentOptions {
   AgentOptions() = default;
   std::string node_name;  // empty: the host's name
   std::string data_dir;
-  std::string node_ip;  // empty: the address of the interface with the default route
-  std::string cluster_dns, cluster_domain = "cluster.local";
+  // The node's addresses, the primary first, at most one of each family; empty: that of the
+  // interface with the default route.
+  std::vector<std::string> node_ips;
+  std::vector<std::string> cluster_dns;  // addresses
+  std::string cluster_domain = "cluster.local";
   LogLimits log_limits;
   std::string oci_runtime;  // "crun" or "runc"; empty: crun where it is installed, else runc
   // Called when the node's spec.podCIDRs become known or change, before pods that need the network

@@ -99,9 +99,11 @@ void SetNodeStatus(const NodeInputs& in, Node* node) {
   }
 
   status->clear_addresses();
-  auto* internal = status->add_addresses();
-  internal->set_type("InternalIP");
-  internal->set_address(in.ip);
+  for (const std::string& ip : in.ips) {
+    auto* internal = status->add_addresses();
+    internal->set_type("InternalIP");
+    internal->set_address(ip);
+  }
   auto* hostname = status->add_addresses();
   hostname->set_type("Hostname");
   hostname->set_address(in.name);

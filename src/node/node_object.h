@@ -11,7 +11,8 @@
 namespace gantry::node {
 
 struct NodeInputs {
-  std::string name, ip;
+  std::string name;
+  std::vector<std::string> ips;  // the primary first
   MachineFacts machine;
   std::string runtime_version;
   std::vector<ImagePtr> images;

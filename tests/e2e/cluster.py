@@ -308,7 +308,8 @@ class Service:
         if self.run_dir.exists():
             found.append(f"directory: {self.run_dir}")
         links = self.machine.run("ip", "-o", "link").stdout
-        found += [f"link: {link}" for link in re.findall(rf"gantry-{self.ids[1]}|v{self.ids[1][:6]}\w+", links)]
+        found += [f"link: {link}" for link in
+                  re.findall(rf"gantry-{self.ids[1]}|gvxlan-{self.ids[1]}|v{self.ids[1][:6]}\w+", links)]
         tables = self.machine.run("nft", "list", "tables").stdout
         found += [f"table: {table}" for table in tables.splitlines() if f"gantry-{self.ids[1]}" in table]
         return found

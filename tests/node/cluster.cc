@@ -48,9 +48,9 @@ TestNode::~TestNode() {
 void TestNode::StartAgent() {
   AgentOptions options;
   options.node_name = "node-1";
-  options.node_ip = "127.0.0.1";
+  options.node_ips = {"127.0.0.1"};
   options.data_dir = paths_->data_dir();
-  options.cluster_dns = "10.43.0.10";
+  options.cluster_dns = {"10.43.0.10"};
   agent_ = std::make_unique<Agent>(env_, *api_, options, &network_, nullptr);
   Status started;
   auto start = [](Agent& agent, Status& out) -> Task<> { out = co_await agent.Start(); };

@@ -17,6 +17,7 @@
 #include "apiserver/bootstrap/ensure.h"
 #include "apiserver/bootstrap/server_endpoints.h"
 #include "apiserver/registry/messages.h"
+#include "base/ip.h"
 
 namespace gantry::apiserver {
 namespace {
@@ -245,8 +246,8 @@ void AddClusterInfo(Batch* batch, const BootstrapOptions& options) {
   auto info = Named<api::core::v1::ConfigMap>("kube-public", "cluster-info");
   (*info.mutable_data())["kubeconfig"] =
       "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: " +
-      absl::Base64Escape(options.ca_pem) + "\n    server: https://" + options.advertise_address +
-      ":" + std::to_string(options.advertise_port) +
+      absl::Base64Escape(options.ca_pem) + "\n    server: https://" +
+      UrlHost(options.advertise_address) + ":" + std::to_string(options.advertise_port) +
       "\n  name: \"\"\ncontexts: null\ncurrent-context: \"\"\nkind: Config\nusers: null\n";
   batch->Reconcile(std::move(info), [](auto* live, const auto& wanted) {
     for (const auto& [key, value] : wanted.data())

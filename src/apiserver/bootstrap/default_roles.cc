@@ -185,6 +185,7 @@ constexpr DefaultRole kRoles[] = {
      "get,list,watch; -; configmaps\nupdate; -; configmaps; cluster-info\n"
      "create,patch,update; -,events.k8s.io; events"},
     {"kube-public", "gantry:cluster-info", "get; -; configmaps; cluster-info"},
+    {"kube-system", "gantry:network", "get; -; configmaps; gantry-network"},
 };
 
 constexpr DefaultBinding kBindings[] = {
@@ -229,6 +230,7 @@ constexpr DefaultBinding kBindings[] = {
     {"kube-public", "system:controller:bootstrap-signer", "system:controller:bootstrap-signer",
      "account:kube-system/bootstrap-signer", false},
     {"kube-public", "gantry:cluster-info", "gantry:cluster-info", "user:system:anonymous", false},
+    {"kube-system", "gantry:network", "gantry:network", "group:system:nodes", false},
 };
 
 // The part up to `separator`, without spaces around it; it is taken off `rest`.

@@ -9,7 +9,6 @@
 #include "api/testing/from_yaml.h"
 #include "client/testing/reconciler_harness.h"
 #include "controllers/node/node_lifecycle.h"
-#include "controllers/nodeipam/node_ipam.h"
 #include "controllers/podgc/pod_gc.h"
 
 namespace gantry::controllers {
@@ -477,39 +476,6 @@ TEST(PodGc, EndsLeavingPodsOfNodesThatAreOutOfService) {
                      "node.kubernetes.io/out-of-service, effect: NoExecute}]}}"));
   harness.Advance(seconds(25));
   EXPECT_FALSE(harness.client().Peek<Pod>("default", "p"));
-}
-
-TEST(NodeIpam, GivesTheLowestFreeSubnetAndNoneThatOverlaps) {
-  client::ReconcilerHarness harness(*MakeNodeIpamController("10.244.0.0/16"));
-  harness.Put(FromYaml<Node>(
-      "{metadata: {name: wide}, spec: {podCIDR: 10.244.0.0/23, podCIDRs: [10.244.0.0/23]}}"));
-  harness.Put(FromYaml<Node>("{metadata: {name: far}, spec: {podCIDR: 192.168.0.0/24}}"));
-  harness.Put(FromYaml<Node>("{metadata: {name: a}}"));
-  harness.Put(FromYaml<Node>("{metadata: {name: b}}"));
-  harness.Settle();
-  auto node = harness.client().Peek<Node>("", "a");
-  EXPECT_EQ(node->spec().pod_cidr(), "10.244.2.0/24");
-  EXPECT_THAT(node->spec().pod_cidrs(), ElementsAre("10.244.2.0/24"));
-  EXPECT_EQ(harness.client().Peek<Node>("", "b")->spec().pod_cidr(), "10.244.3.0/24");
-  EXPECT_THAT(harness.Restless(), IsEmpty());
-}
-
-TEST(NodeIpam, SaysWhenThereIsNoneAndUsesWhatIsFreed) {
-  client::ReconcilerHarness harness(*MakeNodeIpamController("10.0.0.0/25", 25));
-  harness.Put(FromYaml<Node>("{metadata: {name: a}}"));
-  harness.Settle();
-  harness.Put(FromYaml<Node>("{metadata: {name: b}}"));
-  harness.Settle();
-  EXPECT_THAT(harness.events(),
-              ElementsAre("Normal CIDRNotAvailable Node b status is now: CIDRNotAvailable"));
-  harness.Remove<Node>("", "a");
-  harness.Advance(seconds(31));
-  EXPECT_EQ(harness.client().Peek<Node>("", "b")->spec().pod_cidr(), "10.0.0.0/25");
-}
-
-TEST(NodeIpam, RefusesRangesThatAreNone) {
-  for (const char* range : {"", "10.0.0.0", "10.0.0/8", "10.0.0.0/33", "10.0.0.0/25", "fd00::/48"})
-    EXPECT_FALSE(MakeNodeIpamController(range).ok()) << range;
 }
 
 }  // namespace

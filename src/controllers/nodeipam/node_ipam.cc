@@ -1,12 +1,9 @@
 #include "controllers/nodeipam/node_ipam.h"
 
-#include <arpa/inet.h>
-
-#include <charconv>
-#include <optional>
 #include <vector>
 
 #include "api/core/v1/node.pb.h"
+#include "controllers/nodeipam/subnets.h"
 
 namespace gantry::controllers {
 namespace {
@@ -14,41 +11,9 @@ namespace {
 using api::core::v1::Node;
 using client::Plan;
 
-struct Range {
-  uint32_t base = 0;
-  int prefix_length = 0;
-};
-
-std::optional<Range> ParseRange(const std::string& text) {
-  const size_t slash = text.find('/');
-  in_addr address{};
-  Range range;
-  if (slash == std::string::npos ||
-      inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1) {
-    return std::nullopt;
-  }
-  auto [end, error] =
-      std::from_chars(text.data() + slash + 1, text.data() + text.size(), range.prefix_length);
-  if (error != std::errc() || end != text.data() + text.size() || range.prefix_length < 0 ||
-      range.prefix_length > 32) {
-    return std::nullopt;
-  }
-  const uint32_t mask = range.prefix_length == 0 ? 0 : ~uint32_t{0} << (32 - range.prefix_length);
-  range.base = ntohl(address.s_addr) & mask;
-  return range;
-}
-
-std::string Format(uint32_t base, int prefix_length) {
-  in_addr address{htonl(base)};
-  char text[INET_ADDRSTRLEN];
-  inet_ntop(AF_INET, &address, text, sizeof text);
-  return std::string(text) + "/" + std::to_string(prefix_length);
-}
-
 class NodeIpamController : public client::Reconciler {
  public:
-  NodeIpamController(Range cluster, int node_prefix_length)
-      : cluster_(cluster), node_prefix_length_(node_prefix_length) {}
+  explicit NodeIpamController(std::vector<Subnets> ranges) : ranges_(std::move(ranges)) {}
 
   std::string_view name() const override { return "node-ipam"; }
   std::string event_source() const override { return "cidrAllocator"; }
@@ -63,28 +28,22 @@ class NodeIpamController : public client::Reconciler {
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {
     Plan plan;
-    const uint64_t count = uint64_t{1} << (node_prefix_length_ - cluster_.prefix_length);
-    std::vector<bool> taken;
     std::vector<api::Ref<Node>> waiting;
+    std::vector<Subnets> ranges = ranges_;
     for (const api::Ref<Node>& node : client::Typed<Node>(nodes_->List())) {
-      if (node->spec().pod_cidr().empty()) {
-        waiting.push_back(node);
+      if (node->spec().pod_cidr().empty()) waiting.push_back(node);
+      for (Subnets& range : ranges) {
+        range.Take(node->spec().pod_cidr());
+        for (const std::string& cidr : node->spec().pod_cidrs())
+          range.Take(cidr);
       }
     }
-    if (waiting.empty()) return plan;
-    taken.resize(count);
-    for (const api::Ref<Node>& node : client::Typed<Node>(nodes_->List())) {
-      if (auto range = ParseRange(node->spec().pod_cidr())) Take(*range, &taken);
-    }
-    uint64_t next = 0;
     for (const api::Ref<Node>& node : waiting) {
-      std::string subnet;
-      for (; next < count && subnet.empty(); ++next) {
-        if (taken[next]) continue;
-        subnet = Format(cluster_.base + static_cast<uint32_t>(next << (32 - node_prefix_length_)),
-                        node_prefix_length_);
+      std::vector<std::string> given;
+      for (Subnets& range : ranges) {
+        if (std::optional<std::string> subnet = range.Next()) given.push_back(std::move(*subnet));
       }
-      if (subnet.empty()) {
+      if (given.size() < ranges.size()) {
         plan.events.push_back(
             {node.object(), "Normal", "CIDRNotAvailable",
              "Node " + node->metadata().name() + " status is now: CIDRNotAvailable"});
@@ -92,43 +51,39 @@ class NodeIpamController : public client::Reconciler {
         continue;
       }
       Node copy = *node;
-      copy.mutable_spec()->set_pod_cidr(subnet);
-      copy.mutable_spec()->add_pod_cidrs(subnet);
+      copy.mutable_spec()->set_pod_cidr(given.front());
+      for (std::string& subnet : given)
+        copy.mutable_spec()->add_pod_cidrs(std::move(subnet));
       plan.Update(std::move(copy));
     }
     return plan;
   }
 
  private:
-  // Marks the subnets that overlap with `range`, whatever its size.
-  void Take(const Range& range, std::vector<bool>* taken) const {
-    const int shift = 32 - node_prefix_length_;
-    const uint64_t first = range.base;
-    const uint64_t last = first + (uint64_t{1} << (32 - range.prefix_length)) - 1;
-    if (last < cluster_.base) return;
-    const uint64_t begin = first < cluster_.base ? 0 : (first - cluster_.base) >> shift;
-    const uint64_t end = (last - cluster_.base) >> shift;
-    for (uint64_t i = begin; i <= end && i < taken->size(); ++i)
-      (*taken)[i] = true;
-  }
-
-  const Range cluster_;
-  const int node_prefix_length_;
+  const std::vector<Subnets> ranges_;  // all free
   client::Informer* nodes_ = nullptr;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<client::Reconciler>> MakeNodeIpamController(const std::string& cluster_cidr,
-                                                                   int node_prefix_length) {
-  const std::optional<Range> range = ParseRange(cluster_cidr);
-  if (!range || range->prefix_length > node_prefix_length || node_prefix_length > 32) {
-    return BadRequest("cluster CIDR \"" + cluster_cidr +
-                      "\" is not an IPv4 range with room for a /" +
-                      std::to_string(node_prefix_length) + " for each node");
+Result<std::unique_ptr<client::Reconciler>> MakeNodeIpamController(const NodeIpamOptions& options) {
+  std::vector<Subnets> ranges;
+  std::string_view rest = options.cluster_cidr;
+  do {
+    const size_t comma = std::min(rest.find(','), rest.size());
+    const std::string range(rest.substr(0, comma));
+    const bool v6 = range.find(':') != std::string::npos;
+    GANTRY_ASSIGN(Subnets subnets,
+                  Subnets::Cut(range, v6 ? options.node_prefix_v6 : options.node_prefix_v4));
+    ranges.push_back(std::move(subnets));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  } while (!rest.empty());
+  if (ranges.size() > 2 || (ranges.size() == 2 && ranges[0].is_v6() == ranges[1].is_v6())) {
+    return BadRequest("cluster CIDR \"" + options.cluster_cidr +
+                      "\": one range, or one of IPv4 and one of IPv6, is possible");
   }
   std::unique_ptr<client::Reconciler> controller =
-      std::make_unique<NodeIpamController>(*range, node_prefix_length);
+      std::make_unique<NodeIpamController>(std::move(ranges));
   return controller;
 }
 

@@ -7,9 +7,14 @@
 
 namespace gantry::controllers {
 
-// Gives every node a pod subnet of `node_prefix_length` bits out of `cluster_cidr` (IPv4), lowest
-// free one first. kBadRequest when the range is not one or has no room for a single node.
-Result<std::unique_ptr<client::Reconciler>> MakeNodeIpamController(const std::string& cluster_cidr,
-                                                                   int node_prefix_length = 24);
+struct NodeIpamOptions {
+  std::string cluster_cidr;  // one range, or one of each IP family with a comma between
+  int node_prefix_v4 = 24;
+  int node_prefix_v6 = 64;
+};
+
+// Gives every node one pod subnet out of each range, lowest free one first. kBadRequest when a
+// range is not one, has no room for a single node, or shares its family with another.
+Result<std::unique_ptr<client::Reconciler>> MakeNodeIpamController(const NodeIpamOptions& options);
 
 }  // namespace gantry::controllers

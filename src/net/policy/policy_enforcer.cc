@@ -99,7 +99,7 @@ void PolicyEnforcer::Start(const std::vector<PodRecord>& pods) {
   {
     absl::MutexLock lock(&mutex_);
     for (const PodRecord& pod : pods) {
-      attachments_[pod.uid].addresses = {pod.ip};
+      attachments_[pod.uid].addresses = pod.ips;
       pending_.touched_pods.insert(pod.uid);
     }
   }

@@ -164,8 +164,8 @@ class PolicyRulesTest : public ::testing::Test {
       EXPECT_TRUE(SetNetSysctl("ipv6/conf/eth0/disable_ipv6", "0").ok());
     });
     ASSERT_TRUE(inside->EnsureAddress(eth, pod.v6, 128).ok());
-    ASSERT_TRUE(inside->EnsureRoute(eth, *Cidr::Parse("fd42::ff/128")).ok());
-    ASSERT_TRUE(inside->EnsureRoute(eth, *Cidr::Parse("::/0"), gateway6_).ok());
+    ASSERT_TRUE(inside->EnsureRoute(Route(eth, *Cidr::Parse("fd42::ff/128"))).ok());
+    ASSERT_TRUE(inside->EnsureRoute(Route(eth, *Cidr::Parse("::/0"), gateway6_)).ok());
     pod.echo = std::make_unique<Echo>(*pod.netns);
     pods_.push_back(std::move(pod));
   }

@@ -184,9 +184,8 @@ Status TestHost::SetUp() {
   GANTRY_ASSIGN(Link eth, there.FindLink("eth0"));
   GANTRY_TRY(there.SetUp(eth.index));
   GANTRY_TRY(there.EnsureAddress(eth.index, *IpAddress::Parse("192.168.77.2"), 24));
-  Cidr everywhere;
-  everywhere.address = IpAddress::V4(0);
-  GANTRY_TRY(there.EnsureRoute(eth.index, everywhere, IpAddress::Parse("192.168.77.1")));
+  GANTRY_TRY(there.EnsureRoute(
+      Route(eth.index, *Cidr::Parse("0.0.0.0/0"), IpAddress::Parse("192.168.77.1"))));
   env_ = std::make_unique<RealEnv>(2, 2);
   return Status::Ok();
 }

@@ -55,7 +55,9 @@ struct NodeContext {
   WatchedObjects& objects;
   net::PodNetwork* network = nullptr;   // null: only pods of the host's network
   net::EndpointDrain* drain = nullptr;  // null: nobody to wait for
-  std::string node_name, node_ip, cluster_dns, cluster_domain;
+  std::string node_name, cluster_domain;
+  std::vector<std::string> node_ips;     // the primary first
+  std::vector<std::string> cluster_dns;  // addresses
   NodeAllocatable allocatable;
   LogLimits log_limits;
   int64_t memory_capacity = 0;

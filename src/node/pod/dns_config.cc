@@ -97,7 +97,7 @@ std::string TextOf(const Resolver& resolver) {
 
 }  // namespace
 
-DnsConfig BuildDnsConfig(const Pod& pod, const std::string& cluster_dns,
+DnsConfig BuildDnsConfig(const Pod& pod, const std::vector<std::string>& cluster_dns,
                          const std::string& cluster_domain, const std::string& host_resolv_conf) {
   Resolver resolver;
   const std::string& policy = pod.spec().dns_policy();
@@ -105,7 +105,7 @@ DnsConfig BuildDnsConfig(const Pod& pod, const std::string& cluster_dns,
                        ((policy.empty() || policy == "ClusterFirst") && !pod.spec().host_network());
   if (policy != "None") resolver = ParseHost(host_resolv_conf);
   if (cluster && !cluster_dns.empty()) {
-    resolver.servers = {cluster_dns};
+    resolver.servers = cluster_dns;
     resolver.options = {{"ndots", ":5"}};
     resolver.searches.insert(resolver.searches.begin(),
                              {pod.metadata().namespace_() + ".svc." + cluster_domain,

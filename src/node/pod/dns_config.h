@@ -15,7 +15,7 @@ struct DnsConfig {
 
 // `host_resolv_conf` is the machine's. What resolvers do not take is left out: more than three
 // servers, more than 32 search domains or 2048 characters of them, longer domains than there are.
-DnsConfig BuildDnsConfig(const api::core::v1::Pod& pod, const std::string& cluster_dns,
+DnsConfig BuildDnsConfig(const api::core::v1::Pod& pod, const std::vector<std::string>& cluster_dns,
                          const std::string& cluster_domain, const std::string& host_resolv_conf);
 
 }  // namespace gantry::node

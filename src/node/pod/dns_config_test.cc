@@ -16,7 +16,7 @@ constexpr char kHost[] =
 
 DnsConfig Build(const std::string& spec, const char* host = kHost) {
   return BuildDnsConfig(FromYaml<Pod>("{metadata: {namespace: a}, spec: " + spec + "}"),
-                        "10.43.0.10", "cluster.local", host);
+                        {"10.43.0.10"}, "cluster.local", host);
 }
 
 TEST(DnsConfig, ByPolicy) {

@@ -62,7 +62,7 @@ Result<std::string> ValueFrom(const EnvironmentInputs& in, const EnvVar& variabl
   const auto& from = variable.value_from();
   const std::string& ns = in.pod->metadata().namespace_();
   if (from.has_field_ref())
-    return FieldValue(*in.pod, from.field_ref().field_path(), in.host_ip, in.pod_ips);
+    return FieldValue(*in.pod, from.field_ref().field_path(), in.host_ips, in.pod_ips);
   if (from.has_resource_field_ref()) {
     const Container* container = in.container;
     const std::string& name = from.resource_field_ref().container_name();
@@ -144,7 +144,8 @@ std::string ExpandVariables(std::string_view text, const EnvironmentList& variab
   return out;
 }
 
-Result<std::string> FieldValue(const Pod& pod, std::string_view path, const std::string& host_ip,
+Result<std::string> FieldValue(const Pod& pod, std::string_view path,
+                               const std::vector<std::string>& host_ips,
                                const std::vector<std::string>& pod_ips) {
   const auto& meta = pod.metadata();
   if (path == "metadata.name") return meta.name();
@@ -162,7 +163,8 @@ Result<std::string> FieldValue(const Pod& pod, std::string_view path, const std:
   }
   if (path == "spec.nodeName") return pod.spec().node_name();
   if (path == "spec.serviceAccountName") return pod.spec().service_account_name();
-  if (path == "status.hostIP" || path == "status.hostIPs") return host_ip;
+  if (path == "status.hostIP") return host_ips.empty() ? std::string() : host_ips.front();
+  if (path == "status.hostIPs") return Join(host_ips);
   if (path == "status.podIP") return pod_ips.empty() ? std::string() : pod_ips.front();
   if (path == "status.podIPs") return Join(pod_ips);
   return Status(Code::kInvalid, "unsupported fieldPath: " + std::string(path));

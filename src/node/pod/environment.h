@@ -34,7 +34,7 @@ struct EnvironmentInputs {
   const api::core::v1::Container* container = nullptr;
   const ReferencedObjects* objects = nullptr;
   std::vector<std::pair<std::string, std::string>> services;  // ServiceEnvironment()
-  std::string host_ip;
+  std::vector<std::string> host_ips;
   std::vector<std::string> pod_ips;
   NodeAllocatable allocatable;
 };
@@ -55,7 +55,8 @@ std::string ExpandVariables(std::string_view text, const EnvironmentList& variab
 
 // metadata.name, metadata.labels['x'], status.podIP …
 Result<std::string> FieldValue(const api::core::v1::Pod& pod, std::string_view path,
-                               const std::string& host_ip, const std::vector<std::string>& pod_ips);
+                               const std::vector<std::string>& host_ips,
+                               const std::vector<std::string>& pod_ips);
 // limits.cpu and the like, divided and rounded up.
 Result<std::string> ResourceValue(const api::core::v1::Pod& pod,
                                   const api::core::v1::Container* container,

@@ -397,8 +397,9 @@ PodStatus BuildPodStatus(const StatusInputs& in) {
   status.set_qos_class(old.qos_class().empty() ? QosClass(in.pod->spec()) : old.qos_class());
   if (in.pod->metadata().generation() > 0)
     status.set_observed_generation(in.pod->metadata().generation());
-  status.set_host_ip(in.host_ip);
-  status.add_host_ips()->set_ip(in.host_ip);
+  if (!in.host_ips.empty()) status.set_host_ip(in.host_ips.front());
+  for (const std::string& ip : in.host_ips)
+    status.add_host_ips()->set_ip(ip);
   std::vector<std::string> ips = in.pod_ips;
   if (ips.empty()) {
     for (const auto& ip : old.pod_ips())

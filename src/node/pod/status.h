@@ -21,7 +21,7 @@ struct StatusInputs {
   ObservedPod observed;
   std::map<std::string, WaitingReason, std::less<>> waiting;
   std::vector<std::string> pod_ips;
-  std::string host_ip;
+  std::vector<std::string> host_ips;
   // The pod is being ended, and (when non-empty) why: it then fails with this reason and message.
   bool ending = false;
   bool all_ended = false;

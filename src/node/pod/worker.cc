@@ -179,7 +179,7 @@ Task<> PodWorker::Prepare() {
   }
   if (node_.sandboxes.Ready(uid_)) {
     if (pod_->spec().host_network()) {
-      ips_ = {node_.node_ip};
+      ips_ = node_.node_ips;
     } else {
       Result<std::string> ips = ReadFile(node_.paths.Namespaces(uid_) + "/ips");
       for (size_t at = 0; ips.ok() && at < ips->size();) {
@@ -379,7 +379,7 @@ Task<Status> PodWorker::WriteStatus() {
     inputs.observed = Observe();
     inputs.waiting = waiting_;
     inputs.pod_ips = ips_;
-    inputs.host_ip = node_.node_ip;
+    inputs.host_ips = node_.node_ips;
     inputs.ending = !end_reason_.empty() || pod_->metadata().has_deletion_timestamp();
     inputs.all_ended = ended_;
     inputs.rejected = !admitted_ && !end_reason_.empty();

@@ -81,7 +81,7 @@ Task<bool> PodWorker::EnsureSandbox() {
       if (attached.ok()) ips = std::move(attached).value();
     }
   }
-  if (host_network) ips = {node_.node_ip};
+  if (host_network) ips = node_.node_ips;
   if (created.ok()) {
     std::string list;
     for (const std::string& ip : ips)
@@ -146,7 +146,7 @@ Task<ReferencedObjects> PodWorker::Fetch(ObjectNames names, Status* error) {
 Task<PayloadInputs> PodWorker::VolumeInputs(const ReferencedObjects* objects, Status* error) {
   PayloadInputs inputs;
   inputs.objects = objects;
-  inputs.host_ip = node_.node_ip;
+  inputs.host_ips = node_.node_ips;
   inputs.pod_ips = ips_;
   inputs.allocatable = node_.allocatable;
   std::vector<TokenSource> wanted;

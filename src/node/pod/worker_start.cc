@@ -147,7 +147,7 @@ Task<Result<ContainerSpec>> PodWorker::Describe(std::string name, ImagePtr image
   env.objects = &objects;
   bool links = !pod_->spec().has_enable_service_links() || pod_->spec().enable_service_links();
   env.services = ServiceEnvironment(node_.services(), pod_->metadata().namespace_(), links);
-  env.host_ip = node_.node_ip;
+  env.host_ips = node_.node_ips;
   env.pod_ips = ips_;
   env.allocatable = node_.allocatable;
   ContainerSpecInputs inputs;

@@ -79,7 +79,7 @@ Status AddDownward(const PayloadInputs& in,
     std::string value;
     if (item.has_field_ref()) {
       GANTRY_ASSIGN(value,
-                    FieldValue(*in.pod, item.field_ref().field_path(), in.host_ip, in.pod_ips));
+                    FieldValue(*in.pod, item.field_ref().field_path(), in.host_ips, in.pod_ips));
     } else if (item.has_resource_field_ref()) {
       const api::core::v1::Container* container = nullptr;
       for (const auto& c : in.pod->spec().containers()) {

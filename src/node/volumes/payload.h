@@ -24,7 +24,7 @@ struct PayloadInputs {
   const ReferencedObjects* objects = nullptr;
   // Tokens by (audience, expiration seconds).
   std::map<std::pair<std::string, int64_t>, std::string> tokens;
-  std::string host_ip;
+  std::vector<std::string> host_ips;
   std::vector<std::string> pod_ips;
   NodeAllocatable allocatable;
 };

@@ -17,16 +17,17 @@ class ControlPlane {
   static Result<std::unique_ptr<ControlPlane>> Make(Env& env, client::Client& controllers_client,
                                                     client::Client& scheduler_client,
                                                     client::InformerSet& informers,
-                                                    const controllers::Options& options);
+                                                    const controllers::Options& options,
+                                                    const scheduler::Configuration& scheduling);
   void Start();
   Task<> Stop();
 
  private:
-  ControlPlane(Env& env, client::Client& controllers_client, client::Client& scheduler_client,
-               client::InformerSet& informers);
+  ControlPlane(Env& env, client::Client& controllers_client, client::InformerSet& informers)
+      : runner_(env, controllers_client, informers) {}
 
   client::ReconcilerRunner runner_;
-  scheduler::Scheduler scheduler_;
+  std::unique_ptr<scheduler::Scheduler> scheduler_;
 };
 
 }  // namespace gantry::cli

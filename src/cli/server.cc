@@ -196,14 +196,20 @@ Status Server::Parts::MakeControlPlane() {
     access.subresource = subresource;
     return api->authorizer().Authorize(user, access).allowed();
   };
+  scheduler::Configuration scheduling;
+  if (!options.scheduler_config.empty()) {
+    GANTRY_ASSIGN(scheduling, scheduler::ReadConfiguration(options.scheduler_config));
+  }
   if (store->shared() == nullptr) {
     GANTRY_ASSIGN(control_plane,
-                  ControlPlane::Make(env, *controllers_client, *scheduler_client, *informers, all));
+                  ControlPlane::Make(env, *controllers_client, *scheduler_client, *informers, all,
+                                     scheduling));
     return Status::Ok();
   }
   GANTRY_ASSIGN(client::LeaderOptions lease, LeaseOf(options.failover));
-  auto make = [this, all](client::InformerSet& own) {
-    return ControlPlane::Make(env, *controllers_client, *scheduler_client, own, all);
+  auto make = [this, all, scheduling](client::InformerSet& own) {
+    return ControlPlane::Make(env, *controllers_client, *scheduler_client, own, all,
+                              scheduling);
   };
   const std::string identity = options.node_name + "_" + RandomUuid(env);
   elected_control_plane = std::make_unique<ElectedControlPlane>(env, *controllers_client, identity,

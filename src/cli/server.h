@@ -22,6 +22,7 @@ struct ServerOptions : MachineOptions, EtcdFlags {
   int node_cidr_mask_size_ipv6 = 64;
   std::string failover = "default";  // how soon another server takes over: elected_control_plane.h
   std::string token;                 // empty: made once and kept in the data directory
+  std::string scheduler_config;      // a KubeSchedulerConfiguration; empty: the defaults
 };
 
 // One server with all that runs in its process: API, controllers, scheduler and (unless no_agent)

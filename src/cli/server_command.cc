@@ -34,6 +34,8 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
               "How soon another server takes over: default, or fast");
   AddTextFlag(*command, "--token", "TOKEN", &options->token,
               "Token that agents and other servers join with (default: made once)");
+  AddTextFlag(*command, "--scheduler-config", "FILE", &options->scheduler_config,
+              "Profiles and extenders of the scheduler (a KubeSchedulerConfiguration)");
   AddMachineFlags(*command, options.get());
   command->callback([options, exit_code] {
     *exit_code = ExitCodeOf(RunService<Server>(*options, [](const Server& server) {

@@ -1,5 +1,6 @@
 #include "scheduler/scheduler.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "api/core/v1/event.pb.h"
@@ -43,14 +44,15 @@ class SlowClient : public client::FakeClient {
 class SchedulerTest : public ::testing::Test {
  protected:
   SchedulerTest() {
+    scheduler_ = *Scheduler::Make(env_, client_, informers_, Configuration());
     informers_.Start();
-    scheduler_.Start();
+    scheduler_->Start();
     env_.RunUntilIdle();
   }
   ~SchedulerTest() override { env_.RunToEnd(StopAll()); }
 
   Task<> StopAll() {
-    co_await scheduler_.Stop();
+    co_await scheduler_->Stop();
     co_await informers_.Stop();
   }
   void AddNode(const std::string& name) {
@@ -81,7 +83,7 @@ class SchedulerTest : public ::testing::Test {
   VirtualEnv env_;
   SlowClient client_{env_};
   client::InformerSet informers_{env_, client_};
-  Scheduler scheduler_{env_, client_, informers_};
+  std::unique_ptr<Scheduler> scheduler_;
 };
 
 TEST_F(SchedulerTest, BindsAPodAndSaysSo) {
@@ -159,7 +161,7 @@ TEST_F(SchedulerTest, OnlyAChangeThatMayHelpBringsAPodBack) {
   (*labelled.mutable_status()->mutable_allocatable())["memory"].set_string("2Gi");
   client_.Put(labelled);
   env_.Advance(std::chrono::seconds(30));
-  EXPECT_EQ(tries(), 2);
+  EXPECT_EQ(tries(), 1) << "more memory is not what it lacks";
   (*labelled.mutable_status()->mutable_allocatable())["cpu"].set_string("2");
   client_.Put(labelled);
   env_.Advance(std::chrono::seconds(30));
@@ -215,6 +217,123 @@ TEST_F(SchedulerTest, PodsThatOthersPlacedCountAgainstTheRoom) {
   client_.Put(done);
   env_.Advance(std::chrono::seconds(5));
   EXPECT_EQ(NodeOf("web"), "a");
+}
+
+std::vector<std::string> ConditionsOf(const Pod& pod) {
+  std::vector<std::string> texts;
+  for (const auto& condition : pod.status().conditions())
+    texts.push_back(condition.type() + "/" + condition.reason() + ": " + condition.message());
+  return texts;
+}
+
+TEST_F(SchedulerTest, APodOfHigherPriorityMakesRoomForItself) {
+  AddNode("a");
+  AddPod("low", ", terminationGracePeriodSeconds: 30");
+  ASSERT_EQ(NodeOf("low"), "a");
+  AddPod("high", ", priority: 100");
+  // The victim is told and has its time; the node is kept for who asked for it.
+  api::Ref<Pod> low = client_.Peek<Pod>("default", "low");
+  ASSERT_TRUE(low);
+  EXPECT_TRUE(low->metadata().has_deletion_timestamp());
+  EXPECT_THAT(ConditionsOf(*low),
+              testing::Contains("DisruptionTarget/PreemptionByScheduler: default-scheduler: "
+                                "preempting to accommodate a higher priority pod"));
+  api::Ref<Pod> high = client_.Peek<Pod>("default", "high");
+  EXPECT_EQ(high->spec().node_name(), "");
+  EXPECT_EQ(high->status().nominated_node_name(), "a");
+  EXPECT_THAT(ConditionsOf(*high),
+              testing::Contains(
+                  "PodScheduled/Unschedulable: 0/1 nodes are available: 1 Insufficient cpu."));
+  // Who is less important does not get the room, not even when it is free.
+  AddPod("late", ", priority: 50");
+  client_.Remove<Pod>("default", "low");
+  env_.Advance(std::chrono::seconds(5));
+  EXPECT_EQ(NodeOf("high"), "a");
+  EXPECT_EQ(NodeOf("late"), "");
+  EXPECT_THAT(Events(), testing::Contains("Preempted: Preempted by pod " + high->metadata().uid() +
+                                          " on node a"));
+}
+
+TEST_F(SchedulerTest, WhileItsVictimsEndAPodTakesNoMore) {
+  AddNode("a");
+  AddNode("b");
+  AddPod("one");
+  AddPod("two");
+  AddPod("high", ", priority: 100");
+  const std::string nominated =
+      client_.Peek<Pod>("default", "high")->status().nominated_node_name();
+  ASSERT_NE(nominated, "");
+  // Something wakes it before the victim is gone.
+  AddNode("tiny");
+  Node tiny = *client_.Peek<Node>("", "tiny");
+  tiny.mutable_spec()->set_unschedulable(true);
+  client_.Put(tiny);
+  env_.Advance(std::chrono::seconds(30));
+  int going = 0;
+  for (const char* name : {"one", "two"})
+    going += client_.Peek<Pod>("default", name)->metadata().has_deletion_timestamp() ? 1 : 0;
+  EXPECT_LE(going, 1);
+}
+
+TEST_F(SchedulerTest, AMoreImportantPodTakesTheRoomAndTheOtherLooksElsewhere) {
+  AddNode("a");
+  AddPod("low", ", terminationGracePeriodSeconds: 30");
+  AddPod("middle", ", priority: 50");
+  ASSERT_EQ(client_.Peek<Pod>("default", "middle")->status().nominated_node_name(), "a");
+  AddPod("high", ", priority: 100");
+  client_.Remove<Pod>("default", "low");
+  env_.Advance(std::chrono::seconds(10));
+  EXPECT_EQ(NodeOf("high"), "a");
+  EXPECT_EQ(NodeOf("middle"), "");
+  AddNode("b");
+  env_.Advance(std::chrono::seconds(15));
+  EXPECT_EQ(NodeOf("middle"), "b");
+}
+
+TEST_F(SchedulerTest, ANominationThatIsWorthNothingIsCleared) {
+  AddNode("a");
+  AddPod("low", ", terminationGracePeriodSeconds: 30");
+  AddPod("high", ", priority: 100");
+  ASSERT_EQ(client_.Peek<Pod>("default", "high")->status().nominated_node_name(), "a");
+  client_.Remove<Node>("", "a");
+  AddNode("tiny");
+  Node tiny = *client_.Peek<Node>("", "tiny");
+  (*tiny.mutable_status()->mutable_allocatable())["cpu"].set_string("100m");
+  client_.Put(tiny);
+  env_.Advance(std::chrono::minutes(6));
+  EXPECT_EQ(client_.Peek<Pod>("default", "high")->status().nominated_node_name(), "");
+}
+
+TEST_F(SchedulerTest, AVictimThatCannotBeDeletedIsTriedAgain) {
+  AddNode("a");
+  AddPod("low", ", terminationGracePeriodSeconds: 30");
+  int refusals = 1;
+  client_.SetFault([&refusals](const client::FakeClient::Call& call) {
+    return call.verb == "delete" && refusals-- > 0 ? Status(Code::kUnavailable, "no") : Status();
+  });
+  AddPod("high", ", priority: 100");
+  EXPECT_FALSE(client_.Peek<Pod>("default", "low")->metadata().has_deletion_timestamp());
+  env_.Advance(std::chrono::seconds(5));
+  EXPECT_TRUE(client_.Peek<Pod>("default", "low")->metadata().has_deletion_timestamp());
+}
+
+TEST_F(SchedulerTest, APodThatWaitsForAFriendIsWokenByIt) {
+  AddNode("a");
+  client_.Put(FromYaml<Pod>(
+      "{metadata: {name: follower, namespace: default}, spec: {schedulerName: default-scheduler, "
+      "containers: [{name: c}], affinity: {podAffinity: "
+      "{requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, "
+      "labelSelector: {matchLabels: {app: leader}}}]}}}, status: {phase: Pending}}"));
+  env_.Advance(std::chrono::seconds(20));
+  EXPECT_EQ(NodeOf("follower"), "");
+  Node labelled = *client_.Peek<Node>("", "a");
+  (*labelled.mutable_metadata()->mutable_labels())["kubernetes.io/hostname"] = "a";
+  client_.Put(labelled);
+  client_.Put(FromYaml<Pod>(
+      "{metadata: {name: leader, namespace: default, labels: {app: leader}}, spec: {schedulerName: "
+      "default-scheduler, containers: [{name: c}]}, status: {phase: Pending}}"));
+  env_.Advance(std::chrono::seconds(2));
+  EXPECT_EQ(NodeOf("follower"), "a");
 }
 
 }  // namespace

@@ -21,9 +21,10 @@ struct Finding {
 
 struct PodFacts {
   api::JsonValue pod;
-  std::vector<api::JsonValue> events;  // about the pod, oldest first
-  std::vector<api::JsonValue> nodes;   // all
-  std::vector<api::JsonValue> pods;    // all; needed while the pod has no node
+  std::vector<api::JsonValue> events;      // about the pod, oldest first
+  std::vector<api::JsonValue> nodes;       // all
+  std::vector<api::JsonValue> pods;        // all; needed while the pod has no node
+  std::vector<api::JsonValue> namespaces;  // all; likewise
   std::map<std::string, std::string>
       last_logs;  // by container: the end of what it wrote before it ended
   WallTime now;

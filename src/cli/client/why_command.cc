@@ -60,6 +60,8 @@ Result<PodFacts> FetchFacts(Connection& connection, JsonValue pod) {
   if (TextAt(facts.pod, "spec.nodeName").empty()) {
     Result<JsonValue> pods = connection.GetJson("/api/v1/pods");
     if (pods.ok()) facts.pods = ItemsAt(*pods, "items");
+    Result<JsonValue> namespaces = connection.GetJson("/api/v1/namespaces");
+    if (namespaces.ok()) facts.namespaces = ItemsAt(*namespaces, "items");
   }
   FetchLogs(connection, &facts);
   return facts;

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string_view>
 
+#include "api/core/v1/namespace.pb.h"
 #include "api/core/v1/node.pb.h"
 #include "api/core/v1/pod.pb.h"
 #include "api/json.h"
@@ -11,9 +12,10 @@
 #include "api/tolerations.h"
 #include "cli/client/fields.h"
 #include "cli/client/why.h"
-#include "scheduler/cache/node_table.h"
-#include "scheduler/evaluation.h"
-#include "scheduler/plugins/plugins.h"
+#include "cli/client/why_changes.h"
+#include "scheduler/evaluation/evaluation.h"
+#include "scheduler/plugins/profile.h"
+#include "scheduler/preemption/preemption.h"
 
 namespace gantry::cli {
 using api::JsonValue;
@@ -51,7 +53,7 @@ int64_t OtherOf(const scheduler::Resources& resources, const std::string& name) 
 }
 
 Amounts AmountsOf(const PodInfo& pod, const NodeInfo& node, const std::string& resource) {
-  const auto& wants = pod.requests;
+  const auto& wants = pod.shape->requests;
   const auto& has = node.allocatable;
   const auto& used = node.requested;
   if (resource == "cpu") return {wants.milli_cpu, has.milli_cpu, used.milli_cpu, ShowMilli};
@@ -78,6 +80,8 @@ void ExplainResource(const PodInfo& pod, const Nodes& nodes, const std::string& 
   }
   if (best == nullptr) return;
   const std::string free = most.show(most.free()).ToString();
+  finding->fixes.push_back("it needs " + most.show(most.wanted - most.free()).ToString() +
+                           " more " + resource + " on node " + best->name);
   std::string fix = "it needs " + most.show(most.wanted).ToString() + " " + resource +
                     "; the largest free is " + free + " on node " + best->name + ": ";
   if (most.free() > 0) fix += "lower requests." + resource + " to " + free + ", or ";
@@ -178,11 +182,13 @@ void ExplainAffinity(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
 
 void ExplainPorts(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
   for (const NodeInfo* node : nodes) {
-    for (const auto& [uid, other] : node->pods) {
-      for (const auto& theirs : other->host_ports) {
-        const bool clash =
-            std::any_of(pod.host_ports.begin(), pod.host_ports.end(),
-                        [&](const auto& ours) { return ours.ConflictsWith(theirs); });
+    for (const auto& [uid, placed] : node->pods) {
+      const PodInfo* other = placed.pod.get();
+      for (const auto& theirs : other->shape->host_ports) {
+        const auto& wanted = pod.shape->host_ports;
+        const bool clash = std::any_of(wanted.begin(), wanted.end(), [&](const auto& ours) {
+          return ours.ConflictsWith(theirs);
+        });
         if (clash)
           finding->details.push_back("node " + node->name + ": port " +
                                      std::to_string(theirs.port) + "/" + theirs.protocol +
@@ -193,15 +199,79 @@ void ExplainPorts(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
   finding->fixes.push_back("use another hostPort (or a Service instead of one), or add a node");
 }
 
+std::string NamesOf(const Nodes& nodes) {
+  std::string names;
+  for (const NodeInfo* node : nodes)
+    names += " " + node->name;
+  return names;
+}
+
+std::string TermText(const scheduler::AffinityTerm& term) {
+  std::string text = "pods with " + term.selector.ToString();
+  if (term.selector.empty()) text = "all pods";
+  if (term.selector.nothing()) text = "no pods (it has no labelSelector)";
+  if (!term.namespaces.empty())
+    text += " in namespace " + JoinText({term.namespaces.begin(), term.namespaces.end()}, ", ");
+  if (term.namespace_selector) text += " in the namespaces that its namespaceSelector picks";
+  return text;
+}
+
+void ExplainPodAffinity(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
+  for (const auto& term : pod.shape->terms.required_affinity)
+    finding->details.push_back("it must stand by " + term.topology_key + " beside " +
+                               TermText(term));
+  finding->details.push_back("no such pods there:" + NamesOf(nodes));
+}
+
+void ExplainPodAntiAffinity(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
+  for (const auto& term : pod.shape->terms.required_anti_affinity)
+    finding->details.push_back("it may not stand by " + term.topology_key + " beside " +
+                               TermText(term));
+  finding->details.push_back("there are such pods there:" + NamesOf(nodes));
+}
+
+void ExplainExistingAntiAffinity(const PodInfo&, const Nodes& nodes, Finding* finding) {
+  finding->details.push_back("pods that want none like it near them keep it away:" +
+                             NamesOf(nodes));
+}
+
+void ExplainSpread(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
+  for (const auto& constraint : pod.shape->spread) {
+    if (!constraint.hard) continue;
+    finding->details.push_back("a place (" + constraint.topology_key + ") may have at most " +
+                               std::to_string(constraint.max_skew) + " more pods with " +
+                               constraint.selector.ToString() +
+                               " than the place that has the fewest");
+  }
+  finding->details.push_back("that would be too many there:" + NamesOf(nodes));
+}
+
+void ExplainSpreadLabel(const PodInfo& pod, const Nodes& nodes, Finding* finding) {
+  std::string keys;
+  for (const auto& constraint : pod.shape->spread) {
+    if (constraint.hard) keys += " " + constraint.topology_key;
+  }
+  finding->details.push_back("nodes without one of the labels" + keys + ":" + NamesOf(nodes));
+  finding->fixes.push_back("give these nodes the label: gantry label node" + NamesOf(nodes) +
+                           " KEY=VALUE");
+}
+
 struct Rule {
   std::string_view part;
   void (*explain)(const PodInfo&, const Nodes&, Finding*);
 };
 
 constexpr Rule kRules[] = {
-    {"Too many pods", ExplainPods},      {"were unschedulable", ExplainCordon},
-    {"untolerated taint", ExplainTaint}, {"node affinity/selector", ExplainAffinity},
+    {"Too many pods", ExplainPods},
+    {"were unschedulable", ExplainCordon},
+    {"untolerated taint", ExplainTaint},
+    {"node affinity/selector", ExplainAffinity},
     {"free ports", ExplainPorts},
+    {"match pod affinity rules", ExplainPodAffinity},
+    {"match pod anti-affinity rules", ExplainPodAntiAffinity},
+    {"existing pods anti-affinity", ExplainExistingAntiAffinity},
+    {"missing required label", ExplainSpreadLabel},
+    {"topology spread constraints", ExplainSpread},
 };
 
 constexpr std::string_view kInsufficient = "Insufficient ";
@@ -254,22 +324,26 @@ std::vector<Finding> FindSchedulingProblems(const PodFacts& facts) {
     return {{"the cluster has no nodes", {}, {"add one: gantry agent --server URL --token TOKEN"}}};
   }
 
-  scheduler::NodeTable table;
+  WhyCluster cluster;
   for (const JsonValue& node : facts.nodes)
-    table.PutNode(ReadRef<Node>(node));
+    cluster.nodes.PutNode(ReadRef<Node>(node));
+  for (const JsonValue& space : facts.namespaces) {
+    const auto read = ReadRef<api::core::v1::Namespace>(space);
+    cluster.facts.PutNamespace(read->metadata().name(), read->metadata().labels());
+  }
   for (const JsonValue& other : facts.pods) {
     const api::Ref<Pod> placed = ReadRef<Pod>(other);
     if (placed->spec().node_name().empty() || api::IsTerminal(*placed)) continue;
-    table.PutPod(std::make_shared<PodInfo>(placed), placed->spec().node_name());
+    cluster.nodes.PutPod(std::make_shared<const PodInfo>(placed), placed->spec().node_name());
   }
-  const scheduler::Profile profile = scheduler::DefaultProfile(table);
-  const PodInfo pod(ReadRef<Pod>(facts.pod));
-  scheduler::Evaluation evaluation(profile, table);
-  evaluation.Refresh(pod);
-  if (const NodeInfo* fits = evaluation.Best(0)) {
+  const auto pod = std::make_shared<const PodInfo>(ReadRef<Pod>(facts.pod));
+  scheduler::Evaluation evaluation(cluster.profile, cluster.nodes, cluster.facts, pod);
+  evaluation.Refresh();
+  if (const size_t fits = evaluation.Best(*pod, 0); fits != scheduler::NodeTable::kNoSlot) {
     Finding finding;
     finding.rule = said.empty() ? "the scheduler has not placed it yet" : said;
-    finding.details.push_back("by the rules for nodes, node " + fits->name + " would take it");
+    finding.details.push_back("by the rules for nodes, node " + cluster.nodes.slots()[fits].name +
+                              " would take it");
     if (said.find("PersistentVolumeClaim") != std::string::npos ||
         said.find("persistentvolumeclaim") != std::string::npos) {
       finding.fixes.push_back("bind its claims first: gantry get pvc, gantry describe pvc NAME");
@@ -280,18 +354,24 @@ std::vector<Finding> FindSchedulingProblems(const PodFacts& facts) {
     return {finding};
   }
 
-  const scheduler::Explanation explanation = evaluation.Explain(pod);
+  scheduler::Explanation explanation = evaluation.Explain(*pod);
+  explanation.preemption = scheduler::PlanPreemption(evaluation, cluster.nodes, cluster.facts,
+                                                     scheduler::Profile::Preemption(), *pod, 0)
+                               .message;
   Finding summary;
   summary.rule = "no node takes it: " + explanation.Message();
   if (!said.empty() && !said.starts_with(explanation.Message()))
     summary.details.push_back("the scheduler said: " + said);
+  if (const std::string node = TextAt(facts.pod, "status.nominatedNodeName"); !node.empty())
+    summary.details.push_back("room is being made for it on node " + node);
+  summary.fixes = NearestChanges(cluster, *pod);
   std::vector<Finding> out = {summary};
-  for (const auto& [reason, names] : explanation.nodes_by_reason) {
+  for (const auto& [reason, names] : evaluation.NodesByReason(*pod)) {
     Nodes nodes;
     for (const std::string& node : names) {
-      if (const NodeInfo* info = table.Find(node)) nodes.push_back(info);
+      if (const NodeInfo* info = cluster.nodes.Find(node)) nodes.push_back(info);
     }
-    out.push_back(ExplainReason(pod, nodes, reason));
+    out.push_back(ExplainReason(*pod, nodes, reason));
   }
   return out;
 }

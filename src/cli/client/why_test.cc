@@ -85,6 +85,37 @@ TEST(Why, ExplainsEveryFilter) {
   }
 }
 
+TEST(Why, NamesTheNearestChanges) {
+  struct Row {
+    const char *spec, *want;
+  };
+  const Row rows[] = {
+      {R"("nodeSelector":{"disk":"ssd"},"containers":[{"name":"main"}])",
+       "Fix: a toleration for dedicated=gpu:NoSchedule would allow 2 nodes\n"
+       "Fix: leaving out nodeSelector would allow 1 node\n"},
+      {R"("affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","labelSelector":{"matchLabels":{"app":"x"}}}]}},"containers":[{"name":"main"}])",
+       "Fix: making the required podAffinity a preferred one would allow 1 node\n"},
+      {R"("affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","labelSelector":{"matchLabels":{"app":"x"}}}]}},"containers":[{"name":"main"}])",
+       "it must stand by zone beside pods with app=x in namespace default"},
+      {R"("topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"DoNotSchedule","labelSelector":{"matchLabels":{"app":"web"}}}],"containers":[{"name":"main"}])",
+       "maxSkew: 2 over zone would allow 1 node"},
+      {R"("containers":[{"name":"main","resources":{"requests":{"cpu":"2200m"}}}])",
+       "it needs 200m more cpu on node plain"},
+  };
+  for (const Row& row : rows) {
+    PodFacts facts;
+    facts.pod = Pod(row.spec, R"("phase":"Pending")", R"("labels":{"app":"web"})");
+    const char* const taint =
+        R"("taints":[{"key":"dedicated","value":"gpu","effect":"NoSchedule"}])";
+    facts.nodes = {Node("plain", "", R"("zone":"a")"),
+                   Node("gpu-1", taint, R"("zone":"b","disk":"ssd")"),
+                   Node("gpu-2", taint, R"("zone":"b","disk":"ssd")")};
+    facts.pods = {Json(
+        R"({"metadata":{"name":"w","namespace":"default","uid":"u3","labels":{"app":"web"}},"spec":{"nodeName":"plain","containers":[]}})")};
+    EXPECT_THAT(Explain(facts), HasSubstr(row.want));
+  }
+}
+
 TEST(Why, FindsTheHolderOfAHostPort) {
   PodFacts facts;
   const std::string containers =

@@ -3,88 +3,93 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "scheduler/framework/node_info.h"
+#include "scheduler/framework/cluster_event.h"
+#include "scheduler/framework/place_rule.h"
 
 namespace gantry::scheduler {
 
+class ClusterFacts;
 class NodeTable;
 
-// Why a node was turned away, as the user reads it behind a count: "Insufficient cpu".
-struct Rejection {
-  std::string reason;
-  // No pod that could be removed from the node would help.
-  bool unresolvable = false;
-};
-
-// What happens to a cluster that may let a rule pass which said no, as bits.
-enum ClusterChange : uint32_t {
-  kNodeAdded = 1,
-  kNodeAllocatable = 2,
-  kNodeLabels = 4,
-  kNodeTaints = 8,  // and spec.unschedulable
-  kPodGone = 16,    // or asks for less
-};
-
-// What a plug-in works out once for a pod and hands to its own calls for each node.
-class PluginState {
+// A rule of the scheduler, under the name that kube-scheduler gives it. It may filter nodes, score
+// them, or both, by what is on the node itself (the calls with a NodeInfo) or by what is at the
+// places that the node belongs to (the rules that it makes). Plug-ins are stateless, synchronous
+// code; they see the framework, the API and the facts about the cluster only. Threading: called on
+// the scheduler's strand.
+class Plugin {
  public:
-  virtual ~PluginState() = default;
-};
-
-// A rule that a node must pass. Plug-ins are stateless, synchronous code; they see the framework
-// and the API only. Threading: called on the scheduler's strand.
-class FilterPlugin {
- public:
-  virtual ~FilterPlugin() = default;
+  virtual ~Plugin() = default;
   virtual std::string_view name() const = 0;
 
-  // Once for each pod; null when the plug-in needs nothing of its own.
-  virtual std::unique_ptr<PluginState> Prepare(const PodInfo& pod, const NodeTable& nodes) const {
-    return nullptr;
+  // ClusterEvent kinds after which a pod that this rule turned away may pass.
+  virtual uint32_t WakesOn() const { return 0; }
+  // Whether this very event, of one of these kinds, may help the pod.
+  virtual bool MayHelp(const PodInfo& pod, const ClusterEvent& event,
+                       const ClusterFacts& facts) const {
+    return true;
   }
-  // False: this pod passes on every node, and Filter is not called.
-  virtual bool Applies(const PodInfo& pod, const PluginState* state) const { return true; }
-  // All the reasons for which the node is turned away; none when it passes.
-  virtual std::vector<Rejection> Filter(const PodInfo& pod, const PluginState* state,
-                                        const NodeInfo& node) const = 0;
-  // The changes after which a pod that this rule turned away is worth another try.
-  virtual uint32_t WakesOn() const = 0;
-  // True when the answer for one node depends on other nodes, so that nothing may be kept from pod
-  // to pod.
-  virtual bool DependsOnOtherNodes() const { return false; }
 };
 
-// A preference among the nodes that passed.
-class ScorePlugin {
+// A rule that a node must pass, by what is on the node.
+class FilterPlugin : public virtual Plugin {
+ public:
+  // False: this pod passes on every node, and Filter is not called.
+  virtual bool Filters(const PodInfo& pod) const { return true; }
+  // All the reasons for which the node is turned away; none when it passes.
+  virtual std::vector<Rejection> Filter(const PodInfo& pod, const NodeInfo& node) const = 0;
+};
+
+// A preference by what is on the node.
+class ScorePlugin : public virtual Plugin {
  public:
   static constexpr int64_t kMaxScore = 100;
 
-  virtual ~ScorePlugin() = default;
-  virtual std::string_view name() const = 0;
-  virtual int weight() const { return 1; }
-  virtual std::unique_ptr<PluginState> Prepare(const PodInfo& pod, const NodeTable& nodes) const {
-    return nullptr;
-  }
   // False: all nodes are equal for this pod.
-  virtual bool Applies(const PodInfo& pod) const { return true; }
+  virtual bool Scores(const PodInfo& pod) const { return true; }
   // Larger is better. [0, kMaxScore], or any range with `normalize` set.
-  virtual int64_t Score(const PodInfo& pod, const PluginState* state,
-                        const NodeInfo& node) const = 0;
+  virtual int64_t Score(const PodInfo& pod, const NodeInfo& node) const = 0;
+  // A number that changes whenever something other than the node changes what Score says.
+  virtual uint64_t ScoreBasis(const PodInfo& pod) const { return 0; }
   // How raw scores become [0, kMaxScore]: kLargest scales by the largest, kReverse turns that
   // around.
   enum class Normalize : uint8_t { kNone, kLargest, kReverse };
   virtual Normalize normalize() const { return Normalize::kNone; }
 };
 
+// A rule by what is at the node's places. `facts` outlives what is made.
+class PlacePlugin : public virtual Plugin {
+ public:
+  // Null when there is nothing to ask for this pod.
+  virtual std::unique_ptr<PlaceFilter> MakeFilter(const PodInfo& pod,
+                                                  const ClusterFacts& facts) const = 0;
+  virtual std::unique_ptr<PlaceScore> MakeScore(const PodInfo& pod,
+                                                const ClusterFacts& facts) const = 0;
+};
+
 // The rules of one profile in the order in which they are asked.
 struct Profile {
+  template <class P>
+  struct Weighted {
+    std::shared_ptr<const P> plugin;
+    int64_t weight = 1;
+  };
+
   std::string name = "default-scheduler";
-  std::vector<std::unique_ptr<FilterPlugin>> filters;
-  std::vector<std::unique_ptr<ScorePlugin>> scores;
+  std::vector<std::shared_ptr<const FilterPlugin>> filters;
+  std::vector<std::shared_ptr<const PlacePlugin>> place_filters;
+  std::vector<Weighted<ScorePlugin>> scores;
+  std::vector<Weighted<PlacePlugin>> place_scores;
+
+  // DefaultPreemption; null where it is disabled.
+  struct Preemption {
+    int min_candidate_nodes_percentage = 10;
+    int min_candidate_nodes_absolute = 100;
+  };
+  std::optional<Preemption> preemption = Preemption();
 };
 
 }  // namespace gantry::scheduler

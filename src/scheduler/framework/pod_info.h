@@ -2,38 +2,30 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "api/core/v1/pod.pb.h"
 #include "api/object.h"
-#include "scheduler/framework/resources.h"
+#include "scheduler/framework/pod_shape.h"
 
 namespace gantry::scheduler {
 
-struct HostPortUse {
-  std::string protocol;
-  std::string ip;  // "0.0.0.0" for all
-  int32_t port = 0;
-
-  bool ConflictsWith(const HostPortUse& other) const;
-};
-
-// A pod with what plug-ins ask of it over and over, worked out once. Threading: immutable.
+// A pod, and the shape that it shares with those like it. Threading: immutable.
 struct PodInfo {
-  explicit PodInfo(api::Ref<api::core::v1::Pod> from);
+  // With a shape of its own.
+  explicit PodInfo(api::Ref<api::core::v1::Pod> from)
+      : pod(std::move(from)),
+        shape(std::make_shared<const PodShape>(*pod, PodShape::SignatureOf(*pod))) {}
+  PodInfo(api::Ref<api::core::v1::Pod> from, PodShapePtr shape)
+      : pod(std::move(from)), shape(std::move(shape)) {}
 
   const std::string& uid() const { return pod->metadata().uid(); }
   std::string FullName() const {
     return pod->metadata().namespace_() + "/" + pod->metadata().name();
   }
+  bool terminating() const { return pod->metadata().has_deletion_timestamp(); }
 
   api::Ref<api::core::v1::Pod> pod;
-  Resources requests;        // pods = 1
-  Resources score_requests;  // as `requests`, with the scheduler's minimum for containers that ask
-                             // for nothing
-  std::vector<HostPortUse> host_ports;
-  // Pods with the same signature get the same answers from every plug-in on every node.
-  std::string signature;
+  PodShapePtr shape;
 };
 using PodInfoPtr = std::shared_ptr<const PodInfo>;
 

@@ -19,27 +19,28 @@ std::string Normalized(const std::string& image) {
   return tagged ? image : image + ":latest";
 }
 
+// Nodes that have more of the pod's images are better; an image that few nodes have draws less, so
+// that one node is not flooded.
 class ImageLocality : public ScorePlugin {
  public:
   explicit ImageLocality(const NodeTable& nodes) : nodes_(nodes) {}
 
   std::string_view name() const override { return "ImageLocality"; }
-  // On a single node there is nothing to compare.
-  bool Applies(const PodInfo&) const override { return nodes_.node_count() > 1; }
-  int64_t Score(const PodInfo& pod, const PluginState*, const NodeInfo& node) const override {
-    const auto& spec = pod.pod->spec();
+  uint64_t ScoreBasis(const PodInfo& pod) const override {
+    uint64_t basis = 0;
+    ForEachImage(pod, [&](const std::string& image) {
+      basis = basis * 1000003 + static_cast<uint64_t>(ShareOf(image));
+    });
+    return basis;
+  }
+  int64_t Score(const PodInfo& pod, const NodeInfo& node) const override {
+    if (node.image_sizes.empty()) return 0;
     int64_t sum = 0;
-    auto add = [&](const auto& containers) {
-      for (const auto& container : containers) {
-        const std::string image = Normalized(container.image());
-        auto it = node.image_sizes.find(image);
-        if (it == node.image_sizes.end()) continue;
-        // An image that few nodes have draws less, so that one node is not flooded.
-        sum += it->second * nodes_.NodesWithImage(image) / std::max(1, nodes_.node_count());
-      }
-    };
-    add(spec.containers());
-    add(spec.init_containers());
+    ForEachImage(pod, [&](const std::string& image) {
+      auto it = node.image_sizes.find(image);
+      if (it != node.image_sizes.end()) sum += it->second / kParts * ShareOf(image);
+    });
+    const auto& spec = pod.pod->spec();
     const int64_t max =
         kMaxContainerThreshold * std::max(1, spec.containers_size() + spec.init_containers_size());
     return kMaxScore * (std::clamp(sum, kMinThreshold, max) - kMinThreshold) /
@@ -47,13 +48,29 @@ class ImageLocality : public ScorePlugin {
   }
 
  private:
+  // Shares are counted in thousandths, so that one node more rarely changes the scores of all.
+  static constexpr int64_t kParts = 1000;
+
+  int64_t ShareOf(const std::string& image) const {
+    const int64_t having = nodes_.NodesWithImage(image);
+    return having == 0 ? 0 : having * kParts / std::max(1, nodes_.node_count());
+  }
+  template <class See>
+  static void ForEachImage(const PodInfo& pod, See see) {
+    const auto& spec = pod.pod->spec();
+    for (const auto& container : spec.containers())
+      see(Normalized(container.image()));
+    for (const auto& container : spec.init_containers())
+      see(Normalized(container.image()));
+  }
+
   const NodeTable& nodes_;
 };
 
 }  // namespace
 
-std::unique_ptr<ScorePlugin> MakeImageLocality(const NodeTable& nodes) {
-  return std::make_unique<ImageLocality>(nodes);
+std::shared_ptr<const Plugin> MakeImageLocality(const NodeTable& nodes) {
+  return std::make_shared<ImageLocality>(nodes);
 }
 
 }  // namespace gantry::scheduler

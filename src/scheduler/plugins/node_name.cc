@@ -6,12 +6,12 @@ namespace {
 class NodeName : public FilterPlugin {
  public:
   std::string_view name() const override { return "NodeName"; }
-  uint32_t WakesOn() const override { return kNodeAdded; }
-  bool Applies(const PodInfo& pod, const PluginState*) const override {
-    return !pod.pod->spec().node_name().empty();
+  uint32_t WakesOn() const override { return ClusterEvent::kNodeAdded; }
+  bool MayHelp(const PodInfo& pod, const ClusterEvent& event, const ClusterFacts&) const override {
+    return event.node == nullptr || event.node->name == pod.pod->spec().node_name();
   }
-  std::vector<Rejection> Filter(const PodInfo& pod, const PluginState*,
-                                const NodeInfo& node) const override {
+  bool Filters(const PodInfo& pod) const override { return !pod.pod->spec().node_name().empty(); }
+  std::vector<Rejection> Filter(const PodInfo& pod, const NodeInfo& node) const override {
     if (pod.pod->spec().node_name() == node.name) return {};
     return {{"node(s) didn't match the requested node name", true}};
   }
@@ -19,6 +19,6 @@ class NodeName : public FilterPlugin {
 
 }  // namespace
 
-std::unique_ptr<FilterPlugin> MakeNodeName() { return std::make_unique<NodeName>(); }
+std::shared_ptr<const Plugin> MakeNodeName() { return std::make_shared<NodeName>(); }
 
 }  // namespace gantry::scheduler

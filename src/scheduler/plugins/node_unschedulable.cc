@@ -7,9 +7,11 @@ namespace {
 class NodeUnschedulable : public FilterPlugin {
  public:
   std::string_view name() const override { return "NodeUnschedulable"; }
-  uint32_t WakesOn() const override { return kNodeAdded | kNodeTaints; }
-  std::vector<Rejection> Filter(const PodInfo& pod, const PluginState*,
-                                const NodeInfo& node) const override {
+  uint32_t WakesOn() const override { return ClusterEvent::kNodeAdded | ClusterEvent::kNodeTaints; }
+  bool MayHelp(const PodInfo& pod, const ClusterEvent& event, const ClusterFacts&) const override {
+    return event.node == nullptr || Filter(pod, *event.node).empty();
+  }
+  std::vector<Rejection> Filter(const PodInfo& pod, const NodeInfo& node) const override {
     if (!node.node->spec().unschedulable()) return {};
     api::core::v1::Taint taint;
     taint.set_key("node.kubernetes.io/unschedulable");
@@ -21,8 +23,8 @@ class NodeUnschedulable : public FilterPlugin {
 
 }  // namespace
 
-std::unique_ptr<FilterPlugin> MakeNodeUnschedulable() {
-  return std::make_unique<NodeUnschedulable>();
+std::shared_ptr<const Plugin> MakeNodeUnschedulable() {
+  return std::make_shared<NodeUnschedulable>();
 }
 
 }  // namespace gantry::scheduler

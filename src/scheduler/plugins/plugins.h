@@ -1,24 +1,23 @@
 #pragma once
 
+#include <memory>
+
 #include "scheduler/framework/plugin.h"
+#include "scheduler/plugins/args.h"
 
 namespace gantry::scheduler {
 
 // The rules, each in a file of its own. Names are those of kube-scheduler's plug-ins.
-std::unique_ptr<FilterPlugin> MakeNodeUnschedulable();
-std::unique_ptr<FilterPlugin> MakeNodeName();
-std::unique_ptr<FilterPlugin> MakeTaintTolerationFilter();
-std::unique_ptr<FilterPlugin> MakeNodeAffinityFilter();
-std::unique_ptr<FilterPlugin> MakeNodePorts();
-std::unique_ptr<FilterPlugin> MakeNodeResourcesFit();
-
-std::unique_ptr<ScorePlugin> MakeTaintTolerationScore();
-std::unique_ptr<ScorePlugin> MakeNodeAffinityScore();
-std::unique_ptr<ScorePlugin> MakeLeastAllocated();
-std::unique_ptr<ScorePlugin> MakeBalancedAllocation();
-std::unique_ptr<ScorePlugin> MakeImageLocality(const NodeTable& nodes);
-
-// kube-scheduler's default profile, as far as its rules are here. `nodes` outlives it.
-Profile DefaultProfile(const NodeTable& nodes);
+std::shared_ptr<const Plugin> MakeNodeUnschedulable();
+std::shared_ptr<const Plugin> MakeNodeName();
+std::shared_ptr<const Plugin> MakeTaintToleration();
+std::shared_ptr<const Plugin> MakeNodeAffinity(NodeAffinityArgs args);
+std::shared_ptr<const Plugin> MakeNodePorts();
+std::shared_ptr<const Plugin> MakeNodeResourcesFit(NodeResourcesFitArgs args);
+std::shared_ptr<const Plugin> MakeBalancedAllocation(NodeResourcesBalancedAllocationArgs args);
+// `nodes` outlives it.
+std::shared_ptr<const Plugin> MakeImageLocality(const NodeTable& nodes);
+std::shared_ptr<const Plugin> MakePodTopologySpread(PodTopologySpreadArgs args);
+std::shared_ptr<const Plugin> MakeInterPodAffinity(InterPodAffinityArgs args);
 
 }  // namespace gantry::scheduler

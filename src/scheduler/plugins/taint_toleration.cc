@@ -4,28 +4,21 @@
 namespace gantry::scheduler {
 namespace {
 
-class TaintTolerationFilter : public FilterPlugin {
+class TaintToleration : public FilterPlugin, public ScorePlugin {
  public:
   std::string_view name() const override { return "TaintToleration"; }
-  uint32_t WakesOn() const override { return kNodeAdded | kNodeTaints; }
-  std::vector<Rejection> Filter(const PodInfo& pod, const PluginState*,
-                                const NodeInfo& node) const override {
-    for (const auto& taint : node.node->spec().taints()) {
-      if (taint.effect() != "NoSchedule" && taint.effect() != "NoExecute") continue;
-      if (api::FindToleration(pod.pod->spec().tolerations(), taint)) continue;
-      return {{"node(s) had untolerated taint {" + taint.key() + ": " + taint.value() + "}", true}};
-    }
-    return {};
+  uint32_t WakesOn() const override { return ClusterEvent::kNodeAdded | ClusterEvent::kNodeTaints; }
+  bool MayHelp(const PodInfo& pod, const ClusterEvent& event, const ClusterFacts&) const override {
+    return event.node == nullptr || Filter(pod, *event.node).empty();
   }
-};
+  std::vector<Rejection> Filter(const PodInfo& pod, const NodeInfo& node) const override {
+    if (!api::FindUntolerated(node.node->spec().taints(), pod.pod->spec().tolerations())) return {};
+    return {{"node(s) had untolerated taint(s)", true}};
+  }
 
-// Counts the PreferNoSchedule taints that the pod does not tolerate: the fewer the better.
-class TaintTolerationScore : public ScorePlugin {
- public:
-  std::string_view name() const override { return "TaintToleration"; }
-  int weight() const override { return 3; }
+  // Counts the PreferNoSchedule taints that the pod does not tolerate: the fewer the better.
   Normalize normalize() const override { return Normalize::kReverse; }
-  int64_t Score(const PodInfo& pod, const PluginState*, const NodeInfo& node) const override {
+  int64_t Score(const PodInfo& pod, const NodeInfo& node) const override {
     int64_t count = 0;
     for (const auto& taint : node.node->spec().taints()) {
       if (taint.effect() == "PreferNoSchedule" &&
@@ -38,11 +31,6 @@ class TaintTolerationScore : public ScorePlugin {
 
 }  // namespace
 
-std::unique_ptr<FilterPlugin> MakeTaintTolerationFilter() {
-  return std::make_unique<TaintTolerationFilter>();
-}
-std::unique_ptr<ScorePlugin> MakeTaintTolerationScore() {
-  return std::make_unique<TaintTolerationScore>();
-}
+std::shared_ptr<const Plugin> MakeTaintToleration() { return std::make_shared<TaintToleration>(); }
 
 }  // namespace gantry::scheduler

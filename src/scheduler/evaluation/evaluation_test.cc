@@ -1,43 +1,13 @@
-#include "scheduler/evaluation.h"
+#include "scheduler/evaluation/evaluation.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "api/testing/from_yaml.h"
-#include "scheduler/plugins/plugins.h"
+#include "scheduler/testing/placing_test.h"
 
 namespace gantry::scheduler {
 namespace {
 
-using api::core::v1::Node;
-using api::core::v1::Pod;
-using api::testing::RefFromYaml;
-
-PodInfoPtr MakePod(const std::string& name, const std::string& spec) {
-  return std::make_shared<const PodInfo>(RefFromYaml<Pod>("{metadata: {name: " + name +
-                                                          ", namespace: default, uid: " + name +
-                                                          "}, spec: " + spec + "}"));
-}
-
-class EvaluationTest : public ::testing::Test {
- protected:
-  void AddNode(const std::string& name, const std::string& more = "",
-               const std::string& cpu = "2") {
-    nodes_.PutNode(RefFromYaml<Node>("{metadata: {name: " + name +
-                                     ", labels: {kubernetes.io/hostname: " + name +
-                                     "}}, status: {allocatable: {cpu: \"" + cpu +
-                                     "\", memory: 4Gi, pods: \"110\"}}" + more + "}"));
-  }
-  std::string Place(const PodInfoPtr& pod) {
-    evaluation_.Refresh(*pod);
-    const NodeInfo* node = evaluation_.Best(0);
-    return node ? node->name : "none: " + evaluation_.Explain(*pod).Message();
-  }
-
-  NodeTable nodes_;
-  Profile profile_ = DefaultProfile(nodes_);
-  Evaluation evaluation_{profile_, nodes_};
-};
+using EvaluationTest = PlacingTest;
 
 TEST_F(EvaluationTest, WithoutNodesItSaysSo) {
   EXPECT_EQ(Place(MakePod("a", "{containers: [{name: c}]}")),
@@ -55,7 +25,7 @@ TEST_F(EvaluationTest, EveryRuleNamesItsReason) {
       {", spec: {unschedulable: true}", "{}",
        "0/1 nodes are available: 1 node(s) were unschedulable."},
       {", spec: {taints: [{key: gpu, value: \"yes\", effect: NoSchedule}]}", "{}",
-       "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}."},
+       "0/1 nodes are available: 1 node(s) had untolerated taint(s)."},
       {"", "{nodeSelector: {disk: ssd}}",
        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."},
       {"", "{nodeName: other}",
@@ -180,8 +150,10 @@ TEST_F(EvaluationTest, SaysWhatRemovingOtherPodsWouldDo) {
 TEST_F(EvaluationTest, TheRulesThatSaidNoSayWhatMayHelp) {
   AddNode("a", ", spec: {taints: [{key: gpu, effect: NoSchedule}]}");
   const PodInfoPtr pod = MakePod("p", "{containers: [{name: c}]}");
-  evaluation_.Refresh(*pod);
-  EXPECT_EQ(evaluation_.Explain(*pod).wakes_on, uint32_t{kNodeAdded | kNodeTaints});
+  const Explanation explanation = EvaluationOf(pod).Explain(*pod);
+  ASSERT_EQ(explanation.rules.size(), 1u);
+  EXPECT_EQ(explanation.rules[0]->WakesOn(),
+            uint32_t{ClusterEvent::kNodeAdded | ClusterEvent::kNodeTaints});
 }
 
 TEST_F(EvaluationTest, HostPortsOfSidecarsAndOtherAddressesAndProtocols) {
@@ -209,31 +181,105 @@ TEST_F(EvaluationTest, HostPortsOfSidecarsAndOtherAddressesAndProtocols) {
   }
 }
 
-// A node table that is changed at random answers as one that is built anew.
+TEST_F(EvaluationTest, PodsThatAreOnlyNumberedShareTheirAnswers) {
+  AddNode("a");
+  auto numbered = [](int i, const std::string& spec) {
+    const std::string name = "db-" + std::to_string(i);
+    return MakePod(name, spec, "{app: db, statefulset.kubernetes.io/pod-name: " + name + "}");
+  };
+  const std::string plain = "{containers: [{name: c}]}";
+  EXPECT_EQ(&EvaluationOf(numbered(0, plain)), &EvaluationOf(numbered(1, plain)));
+  // One that looks at the number of others is not like them.
+  const std::string looks =
+      "{containers: [{name: c}], affinity: {podAntiAffinity: "
+      "{requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, "
+      "labelSelector: {matchLabels: {statefulset.kubernetes.io/pod-name: db-1}}}]}}}";
+  EXPECT_EQ(Passing(numbered(0, looks)), "a");
+  nodes_.PutPod(numbered(7, looks), "a");
+  EXPECT_EQ(Passing(numbered(0, plain)), "a");
+  EXPECT_EQ(Passing(numbered(1, plain)), "");
+  nodes_.RemovePod("db-7");
+  EXPECT_EQ(Passing(numbered(1, plain)), "a");
+}
+
+// The shapes that the random test places: they meet each other in every rule about places.
+const char* const kShapes[][2] = {
+    {"{app: plain}", "{containers: [{name: c, resources: {requests: {cpu: 300m}}}]}"},
+    {"{app: spread}",
+     "{containers: [{name: c}], topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, "
+     "whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: spread}}}, {maxSkew: 2, "
+     "topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: "
+     "{matchLabels: {app: spread}}}]}"},
+    {"{app: lonely}",
+     "{containers: [{name: c}], affinity: {podAntiAffinity: "
+     "{requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, "
+     "labelSelector: {matchLabels: {app: lonely}}, namespaceSelector: {}}]}}}"},
+    {"{app: friend}",
+     "{containers: [{name: c}], affinity: {podAffinity: "
+     "{requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, labelSelector: "
+     "{matchExpressions: [{key: app, operator: In, values: [friend, spread]}]}}], "
+     "preferredDuringSchedulingIgnoredDuringExecution: [{weight: 7, podAffinityTerm: {topologyKey: "
+     "rack, labelSelector: {matchLabels: {app: plain}}}}]}}}"},
+    {"{app: shy}",
+     "{containers: [{name: c}], affinity: {podAntiAffinity: "
+     "{preferredDuringSchedulingIgnoredDuringExecution: [{weight: 3, podAffinityTerm: "
+     "{topologyKey: zone, labelSelector: {matchLabels: {app: shy}}}}]}}}"},
+    {"{app: served}", "{containers: [{name: c, ports: [{containerPort: 1, hostPort: 80}]}]}"},
+};
+
+// A cluster that is changed at random gives the same answers as one that is asked for the first
+// time: incremental counts equal a recount, and nothing kept is stale.
 TEST_F(EvaluationTest, WhatIsKeptFromPodToPodIsNeverStale) {
   uint32_t random = 12345;
   auto next = [&random](uint32_t bound) {
     return (random = random * 1664525 + 1013904223) / 65536 % bound;
   };
-  for (int i = 0; i < 5; ++i)
-    AddNode("n" + std::to_string(i));
-  std::map<std::string, std::pair<PodInfoPtr, std::string>> placed;
-  for (int step = 0; step < 500; ++step) {
+  auto put_node = [&](uint32_t i) {
+    AddNode("n" + std::to_string(i), next(8) == 0 ? ", spec: {unschedulable: true}" : "", "3",
+            "zone: z" + std::to_string(next(10) == 0 ? 9 : i % 3) +
+                (next(4) == 0 ? "" : ", rack: r" + std::to_string(next(4))));
+  };
+  for (uint32_t i = 0; i < 12; ++i)
+    put_node(i);
+  facts_.PutService("default", "served", MakePod("x", "{}", "{app: served}")->shape->labels);
+  std::vector<std::string> placed;
+  for (int step = 0; step < 3000; ++step) {
+    const auto& shape = kShapes[next(6)];
     const std::string uid = "p" + std::to_string(step);
-    if (next(3) == 0 && !placed.empty()) {
-      nodes_.RemovePod(placed.begin()->first);
-      placed.erase(placed.begin());
+    const PodInfoPtr pod = MakePod(uid, shape[1], shape[0], next(3) == 0 ? "other" : "default");
+    Evaluation fresh(profile_, nodes_, facts_, pod);
+    fresh.Refresh();
+    Evaluation& kept = EvaluationOf(pod);
+    const auto want = fresh.Feasible(*pod), have = kept.Feasible(*pod);
+    ASSERT_TRUE(std::equal(
+        want.begin(), want.end(), have.begin(), have.end(),
+        [](const auto& a, const auto& b) { return a.slot == b.slot && a.score == b.score; }))
+        << step << " " << shape[0] << " " << want.size() << " " << have.size();
+    ASSERT_EQ(kept.Explain(*pod).reasons, fresh.Explain(*pod).reasons) << step;
+    int64_t best = 0;
+    for (const auto& scored : want)
+      best = std::max(best, scored.score);
+    const size_t slot = kept.Best(*pod, next(1000));
+    ASSERT_EQ(slot == NodeTable::kNoSlot, want.empty()) << step;
+    for (const auto& scored : want) {
+      if (scored.slot == slot) ASSERT_EQ(scored.score, best) << step;
     }
-    PodInfoPtr pod = MakePod(uid, "{containers: [{name: c, resources: {requests: {cpu: " +
-                                      std::to_string(100 * (1 + step / 50 % 3)) + "m}}}]}");
-    const std::string kept = Place(pod);
-    Evaluation fresh(profile_, nodes_);
-    fresh.Refresh(*pod);
-    const NodeInfo* node = fresh.Best(0);
-    ASSERT_EQ(kept, node ? node->name : "none: " + fresh.Explain(*pod).Message()) << step;
-    if (!node) continue;
-    nodes_.PutPod(pod, kept);
-    placed[uid] = {pod, kept};
+    if (slot != NodeTable::kNoSlot) {
+      nodes_.PutPod(pod, nodes_.slots()[slot].name);
+      placed.push_back(uid);
+    } else if (next(2) == 0) {
+      nodes_.Nominate(pod, "n" + std::to_string(next(12)));
+    }
+    while (placed.size() > 40 || (next(3) == 0 && !placed.empty())) {
+      const size_t which = next(static_cast<uint32_t>(placed.size()));
+      nodes_.RemovePod(placed[which]);
+      placed.erase(placed.begin() + static_cast<ptrdiff_t>(which));
+    }
+    if (next(40) == 0) nodes_.RemoveNode("n" + std::to_string(next(12)));
+    if (next(20) == 0) put_node(next(12));
+    if (next(100) == 0)
+      facts_.PutNamespace(
+          "other", MakePod("x", "{}", "{step: s" + std::to_string(step) + "}")->shape->labels);
   }
 }
 

@@ -110,7 +110,7 @@ dns::ZoneOptions MakeZoneOptions(const DnsOptions& options) {
   dns::ZoneOptions made;
   made.domain = options.domain;
   made.ttl = options.ttl_seconds;
-  if (!options.addresses.empty()) made.server = options.addresses.front();
+  made.servers = options.addresses;
   return made;
 }
 

@@ -42,7 +42,7 @@ class DnsServerTest : public ::testing::Test {
     std::ofstream(ResolvConf()) << "nameserver 127.0.0.2\nsearch corp.test\n";
     informers_ = std::make_unique<client::InformerSet>(host_.env(), *client_);
     DnsOptions options;
-    options.addresses = {*IpAddress::Parse("127.0.0.10")};
+    options.addresses = {*IpAddress::Parse("127.0.0.10"), *IpAddress::Parse("::1")};
     options.resolv_conf = ResolvConf();
     options.namespace_of = [](const IpAddress& ip) {
       return ip.ToString() == "127.0.0.1" ? std::string("default") : std::string();
@@ -80,6 +80,15 @@ class DnsServerTest : public ::testing::Test {
     inner.mutable_metadata()->set_name("inner");
     inner.mutable_spec()->set_external_name("web.default.svc.cluster.local");
     client_->Put(inner);
+    // Both families.
+    core::Service both = MakeService("both", "10.43.0.7", web);
+    both.mutable_spec()->add_cluster_ips("fd43::7");
+    client_->Put(both);
+    client_->Put(MakeService("pair", "None", db));
+    client_->Put(MakeSlice("pair", db, {{"10.42.0.20"}}));
+    auto six = MakeSlice("pair", db, {{"fd42::20"}});
+    six.mutable_metadata()->set_name("pair-6");
+    client_->Put(six);
     core::Service api = MakeService("kubernetes", "10.43.0.1", {{"https", 443, 6443, "TCP", 0}});
     client_->Put(api);
     core::Service other = MakeService("web", "10.43.0.6", web);
@@ -89,10 +98,11 @@ class DnsServerTest : public ::testing::Test {
 
   // "STATUS flags: answers" with one "name ttl type data" for each answer; SOA of a negative answer
   // in brackets.
-  std::string Dig(const std::string& arguments, const std::string& source = "127.0.0.3") {
+  std::string Dig(const std::string& arguments, const std::string& source = "127.0.0.3",
+                  const std::string& server = "127.0.0.10") {
     std::string command =
-        "dig +time=3 +tries=1 +noall +comments +answer +authority +additional -b " + source +
-        " @127.0.0.10 " + arguments;
+        "dig +time=3 +tries=1 +noall +comments +answer +authority +additional -b " + source + " @" +
+        server + " " + arguments;
     FILE* pipe = popen(command.c_str(), "r");
     std::array<char, 4096> buffer;
     std::string output;
@@ -201,8 +211,10 @@ TEST_F(DnsServerTest, AnswersTheClusterZoneAsCoreDns) {
       {"10-42-0-5.nowhere.pod.cluster.local A", missing},
       {"dns-version.cluster.local TXT", ok + " dns-version.cluster.local. 28800 TXT \"1.1.0\""},
       {"ns.dns.cluster.local A", ok + " ns.dns.cluster.local. 30 A 127.0.0.10"},
+      {"ns.dns.cluster.local AAAA", ok + " ns.dns.cluster.local. 30 AAAA ::1"},
       {"cluster.local NS",
-       ok + " cluster.local. 30 NS ns.dns.cluster.local. +ns.dns.cluster.local. 30 A 127.0.0.10"},
+       ok + " cluster.local. 30 NS ns.dns.cluster.local. +ns.dns.cluster.local. 30 A 127.0.0.10"
+            " +ns.dns.cluster.local. 30 AAAA ::1"},
       {"cluster.local SOA", ok + soa_},
       {"-x 10.43.0.5", ok + " 5.0.43.10.in-addr.arpa. 30 PTR web.default.svc.cluster.local."},
       {"-x 10.42.0.7", ok + " 7.0.42.10.in-addr.arpa. 30 PTR db-0.db.default.svc.cluster.local."},
@@ -215,6 +227,39 @@ TEST_F(DnsServerTest, AnswersTheClusterZoneAsCoreDns) {
   };
   for (const Row& row : rows)
     EXPECT_EQ(Dig(row.question), row.want) << row.question;
+}
+
+TEST_F(DnsServerTest, NamesHaveTheAddressesOfBothFamilies) {
+  const std::string ok = "NOERROR qr aa rd ra:";
+  const std::string seven =
+      "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.3.4.d.f.ip6.arpa.";
+  const std::string twenty =
+      "0.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.2.4.d.f.ip6.arpa.";
+  const std::pair<const char*, std::string> rows[] = {
+      {"both.default.svc.cluster.local A", ok + " both.default.svc.cluster.local. 30 A 10.43.0.7"},
+      {"both.default.svc.cluster.local AAAA",
+       ok + " both.default.svc.cluster.local. 30 AAAA fd43::7"},
+      {"_http._tcp.both.default.svc.cluster.local SRV",
+       ok + " _http._tcp.both.default.svc.cluster.local. 30 SRV 0 50 80 "
+            "both.default.svc.cluster.local."
+            " _http._tcp.both.default.svc.cluster.local. 30 SRV 0 50 80 "
+            "both.default.svc.cluster.local."
+            " +both.default.svc.cluster.local. 30 A 10.43.0.7"
+            " +both.default.svc.cluster.local. 30 AAAA fd43::7"},
+      {"pair.default.svc.cluster.local A", ok + " pair.default.svc.cluster.local. 30 A 10.42.0.20"},
+      {"pair.default.svc.cluster.local AAAA",
+       ok + " pair.default.svc.cluster.local. 30 AAAA fd42::20"},
+      {"fd42--20.pair.default.svc.cluster.local AAAA",
+       ok + " fd42--20.pair.default.svc.cluster.local. 30 AAAA fd42::20"},
+      {"fd42--20.default.pod.cluster.local AAAA",
+       ok + " fd42--20.default.pod.cluster.local. 30 AAAA fd42::20"},
+      {"-x fd43::7", ok + " " + seven + " 30 PTR both.default.svc.cluster.local."},
+      {"-x fd42::20", ok + " " + twenty + " 30 PTR fd42--20.pair.default.svc.cluster.local."},
+  };
+  for (const auto& [question, want] : rows) {
+    EXPECT_EQ(Dig(question), want);
+    EXPECT_EQ(Dig(question, "::1", "::1"), want) << "over IPv6";
+  }
 }
 
 TEST_F(DnsServerTest, HeadlessAddressesTurn) {

@@ -199,7 +199,8 @@ Zone::Outcome Zone::Resolve(const WireName& name, uint16_t type, uint32_t rotati
   Found found;
   if (name == ns_name_) {
     found.exists = true;
-    found.targets.push_back({options_.server, -1, {}});
+    for (const IpAddress& server : options_.servers)
+      found.targets.push_back({server, -1, {}});
   } else if (name == version_name_) {
     found.exists = type == kTxt;
     if (type == kTxt) answer->answers.push_back(TxtRecord(kSchemaVersion, kVersionTtl));
@@ -210,7 +211,8 @@ Zone::Outcome Zone::Resolve(const WireName& name, uint16_t type, uint32_t rotati
     }
     if (name == domain_ && type == kNs) {
       answer->answers.emplace_back(kNs, options_.ttl, ns_name_);
-      answer->extra.push_back(AddressRecord(options_.server, options_.ttl, ns_name_));
+      for (const IpAddress& server : options_.servers)
+        answer->extra.push_back(AddressRecord(server, options_.ttl, ns_name_));
     }
   }
   if (!found.exists) {

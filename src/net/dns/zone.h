@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "net/dns/cluster_records.h"
 #include "net/dns/wire.h"
@@ -11,7 +12,7 @@ namespace gantry::net::dns {
 struct ZoneOptions {
   ZoneOptions() = default;
   std::string domain = "cluster.local";
-  IpAddress server;  // ns.dns.<domain>
+  std::vector<IpAddress> servers;  // ns.dns.<domain>
   uint32_t ttl = 30;
 };
 

@@ -216,14 +216,18 @@ static bool SameManagers(const ObjectMeta& a, const ObjectMeta& b) {
       });
 }
 
-// Whether a write would change nothing. A manager that says once more what it said before does not
-// make the object another one, though its time has moved: then the object keeps the old times.
+// Whether a write would change nothing that the API shows. A manager that says once more what it
+// said before does not make the object another one, though its time has moved: then the object
+// keeps the old times.
 static bool IsUnchanged(const Message& old, Message* object) {
   ObjectMeta* meta = MutableMetaOf(object);
   if (!SameManagers(*meta, MetaOf(old))) return false;
   auto old_fields = MetaOf(old).managed_fields();
   meta->mutable_managed_fields()->Swap(&old_fields);
-  if (SameMessage(*object, old)) return true;
+  if (SameDesired(*object, old) && SameField(*object, old, "status") &&
+      SameField(*object, old, "metadata")) {
+    return true;
+  }
   meta->mutable_managed_fields()->Swap(&old_fields);
   return false;
 }

@@ -282,7 +282,8 @@ TEST_F(Verbs, AnApplyThatSaysTheSameChangesNothing) {
        R"({"sources":[{"downwardAPI":{"items":[{"path":"p","fieldRef":{"fieldPath":"metadata.name"}}]}}]}}],)"
        R"("containers":[{"name":"c","image":"i","ports":[{"containerPort":80}],"env":[{"name":"N",)"
        R"("valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}],"readinessProbe":{"httpGet":)"
-       R"({"port":80}},"resources":{"limits":{"cpu":"0.5","memory":"1024Mi"}}}]}}}})"},
+       R"({"port":80}},"resources":{"limits":{"cpu":"0.5","memory":"1024Mi"}}},)"
+       R"({"name":"bare","image":"i"}]}}}})"},
       {"/api/v1/namespaces/default/services/s",
        R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"type":"NodePort",)"
        R"("selector":{"a":"b"},"ports":[{"port":80}]}})"},

@@ -48,7 +48,11 @@ bool AsksForUpgrade(const Request& request) {
          request.headers.Has("upgrade");
 }
 
-std::string AddressOf(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
+// "10.0.0.1:4000" without its port, "[::1]:4000" also without its brackets.
+std::string AddressOf(const std::string& peer) {
+  const std::string host = peer.substr(0, peer.rfind(':'));
+  return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
+}
 
 std::string HeadOf(const Forward& forward, std::string_view path, bool upgrading) {
   const Request& http = forward.request.http;
@@ -63,8 +67,9 @@ std::string HeadOf(const Forward& forward, std::string_view path, bool upgrading
     }
   }
   std::string chain(http.headers.Get("x-forwarded-for"));
-  chain += (chain.empty() ? "" : ", ") + AddressOf(http.peer.address);
-  head += "X-Forwarded-For: " + chain + "\r\n";
+  if (const std::string peer = AddressOf(http.peer.address); !peer.empty())
+    chain += (chain.empty() ? "" : ", ") + peer;
+  if (!chain.empty()) head += "X-Forwarded-For: " + chain + "\r\n";
   if (const std::string_view host = http.headers.Get("host"); !host.empty())
     head += "X-Forwarded-Host: " + std::string(host) + "\r\n";
   head += "X-Forwarded-Proto: https\r\nX-Forwarded-Uri: " + http.path + "\r\n";

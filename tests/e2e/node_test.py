@@ -1,5 +1,6 @@
 """How pods live and end: init containers, sidecars, probes, hooks, restarts, phases and conditions, deletion."""
 
+import os
 import re
 import time
 
@@ -18,6 +19,30 @@ import socket
 server, taken = socket.create_server(("", 5055)), []
 while True:
     taken.append(server.accept())
+"""
+# Speaks gRPC: one port answers for the health of its services, the other one does not know what that is.
+GRPC = """
+import concurrent.futures, grpc, threading, time
+
+def check(request, context):
+    service = request[2:].decode()
+    if service == "slow":
+        time.sleep(5)
+    if service not in ("", "down", "slow"):
+        context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {service}")
+    return b"\\x08\\x02" if service == "down" else b"\\x08\\x01"
+
+def serve(port, services):
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=8))
+    for name, methods in services.items():
+        methods = {k: grpc.unary_unary_rpc_method_handler(m, bytes, bytes) for k, m in methods.items()}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
+    assert server.add_insecure_port(f"0.0.0.0:{port}")
+    server.start()
+    return server
+
+servers = [serve(5056, {"grpc.health.v1.Health": {"Check": check}}), serve(5057, {"some.Other": {"Method": check}})]
+threading.Event().wait()
 """
 LISTEN = "while true; do printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n' | nc -l -p 8080; done"
 
@@ -41,6 +66,7 @@ class NodeTest(PodsTest):
         cls.shared.mkdir()
         # A registry that takes connections and never answers.
         cls.silent = cls.machine.spawn("python3", "-c", SILENT)
+        cls.grpc = cls.machine.spawn("/usr/bin/python3", "-c", GRPC)  # Debian's own, which has the library
         wait_for("the default service account", lambda: cls.out("get", "serviceaccount", "default", "-o", "name"))
 
     @classmethod
@@ -100,6 +126,11 @@ class NodeTest(PodsTest):
             pod("ready-headers", LISTEN, main={"readinessProbe": probe("httpGet", how={
                 "path": "/asked?x=1", "port": 8080, "httpHeaders": [
                     {"name": "X-Asked-By", "value": "probe"}, {"name": "Host", "value": "name.example"}]})}),
+            # In the machine's network, where the servers are.
+            *(pod("grpc-" + name, FOREVER, main={"readinessProbe": probe("grpc", how={"port": port, "service": service})},
+                  hostNetwork=True)
+              for name, port, service in (("up", 5056, ""), ("down", 5056, "down"), ("slow", 5056, "slow"),
+                                          ("unknown", 5056, "nowhere"), ("other", 5057, ""), ("silent", 5055, ""))),
             pod("ready-noport", FOREVER, main={"readinessProbe": probe("httpGet", how={"port": "nowhere"})}),
             pod("gated", FOREVER, readinessGates=[{"conditionType": "example.com/gate"}]),
             # Hooks.
@@ -278,6 +309,19 @@ class NodeTest(PodsTest):
                  f'{{"status":{{"conditions":[{{"type":"{gate}","status":"True"}}]}}}}')
         self.ready("gated")
 
+    def test_05_grpc(self):
+        self.ready("grpc-up")
+        silent = f'timeout: failed to connect service "{self.machine.address}:5055" within 1s: context deadline exceeded'
+        for name, message in (
+                ("down", 'service unhealthy (responded with "NOT_SERVING")'),
+                ("slow", "timeout: health rpc did not complete within 1s"),
+                ("unknown", "error: health rpc probe failed: rpc error: code = NotFound desc = unknown service nowhere"),
+                ("other", "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): "
+                 "Method not found!"),
+                ("silent", silent)):
+            self.event("Unhealthy", "grpc-" + name, "Readiness probe failed: " + message)
+            self.assertEqual(condition(self.read("grpc-" + name), "Ready")[0], "False")
+
     def test_06_hooks(self):
         self.ready("hooks")
         self.assertEqual(self.written("hooks"), ["started"])
@@ -318,7 +362,8 @@ class NodeTest(PodsTest):
             "reason") == "CrashLoopBackOff")
         one = status(found)
         self.assertEqual(found["status"]["phase"], "Running")
-        self.assertRegex(one["state"]["waiting"]["message"], "^back-off (10|20|40)s restarting failed container=main pod=" +
+        self.assertRegex(one["state"]["waiting"]["message"], "^back-off (10s|20s|40s|1m20s|2m40s|5m0s) "
+                         "restarting failed container=main pod=" +
                          re.escape(full_name(found)) + "$")
         self.assertGreaterEqual(one["restartCount"], 1)
         last = one["lastState"]["terminated"]
@@ -354,6 +399,7 @@ class NodeTest(PodsTest):
         ended = status(found)["state"]["terminated"]
         self.assertEqual((ended["exitCode"], ended["reason"]), (137, "OOMKilled"))
         self.assertEqual(self.row("oom"), ["0/1", "OOMKilled", "0"])
+        self.assertFalse(os.path.exists("oom"), "left where gantry was started")
         message = "Pod was active on the node longer than the specified deadline"
         found = self.phase("deadline", "Failed")
         self.assertEqual((found["status"]["reason"], found["status"]["message"]), ("DeadlineExceeded", message))

@@ -270,6 +270,7 @@ Task<Result<pid_t>> CrunRuntime::Create(CreateRequest request) {
   if (request.terminal) options.argv.push_back("-t");
   if (request.stdin_open) options.argv.push_back("-i");
   if (request.stdin_open && !request.stdin_once) options.argv.push_back("--leave-stdin-open");
+  options.working_dir = request.bundle;  // where it leaves a file when memory runs out
   options.env = Environment();
   options.env.emplace_back("_OCI_SYNCPIPE=3");
   options.fds.emplace_back(sync.write_end.get(), 3);

@@ -88,6 +88,16 @@ std::vector<std::string> SplitList(const std::string& list) {
   return entries;
 }
 
+void PlaceClusterDns(NetworkOptions* options) {
+  Result<std::vector<Cidr>> services = net::ParseCidrs(options->service_cidr);
+  if (!services.ok() || options->cluster_dns != NetworkOptions().cluster_dns) return;
+  options->cluster_dns.clear();
+  for (const Cidr& range : *services) {
+    if (!options->cluster_dns.empty()) options->cluster_dns += ",";
+    options->cluster_dns += range.At(10).ToString();
+  }
+}
+
 Status CheckNetwork(const NetworkOptions& options) {
   GANTRY_ASSIGN(const auto pods, ParseRanges("--cluster-cidr", options.cluster_cidr));
   GANTRY_ASSIGN(const auto services, ParseRanges("--service-cidr", options.service_cidr));

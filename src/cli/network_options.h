@@ -33,6 +33,10 @@ struct NetworkOptions {
 // Adds their flags to a command. `options` outlives it.
 void AddNetworkFlags(CLI::App& command, NetworkOptions* options);
 
+// Where cluster DNS was not told an address of its own, it has the tenth of each range of services.
+// Ranges that are none are left for CheckNetwork.
+void PlaceClusterDns(NetworkOptions* options);
+
 // Refuses ranges that are none, too many, in each other's way, or of families that do not fit.
 Status CheckNetwork(const NetworkOptions& options);
 // Refuses ranges that overlap with networks this machine is in, other than those that an instance

@@ -241,6 +241,7 @@ const ServerOptions& Server::options() const { return parts_->options; }
 Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options) {
   FillDefaults(&options);
   if (!options.no_agent) GANTRY_TRY(CheckNodeRequirements());
+  PlaceClusterDns(&options);
   GANTRY_TRY(CheckNetwork(options));
   GANTRY_ASSIGN(const std::string service_address, FirstServiceAddress(options.service_cidr));
   GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));

@@ -53,7 +53,7 @@ class OverlayCase(unittest.TestCase):
         answer = self.inside(source, "curl", "-sSf", "--max-time", "5", f"http://{host}:{port}/cgi-bin/who")
         if answer.returncode != 0:
             raise AssertionError(f"{source} asks {address}: {answer.stderr}")
-        return answer.stdout.strip().removeprefix("::ffff:").strip("[]")
+        return answer.stdout.strip().strip("[]").removeprefix("::ffff:")
 
     def process_of(self, name):
         """The id of a process in the pod."""

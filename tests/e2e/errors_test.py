@@ -85,7 +85,7 @@ class CommandLineTest(unittest.TestCase):
     def test_flags(self):
         service = Service(self.machine, "server")
         for arguments, message in (
-                (("--service-cidr", "x"), "--service-cidr x is not an IPv4 range"),
+                (("--service-cidr", "x"), '--service-cidr: "x" is not a network such as 10.42.0.0/16'),
                 (("--store", "paper"), "--store paper is not supported; sqlite is")):
             with self.subTest(arguments):
                 self.assertEqual(self.fails(service, GANTRY, "server", "--no-agent", "--data-dir", service.data,

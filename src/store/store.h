@@ -75,8 +75,6 @@ class CommitObserver {
   virtual ~CommitObserver() = default;
   // All events of one or more revisions.
   virtual void OnCommit(const std::vector<Event>& events) = 0;
-  // The store has come to `revision` without a change that concerns anybody.
-  virtual void OnAdvance(int64_t revision) {}
   // The store lost sight of its data for so long that some changes are not known. `events` lead
   // from the last state that was told of to that of `revision`; what happened in between is lost,
   // and whoever follows every change has to begin anew.

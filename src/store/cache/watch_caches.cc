@@ -42,17 +42,6 @@ struct WatchCaches::State : CommitObserver {
     Advance(events.back().record.revision);
   }
 
-  void OnAdvance(int64_t to) override {
-    {
-      absl::MutexLock lock(&mutex);
-      if (!loaded) {
-        early_revision = to;
-        return;
-      }
-    }
-    Advance(to);
-  }
-
   void OnGap(const std::vector<Event>& events, int64_t to) override {
     {
       absl::MutexLock lock(&mutex);

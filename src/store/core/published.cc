@@ -71,7 +71,6 @@ Published::Published(Env& env, History history) : env_(env), history_(std::move(
 std::vector<int64_t> Published::Publish(std::vector<Revision> revisions, int64_t compact) {
   std::vector<Event> events;
   std::vector<int64_t> useless;
-  const int64_t last = revisions.empty() ? 0 : revisions.back().revision;
   {
     absl::MutexLock lock(&mutex_);
     for (Revision& one : revisions) {
@@ -85,8 +84,6 @@ std::vector<int64_t> Published::Publish(std::vector<Revision> revisions, int64_t
   absl::MutexLock lock(&observers_mutex_);
   for (CommitObserver* observer : observers_) {
     if (!events.empty()) observer->OnCommit(events);
-    if (last > 0 && (events.empty() || events.back().record.revision < last))
-      observer->OnAdvance(last);
     if (compact > 0) observer->OnCompact(compact);
   }
   return useless;

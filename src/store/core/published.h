@@ -25,7 +25,7 @@ class Published {
   // `env` outlives it.
   Published(Env& env, History history);
 
-  // The changes of one revision; it may have none that concern this store.
+  // The changes of one revision: at least one.
   struct Revision {
     int64_t revision = 0;
     std::vector<History::Change> changes;

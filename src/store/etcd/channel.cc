@@ -176,7 +176,7 @@ Task<Status> Channel::Dial(std::shared_ptr<wire::Http2Connection>* out) {
       socket = Unavailable(NameOf(endpoint) + " does not speak HTTP/2");
     absl::MutexLock lock(&mutex_);
     if (!socket.ok()) {
-      last = socket.status();
+      last = socket.status().WithContext("no connection to etcd");
       current_ = (current_ + 1) % options_.endpoints.size();
       continue;
     }

@@ -46,7 +46,7 @@ std::unique_ptr<Store> OpenEmpty(Env& env) {
   const size_t at = status.find("\"revision\":") + 11;
   const int64_t revision = std::stoll(status.substr(at)) + 2;  // with the two below
   etcd.Ctl("del /x");
-  etcd.Ctl("put /gantry/revision-offset -- -" + std::to_string(revision));
+  etcd.Ctl("put gantry/revision-offset -- -" + std::to_string(revision));
   return Open(env, etcd.url());
 }
 
@@ -293,7 +293,7 @@ TEST_F(EtcdFaults, SnapshotsLeadFromOneKindOfStoreToTheOther) {
   sqlite = *OpenSqliteStore(env_, SqliteOptions(database));
   EXPECT_THAT(Content(env_, *sqlite), ::testing::StartsWith("/registry/a=2 "));
   env_.RunToEnd(sqlite->Stop());
-  etcd.Ctl("put /gantry/restoring ''");
+  etcd.Ctl("put gantry/restoring ''");
   EXPECT_EQ(env_.RunToEnd(OpenEtcdStore(env_, options)).code(), Code::kConflict);
   std::filesystem::remove_all(folder);
 }

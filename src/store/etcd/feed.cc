@@ -55,7 +55,6 @@ Task<Result<History>> Feed::Read(int64_t revision) {
     request.set_revision(revision);
     GANTRY_CO_ASSIGN(RangeResponse page, co_await client_.Range(std::move(request)));
     for (KeyValue& kv : *page.mutable_kvs()) {
-      if (kv.key().starts_with(kOwnPrefix)) continue;
       History::Change change;
       change.key = kv.key();
       change.value = std::make_shared<const std::string>(std::move(*kv.mutable_value()));
@@ -144,8 +143,7 @@ void Feed::Apply(WatchResponse& response) {
     if (revision <= seen) continue;
     if (revisions.empty() || revisions.back().revision != revision)
       revisions.emplace_back().revision = revision;
-    if (!event.kv().key().starts_with(kOwnPrefix))
-      revisions.back().changes.push_back(MakeChange(event));
+    revisions.back().changes.push_back(MakeChange(event));
   }
   if (revisions.empty()) return;
   const int64_t reached = revisions.back().revision;

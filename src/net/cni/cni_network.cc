@@ -42,6 +42,19 @@ Result<std::map<std::string, Attachment>> ReadRecords(const std::string& directo
   return records;
 }
 
+// Whether a pod is attached as it was: by the plug-ins' own judgement, or because it has its
+// interface. Some plug-ins find fault with what they made themselves; no running pod is to lose its
+// addresses for that.
+bool StillThere(const Attachment& record) {
+  Status checked = record.Check();
+  if (checked.ok()) return true;
+  Result<RouteSocket> inside = RouteSocket::OpenIn(record.pod.netns_path);
+  if (!inside.ok() || !inside->FindLink("eth0").ok()) return false;
+  log::Warning("net", "a CNI plug-in is not content with a pod",
+               {{"pod", record.pod.ns + "/" + record.pod.name}, {"reason", checked.message()}});
+  return true;
+}
+
 Status RemoveRecord(const std::string& path) {
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return FromErrno(errno, "remove " + path);
   return Status::Ok();
@@ -96,7 +109,7 @@ Result<std::vector<std::string>> CniNetwork::AttachNow(const PodAttachment& pod)
     if (found != records_.end()) known = found->second;
   }
   if (known) {
-    if (!known->result.is_null() && known->pod.netns_path == pod.netns_path && known->Check().ok())
+    if (!known->result.is_null() && known->pod.netns_path == pod.netns_path && StillThere(*known))
       return known->ips;
     // Half done, or in a namespace that the pod no longer has.
     GANTRY_TRY(DetachNow(pod.uid).WithContext(context));

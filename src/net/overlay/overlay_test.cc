@@ -89,7 +89,8 @@ class OverlayTest : public ::testing::Test {
   std::vector<std::string> RoutesTo(const std::string& network) {
     std::vector<std::string> lines;
     Result<RouteSocket> route = RouteSocket::Open();
-    for (const Route& there : *route->Routes()) {
+    const std::vector<Route> routes = *route->Routes();
+    for (const Route& there : routes) {
       if (there.to == *Cidr::Parse(network))
         lines.push_back(there.gateway ? there.gateway->ToString() : "on link");
     }
@@ -123,7 +124,8 @@ TEST_F(OverlayTest, PacketsOfBothFamiliesGoThroughATunnelThatLearnsNothing) {
   Result<RouteSocket> route = RouteSocket::Open();
   const int link = route->FindLink(names_.overlay)->index;
   EXPECT_THAT(*route->Forwarding(link), IsEmpty());
-  for (const Neighbour& neighbour : *route->Neighbours(link))
+  const std::vector<Neighbour> neighbours = *route->Neighbours(link);
+  for (const Neighbour& neighbour : neighbours)
     EXPECT_FALSE(neighbour.permanent) << neighbour.ip.ToString();
 }
 

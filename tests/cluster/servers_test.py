@@ -108,7 +108,7 @@ class ServersTest(unittest.TestCase):
         for arguments, message in (
                 (("--token", "abcdef.fedcba9876543210"), "the token is not the one of the cluster in this etcd"),
                 ((), "there is a cluster in this etcd already; give its token"),
-                (("--token", Cluster.TOKEN, "--service-cidr", "10.77.0.0/16"), "--service-cidr is 10.77.0.0/16 here")):
+                (("--token", Cluster.TOKEN, "--service-cidr", "10.77.0.0/16"), "--cluster-dns is 10.77.0.10 here")):
             stranger = Server(host, "--no-agent", "--store", self.cluster.etcd.store, *arguments, node="stranger")
             stranger.start(wait=False)
             self.assertEqual(stranger.process.wait(30), 1)

@@ -86,7 +86,7 @@ class CommandLineTest(unittest.TestCase):
         service = Service(self.machine, "server")
         for arguments, message in (
                 (("--service-cidr", "x"), '--service-cidr: "x" is not a network such as 10.42.0.0/16'),
-                (("--store", "paper"), "--store paper is not supported; sqlite is")):
+                (("--store", "paper"), "--store paper is not supported; sqlite and etcd://HOST:PORT,... are")):
             with self.subTest(arguments):
                 self.assertEqual(self.fails(service, GANTRY, "server", "--no-agent", "--data-dir", service.data,
                                             *arguments), message)

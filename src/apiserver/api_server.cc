@@ -225,7 +225,7 @@ void AddAdmission(ApiServer::Parts& parts) {
   chain.Add(NamespaceLifecycle(parts.registry));
   chain.Add(LimitRanger(parts.registry));
   chain.Add(ServiceAccountAdmission(parts.registry));
-  chain.Add(DefaultTolerationSeconds());
+  chain.Add(DefaultTolerationSeconds(parts.options.default_toleration_seconds));
   chain.Add(PriorityAdmission(parts.registry));
   chain.Add(RuntimeClassAdmission(parts.registry));
   chain.Add(NodeRestriction(parts.registry));

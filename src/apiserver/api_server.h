@@ -37,6 +37,8 @@ struct ApiServerOptions {
   std::vector<std::pair<std::string, UserInfo>> static_tokens;
   client::NodeDirectory* nodes = nullptr;  // for logs, exec and proxies; outlives the server
   bool anonymous = true;
+  // For how long pods that say nothing else stay on nodes that are not ready or not reachable.
+  int64_t default_toleration_seconds = 300;
 };
 
 // The API server without its listener: the store's watch caches, the registry, who may do what, and

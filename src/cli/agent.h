@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/env/env.h"
 #include "base/status.h"
@@ -10,11 +11,12 @@
 namespace gantry::cli {
 
 struct AgentOptions : MachineOptions {
-  std::string server;  // "https://HOST:6443"
+  std::vector<std::string> servers;  // "https://HOST:6443", one or more of the cluster's
   std::string token;
 };
 
-// A machine that has joined a cluster: a node, and the tunnel through which servers reach it.
+// A machine that has joined a cluster: a node, and the tunnels through which servers reach it.
+// Finds the cluster's other servers and changes over to them, and renews its certificate in time.
 // Life cycle: Open claims the data directory, Start joins (or comes back), Stop.
 class Agent {
  public:

@@ -12,7 +12,12 @@ void AddAgentCommand(CLI::App& app, int* exit_code) {
   CLI::App* command = app.add_subcommand(
       "agent",
       "Join this machine to a cluster as a node. What is not said about the network is learned");
-  AddTextFlag(*command, "--server", "URL", &options->server, "https://HOST:6443 of a server");
+  command
+      ->add_option(
+          "--server", options->servers,
+          "https://HOST:6443 of a server; may be given several times. The cluster's others "
+          "are found through it")
+      ->type_name("URL");
   AddTextFlag(*command, "--token", "TOKEN", &options->token, "Join token: the server's DIR/token");
   for (const char* flag : {"--server", "--token"})
     command->get_option(flag)->required();

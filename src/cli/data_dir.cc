@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 namespace gantry::cli {
@@ -43,6 +45,23 @@ Status WriteAll(int fd, std::string_view content, const std::string& name) {
   return Status::Ok();
 }
 
+// Format 2: a node's certificate and key are one file.
+Status JoinNodeFiles(const DataDir& dir) {
+  Result<std::string> certificate = dir.Read("pki/node.crt");
+  Result<std::string> key = dir.Read("pki/node.key");
+  if (!certificate.ok() || !key.ok()) return Status::Ok();
+  GANTRY_TRY(dir.Write("pki/node.pem", *certificate + *key));
+  std::error_code error;
+  fs::remove(dir.File("pki/node.crt"), error);
+  fs::remove(dir.File("pki/node.key"), error);
+  return Status::Ok();
+}
+
+// Each leads from its place's format (the first from 1) to the next; done again after a crash.
+using Migration = Status (*)(const DataDir& dir);
+constexpr Migration kMigrations[] = {JoinNodeFiles};
+constexpr int kFormat = 1 + static_cast<int>(std::size(kMigrations));
+
 }  // namespace
 
 Result<DataDir> DataDir::Open(const std::string& path) {
@@ -73,7 +92,32 @@ Result<DataDir> DataDir::Open(const std::string& path) {
   const std::string pid = std::to_string(getpid()) + "\n";
   if (ftruncate(fd, 0) != 0) return FromErrno(errno, "truncate " + lock_path);
   if (pwrite(fd, pid.data(), pid.size(), 0) < 0) return FromErrno(errno, "write " + lock_path);
+  GANTRY_TRY(dir.BringUpToDate());
   return dir;
+}
+
+Status DataDir::BringUpToDate() const {
+  int found = 1;  // from before there was such a file
+  Result<std::string> text = Read("format");
+  if (text.ok()) {
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), found);
+    if (error != std::errc() || found < 1)
+      return DataLoss(File("format") + " is damaged: it should hold a number");
+  } else if (text.code() != Code::kNotFound) {
+    return text.status();
+  }
+  if (found > kFormat) {
+    return Status(Code::kConflict,
+                  "data directory " + path_ + " has format " + std::to_string(found) +
+                      ", and this gantry knows formats up to " + std::to_string(kFormat) +
+                      ": use the newer gantry that wrote it");
+  }
+  for (; found < kFormat; ++found)
+    GANTRY_TRY(
+        kMigrations[found - 1](*this).WithContext("cannot bring the data directory up to date"));
+  const std::string now = std::to_string(kFormat) + "\n";
+  if (text.ok() && *text == now) return Status::Ok();
+  return Write("format", now);
 }
 
 DataDir::DataDir(DataDir&& other) noexcept

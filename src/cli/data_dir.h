@@ -12,8 +12,11 @@ Result<std::string> ReadWholeFile(const std::string& file);
 
 // The directory that holds all of one server's or agent's state, opened by one process at a time:
 //   lock           held while the process runs
+//   format         the version of what is here; a newer one is refused, an older one brought up to
+//                  date
 //   kubeconfig     the administrator's, readable by its owner only
 //   token          what agents join with
+//   servers        the cluster's servers, as an agent knew them last
 //   pki/           the cluster's authority, keys and certificates
 //   state.db       the embedded store
 //   node/          the node agent's (src/node/paths.h)
@@ -37,6 +40,7 @@ class DataDir {
 
  private:
   DataDir(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  Status BringUpToDate() const;
 
   std::string path_;
   int lock_;

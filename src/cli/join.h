@@ -2,11 +2,14 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/env/env.h"
 #include "base/status.h"
 #include "cli/data_dir.h"
 #include "cli/join_token.h"
+#include "cli/node_gateway.h"
+#include "client/client.h"
 #include "client/http/transport.h"
 
 namespace gantry::cli {
@@ -18,14 +21,31 @@ struct NodeIdentity {
   std::string private_key_pem;
 };
 
-// The identity kept in the data directory, or a new one: the CA from the server (checked against
-// the token's pin), the certificate by a signing request that the cluster approves. Errors say what
-// to do.
-Task<Result<NodeIdentity>> JoinCluster(Env& env, const DataDir& dir, std::string server,
-                                       JoinToken token, std::string node_name);
+// The identity kept in the data directory, or a new one: the CA from the first server that answers
+// (checked against the token's pin), the certificate by a signing request that the cluster
+// approves. A kept certificate that has ended is replaced by a new one in the same way. Errors say
+// what to do.
+Task<Result<NodeIdentity>> JoinCluster(Env& env, const DataDir& dir,
+                                       std::vector<std::string> servers, JoinToken token,
+                                       std::string node_name);
 
-// How a client with this identity talks to the server.
-Result<client::HttpTransportOptions> TransportFor(const std::string& server,
+// Another certificate for the node, asked for by `client`, which acts as that node; kept in the
+// data directory.
+Task<Result<NodeIdentity>> RenewIdentity(Env& env, const DataDir& dir, client::Client& client,
+                                         std::string ca_pem, std::string node_name);
+
+// When a certificate is to be renewed: at a random time between 70 and 90 percent of its life.
+Result<WallTime> RenewalTime(Env& env, const std::string& certificate_pem);
+
+bool HasEnded(Env& env, const std::string& certificate_pem);
+
+// How a client with this identity talks to the servers.
+Result<client::HttpTransportOptions> TransportFor(const std::vector<std::string>& servers,
                                                   const NodeIdentity& identity);
+
+// What the cluster says of itself. kBadRequest when server and agent do not fit together. Warns
+// when the clocks differ. kUnavailable when no server answers in time.
+Task<Result<ClusterFacts>> FetchClusterFacts(Env& env, client::HttpTransport& transport,
+                                             Duration timeout);
 
 }  // namespace gantry::cli

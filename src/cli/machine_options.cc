@@ -19,6 +19,10 @@ constexpr Row kRows[] = {
      "Size at which a container's log is rotated"},
     {"--oci-runtime", "NAME", &MachineOptions::oci_runtime,
      "What runs containers: crun or runc (default: crun where it is installed)"},
+    {"--node-labels", "LABELS", &MachineOptions::node_labels,
+     "Labels that the node gets when it is new: key=value,key=value"},
+    {"--register-with-taints", "TAINTS", &MachineOptions::node_taints,
+     "Taints that the node gets when it is new: key=value:Effect,key:Effect"},
 };
 
 }  // namespace
@@ -37,6 +41,13 @@ void AddMachineFlags(CLI::App& command, MachineOptions* options) {
       .add_option("--container-log-max-files", options->container_log_max_files,
                   "Files that are kept of a container's log")
       ->type_name("NUMBER")
+      ->capture_default_str();
+  command
+      .add_option(
+          "--fencing", options->fencing,
+          "Whether the node stops pods of which there must be only one (of StatefulSets, or "
+          "with ReadWriteOnce volumes) when it reaches no server for most of its lease")
+      ->type_name("true|false")
       ->capture_default_str();
 }
 

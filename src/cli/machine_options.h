@@ -13,7 +13,9 @@ struct MachineOptions : NetworkOptions {
   std::string node_name;  // empty: the host's name
   std::string container_log_max_size = "10Mi";
   int container_log_max_files = 5;
-  std::string oci_runtime;  // empty: crun where it is installed, else runc
+  std::string oci_runtime;               // empty: crun where it is installed, else runc
+  std::string node_labels, node_taints;  // as the flags have them
+  bool fencing = true;
 };
 
 // Adds their flags to a command. `options` outlives it.

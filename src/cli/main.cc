@@ -6,12 +6,13 @@
 #include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/exit.h"
+#include "cli/version.h"
 
 int main(int argc, char** argv) {
   if (const auto code = gantry::cli::RunClientCommand(argc, argv)) return *code;
   CLI::App app{"A container orchestrator that speaks the Kubernetes API", "gantry"};
   app.require_subcommand(1);
-  app.set_version_flag("--version", std::string("gantry ") + GANTRY_VERSION);
+  app.set_version_flag("--version", "gantry " + std::string(gantry::cli::ProgramVersion()));
   int exit_code = 0;
   gantry::cli::AddServerCommand(app, &exit_code);
   gantry::cli::AddAgentCommand(app, &exit_code);

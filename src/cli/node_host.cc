@@ -1,8 +1,13 @@
 #include "cli/node_host.h"
 
+#include <cstdlib>
+
 #include "api/quantity.h"
+#include "base/log.h"
+#include "cli/machine_options.h"
 #include "net/cleanup.h"
 #include "node/cleanup.h"
+#include "node/registration.h"
 
 namespace gantry::cli {
 namespace {
@@ -23,6 +28,17 @@ Result<node::LogLimits> ParseLogLimits(const std::string& max_size, int max_file
   limits.max_bytes = size->Value();
   limits.max_files = max_files;
   return limits;
+}
+
+Status FillFromFlags(const MachineOptions& flags, NodeHostOptions* options) {
+  options->node_name = flags.node_name;
+  options->oci_runtime = flags.oci_runtime;
+  options->fencing = flags.fencing;
+  GANTRY_ASSIGN(options->log_limits,
+                ParseLogLimits(flags.container_log_max_size, flags.container_log_max_files));
+  GANTRY_ASSIGN(options->labels, node::ParseNodeLabels(flags.node_labels));
+  GANTRY_ASSIGN(options->taints, node::ParseNodeTaints(flags.node_taints));
+  return Status::Ok();
 }
 
 Result<std::unique_ptr<NodeHost>> NodeHost::Make(Env& env, client::Client& client,
@@ -55,6 +71,16 @@ Result<std::unique_ptr<NodeHost>> NodeHost::Make(Env& env, client::Client& clien
   agent.cluster_domain = told.cluster_domain;
   agent.log_limits = options.log_limits;
   agent.oci_runtime = options.oci_runtime;
+  agent.labels = options.labels;
+  agent.taints = options.taints;
+  agent.fencing = options.fencing;
+  agent.lease = options.lease;
+  agent.cluster_drain = options.cluster_drain;
+  // What it runs is the other's now, or nobody's; that is for a person to see to.
+  agent.on_replaced = [](const Status& why) {
+    log::Error("node", "this agent ends", {{"reason", why.message()}});
+    std::_Exit(1);
+  };
   agent.set_pod_cidrs = [network = host->network_.get()](std::vector<std::string> cidrs) {
     return network->SetPodCidrs(std::move(cidrs));
   };

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/env/env.h"
 #include "cli/network_options.h"
@@ -18,7 +21,16 @@ struct NodeHostOptions {
   NetworkOptions network;  // complete
   node::LogLimits log_limits;
   std::string oci_runtime;
+  std::map<std::string, std::string> labels;  // what the node gets when it is new
+  std::vector<api::core::v1::Taint> taints;
+  bool fencing = true;
+  node::LeaseTimes lease;
+  std::function<Task<>(std::vector<std::string> addresses, Duration timeout)> cluster_drain;
 };
+
+struct MachineOptions;
+// Takes over what flags say of a machine. kInvalid for what is malformed.
+Status FillFromFlags(const MachineOptions& flags, NodeHostOptions* options);
 
 // What the flags of container logs say. kInvalid for sizes that are none, or not positive, and for
 // less than two files.

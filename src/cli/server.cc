@@ -4,12 +4,11 @@
 
 #include <cstdlib>
 
+#include "api/duration.h"
 #include "apiserver/api_server.h"
 #include "apiserver/authz/authorizer.h"
 #include "apiserver/http/listener.h"
 #include "apiserver/rest/resource_handler.h"
-#include "apiserver/status_body.h"
-#include "apiserver/tunnel/server.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/wire/tls.h"
@@ -19,7 +18,9 @@
 #include "cli/control_plane.h"
 #include "cli/credentials.h"
 #include "cli/elected_control_plane.h"
+#include "cli/failover.h"
 #include "cli/host.h"
+#include "cli/node_gateway.h"
 #include "cli/node_host.h"
 #include "store/compactor.h"
 #include "store/etcd/etcd_store.h"
@@ -65,6 +66,12 @@ ClusterSettings SettingsOf(const ServerOptions& options) {
           {"cluster-domain", options.cluster_domain}};
 }
 
+Result<Duration> ParseSigningDuration(const std::string& text) {
+  Result<Duration> parsed = api::ParseGoDuration(text);
+  if (parsed.ok() && *parsed > Duration::zero()) return parsed;
+  return BadRequest("--cluster-signing-duration " + text + " is no time, such as 8760h or 30m");
+}
+
 void FillDefaults(ServerOptions* options) {
   if (options->advertise_address.empty()) {
     options->advertise_address = options->bind_address == "0.0.0.0" || options->bind_address == "::"
@@ -77,14 +84,19 @@ void FillDefaults(ServerOptions* options) {
 }  // namespace
 
 struct Server::Parts {
-  Parts(RealEnv& e, ServerOptions o, DataDir d, Credentials c)
-      : env(e), options(std::move(o)), dir(std::move(d)), credentials(std::move(c)) {}
+  Parts(RealEnv& e, ServerOptions o, FailoverProfile f, DataDir d, Credentials c)
+      : env(e),
+        options(std::move(o)),
+        failover(std::move(f)),
+        dir(std::move(d)),
+        credentials(std::move(c)) {}
 
   RealEnv& env;
   ServerOptions options;
+  FailoverProfile failover;
   DataDir dir;
   Credentials credentials;
-  apiserver::tunnel::TunnelServer nodes{env};
+  NodeGateway gateway{env, failover};
   ExitOnFailure exit_on_failure;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<store::Compactor> compactor;
@@ -104,7 +116,6 @@ struct Server::Parts {
   Status MakeListener();
   Status MakeControlPlane();
   Status MakeNode();
-  Task<apiserver::Response> AcceptTunnel(apiserver::ResourceRequest request);
 };
 
 Status Server::Parts::OpenStore() {
@@ -127,25 +138,11 @@ Status Server::Parts::MakeApiServer() {
   api_options.advertise_port = options.https_port;
   api_options.ca_pem = credentials.authority.certificate_pem();
   api_options.service_account_keys = {credentials.service_account_key};
-  api_options.nodes = &nodes;
+  api_options.nodes = &gateway.nodes();
+  api_options.default_toleration_seconds = failover.toleration_seconds;
   api = std::make_unique<ApiServer>(env, *store, std::move(api_options));
-  api->AddRoute(apiserver::tunnel::kTunnelPath, [this](apiserver::ResourceRequest request) {
-    return AcceptTunnel(std::move(request));
-  });
+  gateway.AddRoutes(*api);
   return Status::Ok();
-}
-
-// Only a node may open a tunnel, and only its own.
-Task<apiserver::Response> Server::Parts::AcceptTunnel(apiserver::ResourceRequest request) {
-  constexpr std::string_view kPrefix = "system:node:";
-  if (!request.user.InGroup("system:nodes") || !request.user.name.starts_with(kPrefix)) {
-    co_return apiserver::ErrorResponse(Status(
-        Code::kForbidden, "User \"" + request.user.name + "\" is no node and has no tunnel"));
-  }
-  Result<apiserver::Response> accepted =
-      nodes.Accept(request.http, request.user.name.substr(kPrefix.size()));
-  if (!accepted.ok()) co_return apiserver::ErrorResponse(accepted.status());
-  co_return std::move(accepted).value();
 }
 
 Status Server::Parts::MakeListener() {
@@ -175,6 +172,11 @@ Status Server::Parts::MakeControlPlane() {
   all.issue_token = [this](const auto& account, const auto& secret) {
     return api->IssueSecretToken(account, secret);
   };
+  all.node_lifecycle = failover.node_lifecycle;
+  all.node_lifecycle.heard = [this](const std::string& node) {
+    return gateway.nodes().Hears(node);
+  };
+  all.certificate_lifetime = options.signing_duration;
   all.sign = [this](const std::string& request, const std::vector<std::string>& usages,
                     Duration lifetime) {
     return credentials.authority.SignRequest(env, request, usages, lifetime);
@@ -223,12 +225,13 @@ Status Server::Parts::MakeNode() {
       UserInfo("system:node:" + options.node_name, {"system:nodes", "system:authenticated"}));
   NodeHostOptions host;
   host.data_dir = dir.path();
-  host.node_name = options.node_name;
   host.address = options.advertise_address;
   host.network = options;
-  host.oci_runtime = options.oci_runtime;
-  GANTRY_ASSIGN(host.log_limits,
-                ParseLogLimits(options.container_log_max_size, options.container_log_max_files));
+  host.lease = failover.lease;
+  host.cluster_drain = [this](std::vector<std::string> addresses, Duration timeout) {
+    return gateway.drain().AwaitDrained(std::move(addresses), timeout);
+  };
+  GANTRY_TRY(FillFromFlags(options, &host));
   GANTRY_ASSIGN(node, NodeHost::Make(env, *node_client, *informers, host));
   return Status::Ok();
 }
@@ -243,6 +246,8 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
   if (!options.no_agent) GANTRY_TRY(CheckNodeRequirements());
   PlaceClusterDns(&options);
   GANTRY_TRY(CheckNetwork(options));
+  GANTRY_ASSIGN(FailoverProfile failover, FindFailoverProfile(options.failover));
+  GANTRY_ASSIGN(options.signing_duration, ParseSigningDuration(options.cluster_signing_duration));
   GANTRY_ASSIGN(const std::string service_address, FirstServiceAddress(options.service_cidr));
   GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
   options.data_dir = dir.path();
@@ -266,8 +271,8 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
   }
   GANTRY_ASSIGN(Credentials credentials, Credentials::LoadOrCreate(env, dir, names, options.token));
   FillNetworkDefaults(&options, credentials.authority.certificate_pem());
-  auto parts =
-      std::make_unique<Parts>(env, std::move(options), std::move(dir), std::move(credentials));
+  auto parts = std::make_unique<Parts>(env, std::move(options), std::move(failover), std::move(dir),
+                                       std::move(credentials));
   GANTRY_TRY(parts->OpenStore());
   GANTRY_TRY(parts->MakeApiServer());
   GANTRY_TRY(parts->MakeListener());
@@ -300,7 +305,7 @@ Task<Status> Server::Start() {
   p.informers->Start();
   if (p.node) {
     GANTRY_CO_TRY(co_await p.node->Start());
-    p.nodes.SetLocal(p.node->agent().node_name(), p.node->agent().node_api());
+    p.gateway.nodes().SetLocal(p.node->agent().node_name(), p.node->agent().node_api());
   }
   co_return Status::Ok();
 }
@@ -313,6 +318,7 @@ Task<> Server::Stop() {
     log::Warning("server", "stops without etcd", {});
     std::_Exit(0);
   }
+  co_await p.gateway.Stop();
   if (p.control_plane) co_await p.control_plane->Stop();
   if (p.elected_control_plane) co_await p.elected_control_plane->Stop();
   co_await p.informers->Stop();

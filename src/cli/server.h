@@ -20,9 +20,11 @@ struct ServerOptions : MachineOptions, EtcdFlags {
   bool no_agent = false;
   int node_cidr_mask_size_ipv4 = 24;  // bits of each node's share of the pods' range
   int node_cidr_mask_size_ipv6 = 64;
-  std::string failover = "default";  // how soon another server takes over: elected_control_plane.h
+  std::string failover = "default";  // how soon the silent are taken for dead: failover.h
   std::string token;                 // empty: made once and kept in the data directory
   std::string scheduler_config;      // a KubeSchedulerConfiguration; empty: the defaults
+  std::string cluster_signing_duration = "8760h";
+  Duration signing_duration{};  // the same; filled by Open
 };
 
 // One server with all that runs in its process: API, controllers, scheduler and (unless no_agent)

@@ -9,6 +9,7 @@ namespace gantry::client {
 namespace {
 
 constexpr int64_t kPageSize = 500;
+constexpr Duration kSteadyWatch = std::chrono::seconds(1);
 
 bool ConnectionProblem(Code code) {
   return code == Code::kUnavailable || code == Code::kServiceUnavailable ||
@@ -129,11 +130,12 @@ Task<> InformerImpl::Run() {
   bool listed = false;
   while (!stop.cancelled()) {
     Status status;
+    bool held = false;
     if (!listed) {
       status = co_await ListAll();
       listed = status.ok();
     } else {
-      status = co_await WatchOn();
+      status = co_await WatchOn(&held);
       if (status.code() == Code::kExpired || status.code() == Code::kGone) {
         listed = false;
         continue;
@@ -141,6 +143,8 @@ Task<> InformerImpl::Run() {
       listed = status.ok() || ConnectionProblem(status.code());
     }
     if (status.ok() || stop.cancelled()) continue;
+    // A watch that had held for a while may go on at once, at another server or at the same.
+    if (listed && held) continue;
     log::Debug("client", "informer tries again",
                {{"kind", kind_.GroupResource()}, {"error", status.ToString()}});
     co_await SleepFor(env_, backoff_.Next(), stop);
@@ -171,12 +175,14 @@ Task<Status> InformerImpl::ListAll() {
   co_return Status::Ok();
 }
 
-Task<Status> InformerImpl::WatchOn() {
+Task<Status> InformerImpl::WatchOn(bool* held) {
   Result<std::unique_ptr<Watcher>> watcher = co_await client_.Watch(kind_, options_, revision());
   if (!watcher.ok()) co_return watcher.status();
   SetWatcher(watcher->get());
+  const SteadyTime began = env_.Steady();
   Status ended = co_await Follow(**watcher);
   SetWatcher(nullptr);
+  *held = env_.Steady() - began >= kSteadyWatch;
   co_return ended;
 }
 

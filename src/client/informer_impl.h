@@ -64,7 +64,8 @@ class InformerImpl final : public Informer {
 
   Task<> Run();
   Task<Status> ListAll();
-  Task<Status> WatchOn();
+  // `held`: the watch went on for long enough to be followed by another at once.
+  Task<Status> WatchOn(bool* held);
   Task<Status> Follow(Watcher& watcher);
   void SetWatcher(Watcher* watcher);
   Task<> AddLate(Handler handler);

@@ -84,6 +84,10 @@ class NodeApi {
   // What the kubelet's own pages show: "/healthz", "/pods", "/stats/summary", "/metrics" and those
   // below it, "/logs/" (decoded, without a query). A page that is not there has status 404.
   virtual Task<Result<NodePage>> Page(std::string path, CancelToken cancel) = 0;
+  // Returns when none of the node's service maps sends new connections to any of the addresses;
+  // kTimeout when they still do after `timeout`.
+  virtual Task<Status> AwaitDrained(std::vector<std::string> addresses, Duration timeout,
+                                    CancelToken cancel) = 0;
 };
 
 // Finds the NodeApi of a node. Implemented in cli wiring (in process) and the tunnel (remote).

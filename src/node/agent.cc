@@ -3,22 +3,26 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <set>
 
-#include "api/coordination/v1/lease.pb.h"
 #include "api/core/v1/container.pb.h"
 #include "api/core/v1/node.pb.h"
+#include "api/core/v1/persistent_volume_claim.pb.h"
 #include "api/core/v1/pod_status.pb.h"
 #include "api/core/v1/service.pb.h"
 #include "api/duration.h"
 #include "base/env/blocking.h"
 #include "base/env/notifier.h"
+#include "base/env/run_on.h"
 #include "base/env/spawn.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "client/events.h"
 #include "client/informer.h"
 #include "client/typed.h"
+#include "node/fencing.h"
 #include "node/images/images.h"
 #include "node/machine.h"
 #include "node/node_object.h"
@@ -27,28 +31,49 @@
 #include "node/pod/admission.h"
 #include "node/pod/context.h"
 #include "node/pod/worker.h"
+#include "node/registration.h"
 #include "node/runtime/crun_runtime.h"
 #include "node/streams/node_streams.h"
 
 namespace gantry::node {
 
-using api::coordination::v1::Lease;
 using api::core::v1::Node;
+using api::core::v1::PersistentVolumeClaim;
 using api::core::v1::Pod;
 using api::core::v1::Service;
 using std::chrono::seconds;
 
 namespace {
 
-constexpr Duration kLeasePeriod = seconds(10);
-constexpr int kLeaseSeconds = 40;
+// Looks at the node's own condition and at the sizes of logs.
+constexpr Duration kHousePeriod = seconds(10);
 constexpr Duration kStatusPeriod = std::chrono::minutes(5);
 constexpr Duration kImageSweepPeriod = std::chrono::minutes(5);
 // What was fetched just now may be meant for a pod that comes next.
 constexpr Duration kImageYouth = std::chrono::minutes(2);
 // Images go when the disk is fuller than the first, until it is no fuller than the second.
 constexpr double kSweepAbove = 0.85, kSweepTo = 0.80;
-constexpr const char* kLeaseNamespace = "kube-node-lease";
+// After a renewal of the lease that failed, at first; doubling.
+constexpr Duration kLeaseRetry = std::chrono::milliseconds(200);
+constexpr Duration kServerRetry = seconds(5);
+// Of a random id that tells agents apart.
+constexpr size_t kAgentIdSize = 16;
+
+Gauge& FencedPods() {
+  static Gauge& gauge =
+      MetricRegistry::Default()
+          .Gauges("gantry_node_fenced_pods", "Pods that are stopped because no server is reached.")
+          .With({});
+  return gauge;
+}
+
+Counter& Fencings() {
+  static Counter& counter = MetricRegistry::Default()
+                                .Counters("gantry_node_fenced_pods_total",
+                                          "Pods that were stopped because no server was reached.")
+                                .With({});
+  return counter;
+}
 
 }  // namespace
 
@@ -64,6 +89,7 @@ class Agent::Impl : public PodLookup,
         paths_(options_.data_dir),
         strand_(env.MakeStrand()),
         informers_(env, client),
+        lease_(env, client, options_.node_name, paths_.run_dir() + "/renewed"),
         events_(env, client, "kubelet", options_.node_name),
         network_(network),
         drain_(drain) {}
@@ -72,6 +98,7 @@ class Agent::Impl : public PodLookup,
   Task<> Stop();
   const std::string& node_name() const { return options_.node_name; }
   std::shared_ptr<client::NodeApi> node_api() { return node_api_; }
+  void SetLeaseTimes(LeaseTimes times);
 
   Task<Result<PodView>> Look(std::string ns, std::string pod, std::string uid,
                              std::string container, bool previous) override;
@@ -81,9 +108,21 @@ class Agent::Impl : public PodLookup,
  private:
   Task<Status> Prepare();
   Task<Status> Register();
+  // Until a server has answered.
+  Task<Status> RegisterAtLast();
   Task<Status> WriteNodeStatus(bool only_changes);
-  Task<> RenewLease();
+  Task<Status> RenewLease();
+  Task<> KeepLease();
   Task<> KeepHouse();
+  FenceTimes FencedAfter() const;
+  Task<> KeepFence();
+  Task<> FenceWorkers(SteadyTime kill);
+  Task<> FenceRecorded(SteadyTime kill);
+  Task<> EndFence();
+  Task<> LookUpClaims(api::Ref<Pod> pod);
+  std::function<bool(const std::string&)> SharedClaims(const std::string& ns) const;
+  Result<std::string> AgentId() const;
+  void NodeChanged(const api::ObjectPtr& after);
   Task<> TakePodCidrs();
   Task<> SweepImages();
   NodeInputs Inputs();
@@ -100,6 +139,7 @@ class Agent::Impl : public PodLookup,
   Paths paths_;
   Executor strand_;
   client::InformerSet informers_;
+  NodeLease lease_;
   client::EventRecorder events_;
   net::PodNetwork* network_;
   net::EndpointDrain* drain_;
@@ -122,10 +162,14 @@ class Agent::Impl : public PodLookup,
   SteadyTime images_swept_;
   std::string pod_cidrs_;
   std::map<std::string, std::shared_ptr<PodWorker>> workers_;
+  std::string agent_id_;
+  SteadyTime began_;
+  std::set<std::string> fenced_;         // uids
+  std::set<std::string> shared_claims_;  // "namespace/name" of claims that many nodes may use
   CancelSource stop_;
-  Notifier wake_, cidrs_changed_;
+  Notifier wake_, cidrs_changed_, lease_wake_, fence_wake_;
   Gate gate_;
-  bool running_ = false;
+  std::atomic<bool> running_ = false;
 };
 
 Task<Status> Agent::Impl::Prepare() {
@@ -165,7 +209,10 @@ Task<Status> Agent::Impl::Prepare() {
 Task<Status> Agent::Impl::Start() {
   if (options_.node_name.empty()) options_.node_name = DefaultNodeName();
   if (options_.node_ips.empty()) options_.node_ips = {DefaultNodeAddress()};
+  began_ = env_.Steady();
   GANTRY_CO_TRY(co_await Prepare());
+  GANTRY_CO_ASSIGN(agent_id_, AgentId());
+  lease_.SetTimes(options_.lease);
   auto poke = [weak = weak_from_this()](const std::string& uid) {
     if (auto self = weak.lock()) {
       if (auto it = self->workers_.find(uid); it != self->workers_.end()) it->second->Poke();
@@ -177,6 +224,7 @@ Task<Status> Agent::Impl::Start() {
   context_->warmer = warmer_.get();
   context_->network = network_;
   context_->drain = drain_;
+  context_->cluster_drain = options_.cluster_drain;
   context_->node_name = options_.node_name;
   context_->node_ips = options_.node_ips;
   context_->cluster_dns = options_.cluster_dns;
@@ -188,7 +236,7 @@ Task<Status> Agent::Impl::Start() {
   pages.node_name = options_.node_name;
   pages.data_dir = paths_.data_dir();
   pages_ = std::make_unique<NodePages>(env_, *this, cgroups_, std::move(pages));
-  node_api_ = MakeNodeApi(env_, *this, *runtime_, *pages_);
+  node_api_ = MakeNodeApi(env_, *this, *runtime_, drain_, *pages_);
 
   runtime_->OnExit([weak = weak_from_this()](const std::string& id) {
     auto self = weak.lock();
@@ -199,7 +247,10 @@ Task<Status> Agent::Impl::Start() {
       }
     });
   });
-  GANTRY_CO_TRY(co_await Register());
+  // Pods from before may have to be fenced while no server answers.
+  auto keep_fence = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->KeepFence(); };
+  if (options_.fencing) Spawn(strand_, gate_, "node fence", keep_fence(shared_from_this()));
+  GANTRY_CO_TRY(co_await gantry::RunOn(strand_, RegisterAtLast()));
 
   client::ListOptions mine;
   mine.field_selector = "spec.nodeName=" + options_.node_name;
@@ -209,7 +260,8 @@ Task<Status> Agent::Impl::Start() {
   self_node.field_selector = "metadata.name=" + options_.node_name;
   nodes_ = &informers_.For(api::KindOf<Node>(), self_node);
   nodes_->AddHandler([weak = weak_from_this()](const api::ObjectPtr&, const api::ObjectPtr& after) {
-    if (auto self = weak.lock(); self && after) self->cidrs_changed_.Notify();
+    if (auto self = weak.lock())
+      boost::asio::post(self->strand_, [self, after] { self->NodeChanged(after); });
   });
   // Pods wait until services are known: their variables depend on them.
   informers_.Start();
@@ -218,12 +270,14 @@ Task<Status> Agent::Impl::Start() {
   running_ = true;
   auto take_cidrs = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->TakePodCidrs(); };
   auto keep_house = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->KeepHouse(); };
+  auto keep_lease = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->KeepLease(); };
   auto follow_pods = [](std::shared_ptr<Impl> self) -> Task<> {
     Status synced = co_await self->pods_->WaitForSync(self->stop_.token());
     if (synced.ok()) self->TakeUpOrphans();
   };
   Spawn(strand_, gate_, "node pod cidrs", take_cidrs(shared_from_this()));
   Spawn(strand_, gate_, "node housekeeping", keep_house(shared_from_this()));
+  Spawn(strand_, gate_, "node lease", keep_lease(shared_from_this()));
   Spawn(strand_, gate_, "node orphans", follow_pods(shared_from_this()));
   co_return Status::Ok();
 }
@@ -232,6 +286,8 @@ Task<> Agent::Impl::Stop() {
   stop_.Cancel();
   wake_.Notify();
   cidrs_changed_.Notify();
+  lease_wake_.Notify();
+  fence_wake_.Notify();
   auto stop_workers = [self = shared_from_this()] {
     for (auto& [uid, worker] : self->workers_)
       worker->Stop();
@@ -269,34 +325,28 @@ Task<Status> Agent::Impl::Register() {
   context_->allocatable.memory_bytes = inputs.machine.memory_bytes;
   context_->allocatable.ephemeral_bytes = inputs.machine.disk_bytes;
   context_->memory_capacity = inputs.machine.memory_bytes;
-  for (int attempt = 0; attempt < 5; ++attempt) {
-    std::string name = options_.node_name, none;
-    Result<api::Ref<Node>> found = co_await client::Get<Node>(client_, none, name);
-    if (found.ok()) {
-      Node node = **found;
-      SetNodeLabels(inputs, &node);
-      Result<api::Ref<Node>> updated = co_await client::Update<Node>(client_, std::move(node));
-      if (updated.code() == Code::kConflict) continue;
-      GANTRY_CO_TRY(updated);
-      node_ = *updated;
-    } else if (found.code() == Code::kNotFound) {
-      Node node;
-      node.mutable_metadata()->set_name(options_.node_name);
-      node.mutable_spec();
-      SetNodeLabels(inputs, &node);
-      SetNodeStatus(inputs, &node);
-      Result<api::Ref<Node>> created = co_await client::Create<Node>(client_, std::move(node));
-      if (created.code() == Code::kAlreadyExists) continue;
-      GANTRY_CO_TRY(created);
-      node_ = *created;
-    } else {
-      co_return found.status();
-    }
-    Status written = co_await WriteNodeStatus(true);
-    co_await RenewLease();
-    co_return written;
+  RegistrationOptions registration;
+  registration.labels = options_.labels;
+  registration.taints = options_.taints;
+  registration.agent_id = agent_id_;
+  GANTRY_CO_ASSIGN(node_, co_await RegisterNode(env_, client_, std::move(inputs),
+                                                std::move(registration), stop_.token()));
+  Status written = co_await WriteNodeStatus(true);
+  GANTRY_CO_TRY(written);
+  co_return co_await RenewLease();
+}
+
+Task<Status> Agent::Impl::RegisterAtLast() {
+  while (true) {
+    Status registered = co_await Register();
+    const bool absent = registered.code() == Code::kUnavailable ||
+                        registered.code() == Code::kServiceUnavailable ||
+                        registered.code() == Code::kTimeout;
+    if (!absent || stop_.token().cancelled()) co_return registered;
+    log::Warning("node", "no server registers the node; trying again",
+                 {{"error", registered.message()}});
+    co_await SleepFor(env_, kServerRetry, stop_.token());
   }
-  co_return Unavailable("the node could not be registered: it changes too often");
 }
 
 Task<Status> Agent::Impl::WriteNodeStatus(bool only_changes) {
@@ -320,51 +370,59 @@ Task<Status> Agent::Impl::WriteNodeStatus(bool only_changes) {
   co_return Status(Code::kConflict, "the node's status changes too often");
 }
 
-Task<> Agent::Impl::RenewLease() {
-  std::string ns = kLeaseNamespace, name = options_.node_name;
-  Result<api::Ref<Lease>> found = co_await client::Get<Lease>(client_, ns, name);
-  Lease lease;
-  if (found.ok()) lease = **found;
-  lease.mutable_metadata()->set_name(name);
-  lease.mutable_metadata()->set_namespace_(ns);
-  lease.mutable_spec()->set_holder_identity(name);
-  lease.mutable_spec()->set_lease_duration_seconds(kLeaseSeconds);
-  api::SetTime(env_.Now(), lease.mutable_spec()->mutable_renew_time());
-  if (lease.metadata().owner_references().empty() && node_) {
-    auto* owner = lease.mutable_metadata()->add_owner_references();
-    owner->set_api_version("v1");
-    owner->set_kind("Node");
-    owner->set_name(name);
-    owner->set_uid(node_->metadata().uid());
+Task<Status> Agent::Impl::RenewLease() {
+  std::string uid = node_->metadata().uid();
+  Status renewed = co_await lease_.Renew(std::move(uid));
+  if (renewed.ok() && !fenced_.empty()) fence_wake_.Notify();
+  co_return renewed;
+}
+
+void Agent::Impl::SetLeaseTimes(LeaseTimes times) {
+  boost::asio::post(strand_, [self = shared_from_this(), times] {
+    if (times == self->lease_.times()) return;
+    log::Info("node", "the cluster's lease times",
+              {{"renew_ms", times.renew / std::chrono::milliseconds(1)},
+               {"duration_s", times.duration / seconds(1)}});
+    self->lease_.SetTimes(times);
+    self->lease_wake_.Notify();
+  });
+}
+
+Task<> Agent::Impl::KeepLease() {
+  CancelToken cancel = stop_.token();
+  Duration retry = kLeaseRetry;
+  bool renewed = true;
+  LeaseTimes times = lease_.granted();
+  while (!cancel.cancelled()) {
+    const Duration pause = renewed ? lease_.times().renew : std::min(retry, lease_.times().renew);
+    co_await lease_wake_.Wait(env_, cancel, env_.Steady() + pause);
+    if (cancel.cancelled()) break;
+    Status status = co_await RenewLease();
+    retry = renewed ? kLeaseRetry : retry * 2;
+    renewed = status.ok();
+    if (!renewed) log::Warning("node", "lease was not renewed", {{"error", status.ToString()}});
+    if (lease_.granted() != times) {
+      times = lease_.granted();
+      fence_wake_.Notify();
+    }
   }
-  Status done;
-  if (found.ok()) {
-    Result<api::Ref<Lease>> written = co_await client::Update<Lease>(client_, std::move(lease));
-    done = written.status();
-  } else if (found.code() == Code::kNotFound) {
-    Result<api::Ref<Lease>> written = co_await client::Create<Lease>(client_, std::move(lease));
-    done = written.status();
-  } else {
-    done = found.status();
-  }
-  if (!done.ok()) log::Warning("node", "lease was not renewed", {{"error", done.ToString()}});
 }
 
 Task<> Agent::Impl::KeepHouse() {
   CancelToken cancel = stop_.token();
-  SteadyTime next = env_.Steady() + kLeasePeriod;
+  SteadyTime next = env_.Steady() + kHousePeriod;
   while (!cancel.cancelled()) {
     Wake woken = co_await wake_.Wait(env_, cancel, next);
     if (cancel.cancelled()) break;
     bool due = woken == Wake::kTimeout;
     if (due) {
-      next = env_.Steady() + kLeasePeriod;
-      co_await RenewLease();
+      next = env_.Steady() + kHousePeriod;
       for (auto& [uid, worker] : workers_)
         worker->RotateLogs();
     }
     bool refresh = env_.Now() - status_written_ >= kStatusPeriod;
-    Status written = co_await WriteNodeStatus(!refresh);
+    bool deleted = nodes_->List().empty();
+    Status written = co_await WriteNodeStatus(!refresh && !deleted);
     if (written.code() == Code::kNotFound)
       written = co_await Register();  // somebody deleted the node
     if (!written.ok())
@@ -374,6 +432,160 @@ Task<> Agent::Impl::KeepHouse() {
       co_await SweepImages();
     }
   }
+}
+
+// When fencing has to begin, going by the last lease that was granted.
+FenceTimes Agent::Impl::FencedAfter() const {
+  return FenceAfter(lease_.renewed().value_or(began_), lease_.granted());
+}
+
+Task<> Agent::Impl::KeepFence() {
+  CancelToken cancel = stop_.token();
+  FencedPods().Set(0);  // the figures are there from the start
+  Fencings().Add(0);
+  while (!cancel.cancelled()) {
+    const FenceTimes times = FencedAfter();
+    const SteadyTime now = env_.Steady();
+    if (now < times.begin) {
+      if (!fenced_.empty()) co_await EndFence();
+      // A renewal moves the time; that is seen when it comes.
+      co_await fence_wake_.Wait(
+          env_, cancel, fenced_.empty() ? times.begin : std::min(times.begin, now + seconds(1)));
+      continue;
+    }
+    // One task to await: GCC 12 destroys twice what a conditional co_await gives.
+    Task<> fence = running_ ? FenceWorkers(times.kill) : FenceRecorded(times.kill);
+    co_await std::move(fence);
+    co_await fence_wake_.Wait(env_, cancel, env_.Steady() + seconds(1));
+  }
+}
+
+std::function<bool(const std::string&)> Agent::Impl::SharedClaims(const std::string& ns) const {
+  return [this, ns](const std::string& claim) { return shared_claims_.contains(ns + "/" + claim); };
+}
+
+Task<> Agent::Impl::FenceWorkers(SteadyTime kill) {
+  std::vector<ContainerToEnd> containers;
+  for (auto& [uid, worker] : workers_) {
+    const api::Ref<Pod>& pod = worker->pod();
+    if (!pod || !HasIdentity(*pod, SharedClaims(pod->metadata().namespace_()))) continue;
+    if (fenced_.insert(uid).second) {
+      worker->SetFenced(true);
+      Fencings().Add();
+      log::Warning("node", "no server is reached: a pod of which there must be only one is stopped",
+                   {{"pod", pod->metadata().namespace_() + "/" + pod->metadata().name()}});
+      events_.Record(
+          pod.object(), "Warning", "Fenced",
+          "Stopped: the node reached no server for most of its lease, and the pod may be "
+          "replaced elsewhere");
+    }
+    for (const ContainerRun* run : worker->runs().Running())
+      containers.push_back({run->id, run->bundle});
+  }
+  FencedPods().Set(static_cast<double>(fenced_.size()));
+  if (!containers.empty())
+    co_await EndContainers(env_, *runtime_, std::move(containers), kill, stop_.token());
+}
+
+// What a former agent left running, before any server has told what should run.
+Task<> Agent::Impl::FenceRecorded(SteadyTime kill) {
+  std::vector<ContainerToEnd> containers;
+  for (const std::string& uid : ListDir(paths_.Pods())) {
+    Pod pod;
+    Result<std::string> stored = ReadFile(paths_.Pod(uid) + "/pod.pb");
+    if (!stored.ok() || !pod.ParseFromString(*stored)) continue;
+    if (!HasIdentity(pod, SharedClaims(pod.metadata().namespace_()))) continue;
+    ContainerRuns runs(std::make_unique<RunRecordFiles>(paths_), uid);
+    runs.Load(*runtime_);
+    for (const ContainerRun* run : runs.Running())
+      containers.push_back({run->id, run->bundle});
+  }
+  if (containers.empty()) co_return;
+  log::Warning("node", "no server is reached: pods of which there must be only one are stopped",
+               {{"containers", containers.size()}});
+  Fencings().Add();
+  co_await EndContainers(env_, *runtime_, std::move(containers), kill, stop_.token());
+}
+
+// A server is back. Pods that are still ours go on.
+Task<> Agent::Impl::EndFence() {
+  const std::set<std::string> fenced = fenced_;
+  for (const std::string& uid : fenced) {
+    auto it = workers_.find(uid);
+    if (it == workers_.end() || !it->second->pod()) {
+      fenced_.erase(uid);
+      continue;
+    }
+    const api::Ref<Pod> pod = it->second->pod();
+    std::string ns = pod->metadata().namespace_(), name = pod->metadata().name();
+    Result<api::Ref<Pod>> newest =
+        co_await client::Get<Pod>(client_, std::move(ns), std::move(name));
+    if (!newest.ok() && newest.code() != Code::kNotFound) break;
+    fenced_.erase(uid);
+    // What is deleted, or another pod by now, ends as any such pod does.
+    if (newest.ok() && (*newest)->metadata().uid() == uid &&
+        !(*newest)->metadata().has_deletion_timestamp()) {
+      if (auto now = workers_.find(uid); now != workers_.end()) now->second->SetFenced(false);
+    }
+  }
+  FencedPods().Set(static_cast<double>(fenced_.size()));
+}
+
+// Which of the pod's claims many nodes may use; asked now, since at the time of need nobody
+// answers.
+Task<> Agent::Impl::LookUpClaims(api::Ref<Pod> pod) {
+  for (const auto& volume : pod->spec().volumes()) {
+    const auto& source = volume.volume_source();
+    if (!source.has_persistent_volume_claim()) continue;
+    std::string ns = pod->metadata().namespace_();
+    std::string name = source.persistent_volume_claim().claim_name();
+    const std::string key = ns + "/" + name;
+    Result<api::Ref<PersistentVolumeClaim>> claim =
+        co_await client::Get<PersistentVolumeClaim>(client_, std::move(ns), std::move(name));
+    if (!claim.ok()) continue;
+    const auto& modes = (*claim)->spec().access_modes();
+    const bool shared =
+        !modes.empty() && std::all_of(modes.begin(), modes.end(), [](const auto& m) {
+          return m == "ReadWriteMany" || m == "ReadOnlyMany";
+        });
+    if (shared)
+      shared_claims_.insert(key);
+    else
+      shared_claims_.erase(key);
+  }
+}
+
+// The id of this data directory's agent: made once.
+Result<std::string> Agent::Impl::AgentId() const {
+  const std::string file = paths_.data_dir() + "/agent-id";
+  Result<std::string> kept = ReadFile(file);
+  if (kept.ok() && kept->size() == kAgentIdSize) return kept;
+  std::string made = RandomNameSuffix(env_, kAgentIdSize);
+  GANTRY_TRY(WriteFileAtomic(file, made, 0600));
+  return made;
+}
+
+void Agent::Impl::NodeChanged(const api::ObjectPtr& after) {
+  if (!after) {
+    wake_.Notify();  // somebody deleted the node
+    return;
+  }
+  if (after->revision() > node_.revision()) node_ = api::Ref<Node>(after);
+  cidrs_changed_.Notify();
+  const auto& conditions = node_->status().conditions();
+  const bool given_up =
+      std::any_of(conditions.begin(), conditions.end(), [](const auto& condition) {
+        return condition.type() == "Ready" && condition.status() == "Unknown";
+      });
+  if (given_up) wake_.Notify();
+  const auto& annotations = node_->metadata().annotations();
+  auto it = annotations.find(kAgentAnnotation);
+  if (it == annotations.end() || it->second == agent_id_ || !options_.on_replaced) return;
+  options_.on_replaced(
+      Status(Code::kConflict,
+             "another machine has taken the place of node \"" + options_.node_name +
+                 "\"; to use this one again, remove what it runs (gantry cleanup) and give "
+                 "it another name with --node-name"));
 }
 
 Task<> Agent::Impl::TakePodCidrs() {
@@ -436,6 +648,16 @@ void Agent::Impl::TakeUp(const std::string& uid, api::Ref<Pod> pod) {
         boost::asio::post(self->strand_, [self, uid] { self->workers_.erase(uid); });
     };
     worker = std::make_shared<PodWorker>(*context_, uid, strand_, std::move(finished));
+    const bool has_claims =
+        pod && std::any_of(pod->spec().volumes().begin(), pod->spec().volumes().end(),
+                           [](const auto& volume) {
+                             return volume.volume_source().has_persistent_volume_claim();
+                           });
+    auto look_up = [](std::shared_ptr<Impl> self, api::Ref<Pod> pod) -> Task<> {
+      co_await self->LookUpClaims(std::move(pod));
+    };
+    if (has_claims && options_.fencing)
+      Spawn(strand_, gate_, "node claims", look_up(shared_from_this(), pod));
     worker->Update(std::move(pod));
     worker->Start(gate_);
     return;
@@ -608,6 +830,7 @@ Agent::Agent(Env& env, client::Client& client, AgentOptions options, net::PodNet
 Agent::~Agent() = default;
 Task<Status> Agent::Start() { return impl_->Start(); }
 Task<> Agent::Stop() { return impl_->Stop(); }
+void Agent::SetLeaseTimes(LeaseTimes times) { impl_->SetLeaseTimes(times); }
 const std::string& Agent::node_name() const { return impl_->node_name(); }
 std::shared_ptr<client::NodeApi> Agent::node_api() { return impl_->node_api(); }
 

@@ -9,7 +9,6 @@ using api::core::v1::Toleration;
 
 constexpr std::string_view kTaints[] = {"node.kubernetes.io/not-ready",
                                         "node.kubernetes.io/unreachable"};
-constexpr int64_t kSeconds = 300;
 
 bool Tolerates(const Pod& pod, std::string_view key) {
   for (const Toleration& toleration : pod.spec().tolerations()) {
@@ -23,6 +22,7 @@ bool Tolerates(const Pod& pod, std::string_view key) {
 
 class Plugin : public AdmissionPlugin {
  public:
+  explicit Plugin(int64_t seconds) : seconds_(seconds) {}
   std::string_view name() const override { return "DefaultTolerationSeconds"; }
 
   Status Mutate(AdmissionRequest& request) override {
@@ -35,14 +35,19 @@ class Plugin : public AdmissionPlugin {
       added->set_key(std::string(key));
       added->set_operator_("Exists");
       added->set_effect("NoExecute");
-      added->set_toleration_seconds(kSeconds);
+      added->set_toleration_seconds(seconds_);
     }
     return {};
   }
+
+ private:
+  const int64_t seconds_;
 };
 
 }  // namespace
 
-std::unique_ptr<AdmissionPlugin> DefaultTolerationSeconds() { return std::make_unique<Plugin>(); }
+std::unique_ptr<AdmissionPlugin> DefaultTolerationSeconds(int64_t seconds) {
+  return std::make_unique<Plugin>(seconds);
+}
 
 }  // namespace gantry::apiserver

@@ -1,10 +1,10 @@
-#include <algorithm>
 #include <set>
 
 #include "api/authentication/v1/review.pb.h"
 #include "api/coordination/v1/lease.pb.h"
 #include "api/core/v1/node.pb.h"
 #include "api/core/v1/pod.pb.h"
+#include "api/node_labels.h"
 #include "apiserver/admission/plugins.h"
 #include "apiserver/authz/node_authorizer.h"
 #include "apiserver/registry/messages.h"
@@ -19,40 +19,14 @@ constexpr std::string_view kMirror = "kubernetes.io/config.mirror";
 
 using Labels = google::protobuf::Map<std::string, std::string>;
 
-constexpr std::string_view kOwnLabels[] = {"beta.kubernetes.io/arch",
-                                           "beta.kubernetes.io/instance-type",
-                                           "beta.kubernetes.io/os",
-                                           "failure-domain.beta.kubernetes.io/region",
-                                           "failure-domain.beta.kubernetes.io/zone",
-                                           "kubernetes.io/arch",
-                                           "kubernetes.io/hostname",
-                                           "kubernetes.io/os",
-                                           "topology.kubernetes.io/region",
-                                           "topology.kubernetes.io/zone"};
-
-bool IsBelow(std::string_view ns, std::string_view domain) {
-  return ns == domain || (ns.size() > domain.size() && ns.ends_with(domain) &&
-                          ns[ns.size() - domain.size() - 1] == '.');
-}
-
-// Whether a node may say this of itself: nothing that would steer others' pods to it.
-bool MayLabel(std::string_view label) {
-  const size_t slash = label.find('/');
-  if (slash == std::string_view::npos) return true;
-  const std::string_view ns = label.substr(0, slash);
-  if (IsBelow(ns, "node-restriction.kubernetes.io")) return false;
-  if (!IsBelow(ns, "kubernetes.io") && !IsBelow(ns, "k8s.io")) return true;
-  return IsBelow(ns, "kubelet.kubernetes.io") || IsBelow(ns, "node.kubernetes.io") ||
-         std::find(std::begin(kOwnLabels), std::end(kOwnLabels), label) != std::end(kOwnLabels);
-}
-
 // The labels that differ and that a node may not change, in order.
 std::string ForbiddenLabels(const Labels& before, const Labels& after) {
   std::set<std::string> names;
   auto collect = [&names](const Labels& from, const Labels& other) {
     for (const auto& [name, value] : from) {
       auto held = other.find(name);
-      if ((held == other.end() || held->second != value) && !MayLabel(name)) names.insert(name);
+      if ((held == other.end() || held->second != value) && !api::IsLabelOfKubelets(name))
+        names.insert(name);
     }
   };
   collect(before, after);

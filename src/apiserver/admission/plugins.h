@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -14,8 +15,8 @@ namespace gantry::apiserver {
 std::unique_ptr<AdmissionPlugin> NamespaceLifecycle(Registry& registry);
 // Pods get a service account, its token's volume and its pull secrets.
 std::unique_ptr<AdmissionPlugin> ServiceAccountAdmission(Registry& registry);
-// Pods stay five minutes on nodes that are not ready or not reachable.
-std::unique_ptr<AdmissionPlugin> DefaultTolerationSeconds();
+// Pods that say nothing else stay for so long on nodes that are not ready or not reachable.
+std::unique_ptr<AdmissionPlugin> DefaultTolerationSeconds(int64_t seconds);
 // Pods get the priority of their class; one class at most is the default.
 std::unique_ptr<AdmissionPlugin> PriorityAdmission(Registry& registry);
 // Pods keep to the security level that their namespace asks for.

@@ -198,6 +198,8 @@ Decision NodeAuthorizer::Authorize(const UserInfo& user, const Access& access) {
                                      {"discovery.k8s.io", "endpointslices", false},
                                      {"networking.k8s.io", "networkpolicies", false},
                                      {"events.k8s.io", "events", true},
+                                     {"gantry", "cluster", false},
+                                     {"gantry", "drain", true},
                                      {"gantry", "tunnel", false}};
   for (const Extra& extra : kExtra) {
     if (extra.group == access.group && extra.resource == resource && access.subresource.empty() &&

@@ -1,6 +1,9 @@
 // The client's transport against the listener.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <string>
@@ -125,6 +128,63 @@ TEST_P(Transport, FailsOverToAServerThatAnswers) {
                          GetParam() ? "https://127.0.0.1:1" : "http://127.0.0.1:1");
   HttpTransport transport(server_.env(), options);
   EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/echo"))->status, 200);
+  Stop(transport);
+}
+
+TEST_P(Transport, AServerThatSaysNothingIsNotWaitedFor) {
+  // The kernel accepts the connection, and nobody reads from it.
+  const int silent = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(listen(silent, 10), 0);
+  ASSERT_EQ(getsockname(silent, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  HttpTransportOptions options = Options();
+  options.failover_dial_timeout = std::chrono::milliseconds(200);
+  options.failover_ping_after = std::chrono::milliseconds(100);
+  options.failover_ping_timeout = std::chrono::milliseconds(100);
+  const std::string url = std::string(GetParam() ? "https" : "http") +
+                          "://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  if (GetParam()) {
+    options.servers.insert(options.servers.begin(), url);
+    HttpTransport transport(server_.env(), options);
+    EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/echo"))->status, 200);
+    Stop(transport);
+  }
+  close(silent);
+}
+
+TEST_P(Transport, ServersAndCredentialsChangeUnderWay) {
+  HttpTransportOptions options = Options();
+  const std::string good = options.servers[0];
+  options.servers = {GetParam() ? "https://127.0.0.1:1" : "http://127.0.0.1:1"};
+  HttpTransport transport(server_.env(), options);
+  EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/echo")).code(), Code::kUnavailable);
+  transport.SetServers({"nonsense"});  // changes nothing
+  transport.SetServers({good, options.servers[0]});
+  EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/echo"))->status, 200);
+  if (GetParam()) {
+    EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/peer"))->body, "cn=alice o=dev o=ops error=\n");
+    // What is under way goes on over the old connection.
+    auto body = [](TestServer& server, HttpTransport& transport) -> Task<> {
+      Result<HttpResponse> response = co_await transport.Send(HttpRequest("GET", "/wait"));
+      EXPECT_TRUE(response.ok());
+      if (!response.ok()) co_return;
+      Result<std::string> first = co_await response->body->Read();
+      EXPECT_EQ(std::move(first).value_or("failed"), "waiting\n");
+      wire::TlsClientOptions settings;
+      settings.ca_pem = server.Read("ca.crt");
+      transport.SetTls(wire::TlsContext::Client(settings).value());
+      Result<HttpReply> other = co_await transport.Fetch(HttpRequest("GET", "/peer"));
+      EXPECT_EQ(other.ok() ? other->body : "", "cn= error=\n");
+      EXPECT_EQ(server.handler().waiting, 1);
+    };
+    server_.env().RunToEnd(body(server_, transport));
+  }
+  transport.SetServers({options.servers[0]});
+  EXPECT_EQ(Fetch(transport, HttpRequest("GET", "/echo")).code(), Code::kUnavailable);
   Stop(transport);
 }
 

@@ -162,6 +162,19 @@ Task<> ServePage(Work& work, const Page& call) {
   co_await gate.Close(work.env);
 }
 
+Task<> ServeDrain(Work& work, const Drain& call) {
+  CancelSource source;
+  Gate gate;
+  const Executor strand = co_await boost::asio::this_coro::executor;
+  Spawn(strand, gate, "tunnel drain", CancelAtEnd(work.channel, source));
+  std::vector<std::string> addresses(call.addresses().begin(), call.addresses().end());
+  Status drained = co_await work.node->AwaitDrained(
+      std::move(addresses), std::chrono::milliseconds(call.timeout_ms()), source.token());
+  drained = co_await Answer(work, std::move(drained));
+  Status finished = work.channel->Finish();
+  co_await gate.Close(work.env);
+}
+
 Task<> ServeCall(Env& env, std::shared_ptr<NodeApi> node, std::shared_ptr<Channel> channel,
                  std::string message) {
   Work work(env, std::move(node), std::move(channel));
@@ -183,12 +196,14 @@ Task<> ServeCall(Env& env, std::shared_ptr<NodeApi> node, std::shared_ptr<Channe
     co_await ServeStream(work, std::move(stream));
   } else if (call.has_page()) {
     co_await ServePage(work, call.page());
+  } else if (call.has_drain()) {
+    co_await ServeDrain(work, call.drain());
   } else {
     Status told = co_await Answer(work, BadRequest("tunnel: this agent does not know the call"));
   }
 }
 
-Task<> StopOnCancel(Env& env, std::shared_ptr<Mux> mux, CancelToken stop, CancelToken over) {
+Task<> CloseOnCancel(Env& env, std::shared_ptr<Mux> mux, CancelToken stop, CancelToken over) {
   Notifier woken;
   CancelToken::Registration first = stop.OnCancel([&woken] { woken.Notify(); });
   CancelToken::Registration second = over.OnCancel([&woken] { woken.Notify(); });
@@ -199,27 +214,108 @@ Task<> StopOnCancel(Env& env, std::shared_ptr<Mux> mux, CancelToken stop, Cancel
 
 }  // namespace
 
-TunnelAgent::TunnelAgent(Env& env, std::shared_ptr<client::NodeApi> node, AgentOptions options)
-    : env_(env), node_(std::move(node)), options_(std::move(options)) {}
+// Who keeps a tunnel to one server.
+struct TunnelAgent::Keeper {
+  Keeper(std::string url, Executor strand) : server(std::move(url)), strand(std::move(strand)) {}
+  const std::string server;
+  const Executor strand;
+  CancelSource stop;
+  Notifier woken;  // its tunnel is over, or there are other credentials
+};
 
-Task<> TunnelAgent::Run(CancelToken stop) {
-  Gate gate;
-  for (const std::string& server : options_.http.servers) {
-    Spawn(env_.MakeStrand(), gate, "tunnel agent", KeepTunnel(server, stop));
+// One open tunnel. Used on the keeper's strand.
+struct TunnelAgent::Live {
+  std::shared_ptr<Mux> mux;
+  std::shared_ptr<const wire::TlsContext> tls;
+  SteadyTime began{};
+  bool over = false;
+  Status why;
+};
+
+TunnelAgent::TunnelAgent(Env& env, std::shared_ptr<client::NodeApi> node, AgentOptions options)
+    : env_(env),
+      node_(std::move(node)),
+      options_(std::move(options)),
+      servers_(options_.http.servers),
+      tls_(options_.http.tls) {}
+
+void TunnelAgent::SetServers(std::vector<std::string> servers) {
+  {
+    absl::MutexLock lock(&mutex_);
+    servers_ = std::move(servers);
   }
-  co_await gate.Close(env_);
+  changed_.Notify();
 }
 
-Task<> TunnelAgent::KeepTunnel(std::string server, CancelToken stop) {
-  Duration pause = options_.min_pause;
+void TunnelAgent::SetTls(std::shared_ptr<const wire::TlsContext> tls) {
+  absl::MutexLock lock(&mutex_);
+  tls_ = std::move(tls);
+  for (const auto& [server, keeper] : keepers_)
+    keeper->woken.Notify();
+}
+
+Task<> TunnelAgent::Run(CancelToken stop) {
   while (!stop.cancelled()) {
-    const SteadyTime began = env_.Steady();
-    Status why = co_await ServeTunnel(server, stop);
+    std::vector<std::shared_ptr<Keeper>> dropped, added;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (auto it = keepers_.begin(); it != keepers_.end();) {
+        const bool wanted =
+            std::find(servers_.begin(), servers_.end(), it->first) != servers_.end();
+        if (!wanted) dropped.push_back(it->second);
+        it = wanted ? std::next(it) : keepers_.erase(it);
+      }
+      for (const std::string& server : servers_) {
+        std::shared_ptr<Keeper>& keeper = keepers_[server];
+        if (keeper) continue;
+        keeper = std::make_shared<Keeper>(server, env_.MakeStrand());
+        added.push_back(keeper);
+      }
+    }
+    for (const std::shared_ptr<Keeper>& keeper : added)
+      Spawn(keeper->strand, gate_, "tunnel agent", KeepTunnel(keeper));
+    for (const std::shared_ptr<Keeper>& keeper : dropped)
+      keeper->stop.Cancel();
+    co_await changed_.Wait(env_, stop);
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [server, keeper] : keepers_)
+      keeper->stop.Cancel();
+  }
+  co_await gate_.Close(env_);
+}
+
+Task<> TunnelAgent::KeepTunnel(std::shared_ptr<Keeper> keeper) {
+  const CancelToken stop = keeper->stop.token();
+  Duration pause = options_.min_pause;
+  std::shared_ptr<Live> live;
+  while (!stop.cancelled()) {
+    std::shared_ptr<const wire::TlsContext> tls;
+    {
+      absl::MutexLock lock(&mutex_);
+      tls = tls_;
+    }
+    Status why;
+    if (live == nullptr || live->over || live->tls != tls) {
+      Result<std::shared_ptr<Live>> next = co_await Open(keeper, tls);
+      if (next.ok()) {
+        // Only now: a server always has a tunnel to call through.
+        if (live != nullptr && !live->over) live->mux->CloseWhenIdle();
+        live = std::move(next).value();
+        continue;
+      }
+      why = next.status();
+    } else {
+      co_await keeper->woken.Wait(env_, stop);
+      if (!live->over) continue;
+      why = live->why;
+      // A tunnel that has held for a while was no failed attempt.
+      if (env_.Steady() - live->began > options_.max_pause) pause = options_.min_pause;
+    }
     if (stop.cancelled()) break;
     log::Warning("tunnel", "no connection to the server",
-                 {{"server", server}, {"reason", why.message()}});
-    // A tunnel that has held for a while was no failed attempt.
-    if (env_.Steady() - began > options_.max_pause) pause = options_.min_pause;
+                 {{"server", keeper->server}, {"reason", why.message()}});
     const auto jitter = Duration(
         static_cast<int64_t>(RandomBelow(env_, static_cast<uint64_t>(pause.count()) / 4 + 1)));
     co_await SleepFor(env_, pause + jitter, stop);
@@ -227,32 +323,46 @@ Task<> TunnelAgent::KeepTunnel(std::string server, CancelToken stop) {
   }
 }
 
-Task<Status> TunnelAgent::ServeTunnel(std::string server, CancelToken stop) {
+Task<Result<std::shared_ptr<TunnelAgent::Live>>> TunnelAgent::Open(
+    std::shared_ptr<Keeper> keeper, std::shared_ptr<const wire::TlsContext> tls) {
   client::HttpTransportOptions http = options_.http;
-  http.servers = {server};
+  http.servers = {keeper->server};
+  http.tls = tls;
   client::HttpTransport transport(env_, std::move(http));
   client::HttpRequest request("GET", kTunnelPath);
+  request.headers = options_.headers;
   request.headers.Add("Connection", "Upgrade");
   request.headers.Add("Upgrade", kTunnelProtocol);
+  const CancelToken stop = keeper->stop.token();
   GANTRY_CO_ASSIGN(client::HttpUpgrade upgrade,
                    co_await transport.Upgrade(std::move(request), stop));
+  if (options_.on_connected) options_.on_connected(keeper->server, upgrade.headers);
+  auto live = std::make_shared<Live>();
+  live->tls = tls;
+  live->began = env_.Steady();
+  Spawn(keeper->strand, gate_, "tunnel", Serve(keeper, live, std::move(upgrade.stream)));
+  co_return live;
+}
 
-  const Executor strand = co_await boost::asio::this_coro::executor;
-  Gate gate;
+Task<> TunnelAgent::Serve(std::shared_ptr<Keeper> keeper, std::shared_ptr<Live> live,
+                          std::unique_ptr<Stream> stream) {
+  Gate calls;
   CancelSource over;
-  auto on_open = [this, strand, &gate](std::unique_ptr<Channel> channel, std::string message) {
-    Spawn(strand, gate, "tunnel call",
+  auto on_open = [this, keeper, &calls](std::unique_ptr<Channel> channel, std::string message) {
+    Spawn(keeper->strand, calls, "tunnel call",
           ServeCall(env_, node_, std::shared_ptr<Channel>(std::move(channel)), std::move(message)));
   };
-  auto mux = std::make_shared<Mux>(env_, strand, std::move(upgrade.stream), true,
-                                   options_.dead_after, on_open);
+  live->mux = std::make_shared<Mux>(env_, keeper->strand, std::move(stream), true,
+                                    options_.dead_after, on_open);
   Gate watch;
-  Spawn(strand, watch, "tunnel stop", StopOnCancel(env_, mux, stop, over.token()));
-  Status why = co_await mux->Run();
+  Spawn(keeper->strand, watch, "tunnel stop",
+        CloseOnCancel(env_, live->mux, keeper->stop.token(), over.token()));
+  live->why = co_await live->mux->Run();
   over.Cancel();
-  co_await gate.Close(env_);
+  co_await calls.Close(env_);
   co_await watch.Close(env_);
-  co_return why;
+  live->over = true;
+  keeper->woken.Notify();
 }
 
 }  // namespace gantry::apiserver::tunnel

@@ -41,10 +41,10 @@ Mux::Mux(Env& env, Executor strand, std::unique_ptr<Stream> stream, bool dialler
       stream_(std::move(stream)),
       dead_after_(dead_after),
       on_open_(std::move(on_open)),
+      heard_(env.Steady().time_since_epoch().count()),
       next_id_(dialler ? 1 : 2) {}
 
 Task<Status> Mux::Run() {
-  heard_ = env_.Steady();
   Gate gate;
   Spawn(strand_, gate, "tunnel writer", WriteLoop());
   Spawn(strand_, gate, "tunnel keep-alive", KeepAlive());
@@ -59,6 +59,15 @@ Task<Status> Mux::Run() {
 void Mux::Close() {
   Fail(Unavailable("the tunnel was closed"));
   boost::asio::post(strand_, [self = shared_from_this()] { self->stream_->Close(); });
+}
+
+void Mux::CloseWhenIdle() {
+  {
+    absl::MutexLock lock(&mutex_);
+    retiring_ = true;
+    if (!channels_.empty()) return;
+  }
+  Close();
 }
 
 void Mux::Fail(const Status& why) {
@@ -101,7 +110,7 @@ Task<> Mux::WriteLoop() {
 
 Task<> Mux::KeepAlive() {
   while (co_await SleepFor(env_, dead_after_ / 3, over_.token()) != Wake::kCanceled) {
-    const Duration silent = env_.Steady() - heard_;
+    const Duration silent = env_.Steady() - heard();
     if (silent > dead_after_) {
       Fail(Unavailable("the other end of the tunnel does not answer"));
       stream_->Close();
@@ -135,7 +144,7 @@ Task<Status> Mux::ReadLoop() {
     if (!got.ok()) co_return got.status();
     if (*got == 0) co_return Unavailable("the other end closed the tunnel");
     in.resize(had + *got);
-    heard_ = env_.Steady();
+    heard_ = env_.Steady().time_since_epoch().count();
   }
 }
 
@@ -221,13 +230,16 @@ Result<std::unique_ptr<Channel>> Mux::Open(std::string message) {
 
 void Mux::Forget(uint32_t id) {
   StatePtr state;
+  bool close = false;
   {
     absl::MutexLock lock(&mutex_);
     state = Find(id);
     if (!state) return;
     channels_.erase(id);
     if (!std::exchange(state->reset, true)) Queue(id, Type::kReset, "");
+    close = retiring_ && channels_.empty();
   }
+  if (close) Close();
   state->readable.Notify();
   state->writable.Notify();
 }

@@ -2,6 +2,7 @@
 
 #include <absl/synchronization/mutex.h>
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -60,6 +61,10 @@ class Mux : public std::enable_shared_from_this<Mux> {
   Task<Status> Run();
   // Ends the connection. Any thread.
   void Close();
+  // Ends it when the last channel has ended. Any thread.
+  void CloseWhenIdle();
+  // When the other side last sent anything. Any thread.
+  SteadyTime heard() const { return SteadyTime(SteadyTime::duration(heard_.load())); }
 
   Result<std::unique_ptr<Channel>> Open(std::string message);
 
@@ -107,12 +112,13 @@ class Mux : public std::enable_shared_from_this<Mux> {
   Notifier queued_;   // something to write
   Notifier drained_;  // something was written
   CancelSource over_;
-  SteadyTime heard_{};  // used on strand_
+  std::atomic<SteadyTime::rep> heard_;
 
   absl::Mutex mutex_;
   std::string out_ ABSL_GUARDED_BY(mutex_);
   uint32_t next_id_ ABSL_GUARDED_BY(mutex_);
   Status failure_ ABSL_GUARDED_BY(mutex_);
+  bool retiring_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<uint32_t, StatePtr> channels_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -146,6 +146,18 @@ class RemoteNode : public client::NodeApi {
     co_return std::move(page);
   }
 
+  Task<Status> AwaitDrained(std::vector<std::string> addresses, Duration timeout,
+                            CancelToken cancel) override {
+    Call call;
+    for (std::string& address : addresses)
+      call.mutable_drain()->add_addresses(std::move(address));
+    call.mutable_drain()->set_timeout_ms(
+        std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
+    Result<std::shared_ptr<Channel>> channel =
+        co_await Begin(mux_, std::move(call), std::move(cancel));
+    co_return channel.status();
+  }
+
  private:
   // Opens a channel with the call and waits for the node's word.
   static Task<Result<std::shared_ptr<Channel>>> Begin(std::shared_ptr<Mux> mux, Call call,
@@ -159,6 +171,18 @@ class RemoteNode : public client::NodeApi {
       co_return InternalError("tunnel: malformed reply");
     GANTRY_CO_TRY(FromReply(reply));
     co_return channel;
+  }
+
+  // The answer to a call that is one text.
+  static Task<Result<std::string>> ReadText(std::shared_ptr<Mux> mux, Call call) {
+    GANTRY_CO_ASSIGN(std::shared_ptr<Channel> channel,
+                     co_await Begin(std::move(mux), std::move(call), CancelToken()));
+    std::string out;
+    while (true) {
+      GANTRY_CO_ASSIGN(std::optional<std::string> part, co_await channel->Receive());
+      if (!part) co_return out;
+      out += *part;
+    }
   }
 
   const std::shared_ptr<Mux> mux_;

@@ -9,6 +9,12 @@
 #include "base/log.h"
 
 namespace gantry::apiserver::tunnel {
+namespace {
+
+// An agent that comes back finds its former tunnels still there, until their silence is noticed.
+constexpr size_t kMaxTunnelsOfNode = 4;
+
+}  // namespace
 
 Result<Response> TunnelServer::Accept(const Request& request, std::string node_name) {
   if (request.http2 || !request.headers.HasToken("connection", "upgrade") ||
@@ -30,18 +36,21 @@ Task<> TunnelServer::Serve(std::unique_ptr<Stream> stream, std::string node_name
   // An agent asks nothing of a server through the tunnel: what it opens is dropped.
   auto refuse = [](std::unique_ptr<Channel>, std::string) {};
   auto mux = std::make_shared<Mux>(env_, strand, std::move(stream), false, dead_after_, refuse);
-  std::shared_ptr<Mux> before;
+  std::shared_ptr<Mux> too_many;
   {
     absl::MutexLock lock(&mutex_);
-    before = std::exchange(tunnels_[node_name], mux);
+    std::vector<std::shared_ptr<Mux>>& tunnels = tunnels_[node_name];
+    tunnels.push_back(mux);
+    if (tunnels.size() > kMaxTunnelsOfNode) too_many = tunnels.front();
   }
-  if (before) before->Close();
+  if (too_many) too_many->Close();
   log::Info("tunnel", "node connected", {{"node", node_name}});
   Status why = co_await mux->Run();
   log::Info("tunnel", "node disconnected", {{"node", node_name}, {"reason", why.message()}});
   absl::MutexLock lock(&mutex_);
-  if (auto it = tunnels_.find(node_name); it != tunnels_.end() && it->second == mux)
-    tunnels_.erase(it);
+  auto it = tunnels_.find(node_name);
+  std::erase(it->second, mux);
+  if (it->second.empty()) tunnels_.erase(it);
 }
 
 void TunnelServer::SetLocal(const std::string& node_name, std::shared_ptr<client::NodeApi> node) {
@@ -56,8 +65,27 @@ void TunnelServer::SetLocal(const std::string& node_name, std::shared_ptr<client
 Result<std::shared_ptr<client::NodeApi>> TunnelServer::Find(const std::string& node_name) {
   absl::MutexLock lock(&mutex_);
   if (auto it = local_.find(node_name); it != local_.end()) return it->second;
-  if (auto it = tunnels_.find(node_name); it != tunnels_.end()) return MakeRemoteNode(it->second);
+  if (auto it = tunnels_.find(node_name); it != tunnels_.end())
+    return MakeRemoteNode(it->second.back());
   return Unavailable("error dialing backend: No agent available");
+}
+
+std::vector<std::shared_ptr<client::NodeApi>> TunnelServer::All() {
+  std::vector<std::shared_ptr<client::NodeApi>> nodes;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [name, node] : local_)
+    nodes.push_back(node);
+  for (const auto& [name, tunnels] : tunnels_) {
+    if (!local_.contains(name)) nodes.push_back(MakeRemoteNode(tunnels.back()));
+  }
+  return nodes;
+}
+
+bool TunnelServer::Hears(const std::string& node_name) {
+  absl::MutexLock lock(&mutex_);
+  if (local_.contains(node_name)) return true;
+  auto it = tunnels_.find(node_name);
+  return it != tunnels_.end() && env_.Steady() - it->second.back()->heard() < dead_after_;
 }
 
 }  // namespace gantry::apiserver::tunnel

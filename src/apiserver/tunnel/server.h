@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "apiserver/http/handler.h"
 #include "base/env/env.h"
@@ -26,14 +28,20 @@ class TunnelServer : public client::NodeDirectory {
   explicit TunnelServer(Env& env, Duration dead_after = std::chrono::seconds(10))
       : env_(env), dead_after_(dead_after) {}
 
-  // The answer to an agent's request; `node_name` is the node that the client proved to be. A
-  // node's newest tunnel replaces the one before. kBadRequest when it is no request for a tunnel.
+  // The answer to an agent's request; `node_name` is the node that the client proved to be. Of a
+  // node's tunnels the newest is used; the others serve what they have begun. kBadRequest when it
+  // is no request for a tunnel.
   Result<Response> Accept(const Request& request, std::string node_name);
 
   // A node in this process. Null removes it.
   void SetLocal(const std::string& node_name, std::shared_ptr<client::NodeApi> node);
 
   Result<std::shared_ptr<client::NodeApi>> Find(const std::string& node_name) override;
+  // Every node that can be reached now.
+  std::vector<std::shared_ptr<client::NodeApi>> All();
+  // Whether the node is in this process, or its agent was heard within the time after which a
+  // silent tunnel is dead.
+  bool Hears(const std::string& node_name);
 
  private:
   Task<> Serve(std::unique_ptr<Stream> stream, std::string node_name);
@@ -41,7 +49,8 @@ class TunnelServer : public client::NodeDirectory {
   Env& env_;
   const Duration dead_after_;
   absl::Mutex mutex_;
-  std::map<std::string, std::shared_ptr<Mux>> tunnels_ ABSL_GUARDED_BY(mutex_);
+  // The newest last; none is empty.
+  std::map<std::string, std::vector<std::shared_ptr<Mux>>> tunnels_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<client::NodeApi>> local_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -7,6 +7,7 @@
 #include "apiserver/http/listener.h"
 #include "apiserver/streams/testing/fake_node.h"
 #include "apiserver/tunnel/agent.h"
+#include "apiserver/tunnel/cluster_drain.h"
 #include "apiserver/tunnel/mux.h"
 #include "apiserver/tunnel/server.h"
 #include "base/env/real/real_env.h"
@@ -33,6 +34,17 @@ class TunnelHandler : public Handler {
   TunnelServer& server_;
 };
 
+// Never sees an address drained.
+class StuckNode : public FakeNode {
+ public:
+  using FakeNode::FakeNode;
+  Task<Status> AwaitDrained(std::vector<std::string>, Duration timeout,
+                            CancelToken cancel) override {
+    std::vector<std::string> stuck = {"stuck"};
+    co_return co_await FakeNode::AwaitDrained(std::move(stuck), timeout, std::move(cancel));
+  }
+};
+
 // A server and an agent in one process, with a tunnel between them.
 class Tunnel : public ::testing::Test {
  protected:
@@ -50,9 +62,12 @@ class Tunnel : public ::testing::Test {
     EXPECT_EQ(node_->open_streams, 0);
   }
 
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(listener_->port()); }
+
   void StartAgent() {
     AgentOptions options;
-    options.http.servers = {"http://127.0.0.1:" + std::to_string(listener_->port())};
+    options.http.servers = {url()};
+    options.on_connected = [this](const std::string&, const wire::Headers&) { ++connected_; };
     options.dead_after = milliseconds(600);
     options.min_pause = milliseconds(10);
     agent_ = std::make_unique<TunnelAgent>(env_, node_, options);
@@ -76,7 +91,18 @@ class Tunnel : public ::testing::Test {
     env_.RunToEnd(gate.Close(env_));
   }
 
+  // Until the condition holds; the test fails when it never does.
+  void Until(std::function<bool()> holds) {
+    auto wait = [](Env& env, std::function<bool()>& holds) -> Task<> {
+      for (int i = 0; i < 1000 && !holds(); ++i)
+        co_await SleepFor(env, milliseconds(10));
+      EXPECT_TRUE(holds());
+    };
+    env_.RunToEnd(wait(env_, holds));
+  }
+
   RealEnv env_{2};
+  std::atomic<int> connected_ = 0;
   TunnelServer server_;
   TunnelHandler handler_;
   std::unique_ptr<Listener> listener_;
@@ -198,14 +224,82 @@ TEST_F(Tunnel, LivesThroughSilence) {
   env_.RunToEnd(ask(**before));
 }
 
-TEST_F(Tunnel, ANewTunnelReplacesTheOneBefore) {
+TEST_F(Tunnel, ANewTunnelIsUsedInThePlaceOfTheOneBefore) {
   WithNode([](client::NodeApi& node) -> Task<> { co_return; });
   std::unique_ptr<TunnelAgent> first = std::move(agent_);
   StartAgent();
-  // Both agents now take turns in replacing each other; calls go on working.
+  Until([this] { return connected_ == 2; });
   WithNode([](client::NodeApi& node) -> Task<> { co_return; });
+  EXPECT_EQ(connected_, 2) << "neither has driven the other away";
   stop_.Cancel();
   env_.RunToEnd(agents_.Close(env_));
+}
+
+TEST_F(Tunnel, ServersComeAndGo) {
+  WithNode([](client::NodeApi& node) -> Task<> { co_return; });
+  EXPECT_TRUE(server_.Hears("node-1"));
+  agent_->SetServers({"http://127.0.0.1:1"});
+  Until([this] { return !server_.Find("node-1").ok(); });
+  EXPECT_FALSE(server_.Hears("node-1"));
+  agent_->SetServers({"http://127.0.0.1:1", url()});
+  Until([this] { return server_.Find("node-1").ok(); });
+}
+
+TEST_F(Tunnel, NewCredentialsBreakNoCall) {
+  auto follow = [](Env& env, TunnelAgent& agent, FakeNode& fake, std::atomic<int>& connected,
+                   client::NodeApi& node) -> Task<> {
+    client::LogOptions options;
+    options.follow = true;
+    CancelSource source;
+    Result<std::unique_ptr<Stream>> stream = co_await node.Logs(options, source.token());
+    EXPECT_TRUE(stream.ok());
+    EXPECT_EQ(co_await ReadAll(**stream, 5), "a log of /\n");
+    agent.SetTls(wire::TlsContext::Client(wire::TlsClientOptions()).value());
+    for (int i = 0; i < 500 && connected < 2; ++i)
+      co_await SleepFor(env, milliseconds(10));
+    EXPECT_EQ(connected, 2);
+    // The stream goes on over the tunnel that it began on, longer than an idle one would be kept.
+    co_await SleepFor(env, milliseconds(100));
+    EXPECT_EQ(fake.open_streams, 1);
+    source.Cancel();
+    EXPECT_EQ(co_await ReadAll(**stream), "[the other end has gone]");
+  };
+  WithNode([this, follow](client::NodeApi& node) {
+    return follow(env_, *agent_, *node_, connected_, node);
+  });
+  WithNode([](client::NodeApi& node) -> Task<> {
+    Result<client::NodePage> page = co_await node.Page("/stats/summary", CancelToken());
+    EXPECT_TRUE(page.ok());
+  });
+}
+
+TEST_F(Tunnel, TheWholeClusterIsAskedWhetherAddressesAreDrained) {
+  WithNode([](client::NodeApi& node) -> Task<> { co_return; });
+  auto local = std::make_shared<FakeNode>(env_);
+  server_.SetLocal("here", local);
+  ClusterDrain drain(env_, server_);
+  auto ask = [](ClusterDrain& drain, std::string address) -> Task<> {
+    std::vector<std::string> addresses = {std::move(address)};
+    co_await drain.AwaitDrained(std::move(addresses), seconds(30));
+  };
+  // What is asked together is one question to each.
+  Gate gate;
+  for (int i = 0; i < 10; ++i)
+    Spawn(env_.executor(), gate, "ask", ask(drain, "10.0.0." + std::to_string(i)));
+  env_.RunToEnd(gate.Close(env_));
+  EXPECT_GE(node_->drains, 1);
+  EXPECT_LT(node_->drains, 10);
+  EXPECT_EQ(local->drains, node_->drains);
+
+  // A node that does not answer is not waited for for long.
+  server_.SetLocal("quick", std::make_shared<FakeNode>(env_));
+  const SteadyTime began = env_.Steady();
+  auto slow = std::make_shared<StuckNode>(env_);
+  server_.SetLocal("here", slow);
+  env_.RunToEnd(ask(drain, "10.0.1.1"));
+  EXPECT_LT(env_.Steady() - began, seconds(20));
+  EXPECT_EQ(slow->drains, 1);
+  env_.RunToEnd(drain.Stop());
 }
 
 TEST_F(Tunnel, NodesThatAreNotThereAreUnavailable) {

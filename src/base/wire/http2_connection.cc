@@ -5,6 +5,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <deque>
@@ -25,6 +26,8 @@ constexpr size_t kGatherBytes = 64 * 1024;
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kReadsPerTurn = 16;
 constexpr size_t kMaxHeaderBytes = 1024 * 1024;
+// For what is under way on a connection that is to end.
+constexpr Duration kRetireGrace = std::chrono::seconds(5);
 
 std::string Lower(std::string_view text) {
   std::string out(text);
@@ -325,7 +328,9 @@ Http2Connection::Http2Connection(Env& env, std::shared_ptr<Socket> socket, Http2
     : env_(env),
       socket_(std::move(socket)),
       options_(std::move(options)),
-      protocol_(std::make_unique<Protocol>(*this)) {}
+      protocol_(std::make_unique<Protocol>(*this)),
+      ping_after_(options_.ping_after),
+      ping_timeout_(options_.ping_timeout) {}
 
 Http2Connection::~Http2Connection() = default;
 
@@ -385,6 +390,10 @@ void Http2Connection::Submit(ExchangePtr exchange, HttpRequest request) {
     --reserved_;
     return;
   }
+  if (protocol_->empty()) {
+    busy_since_ = env_.Steady();
+    if (!ping_sent_) ArmPing();
+  }
   exchange->body = std::move(request.body);
   const std::string length = std::to_string(exchange->body.size());
   std::vector<std::string> names;
@@ -429,14 +438,38 @@ void Http2Connection::Consumed(ExchangePtr exchange, size_t bytes) {
 
 void Http2Connection::Close() {
   asio::post(socket_->executor(),
-             [self = shared_from_this()] { self->Fail("the client was closed"); });
+             [self = shared_from_this()] { self->Fail("the client was closed", false); });
 }
 
-void Http2Connection::Fail(const std::string& why) {
+void Http2Connection::Retire() {
+  usable_ = false;
+  asio::post(socket_->executor(), [self = shared_from_this()] {
+    if (self->failed_ || self->retire_timer_) return;
+    if (self->protocol_->empty()) return self->Fail("replaced", false);
+    self->retire_timer_ =
+        self->env_.CallAt(self->env_.Steady() + kRetireGrace, [weak = self->weak_from_this()] {
+          if (auto self = weak.lock()) {
+            asio::post(self->socket_->executor(), [self] { self->Fail("replaced", false); });
+          }
+        });
+  });
+}
+
+void Http2Connection::SetPings(Duration after, Duration timeout) {
+  asio::post(socket_->executor(), [self = shared_from_this(), after, timeout] {
+    self->ping_after_ = after;
+    self->ping_timeout_ = timeout;
+    if (!self->ping_sent_) self->ArmPing();
+  });
+}
+
+void Http2Connection::Fail(const std::string& why, bool lost) {
   if (failed_) return;
   failed_ = true;
+  lost_ = lost;
   usable_ = false;
   ping_timer_.reset();
+  retire_timer_.reset();
   socket_->Close();
   protocol_->FailAll(Unavailable("http2: client connection lost: " + why));
 }
@@ -509,8 +542,10 @@ void Http2Connection::ScheduleFlush() {
 
 void Http2Connection::ArmPing() {
   if (failed_) return;
-  const SteadyTime next =
-      ping_sent_ ? env_.Steady() + options_.ping_timeout : last_read_ + options_.ping_after;
+  // Nobody waits for an unused connection: it is let go in time rather than kept awake.
+  const SteadyTime next = ping_sent_           ? env_.Steady() + ping_timeout_
+                          : protocol_->empty() ? last_read_ + options_.ping_after
+                                               : std::max(last_read_, busy_since_) + ping_after_;
   ping_timer_ = env_.CallAt(next, [weak = weak_from_this()] {
     if (auto self = weak.lock())
       asio::post(self->socket_->executor(), [self] { self->OnPingTimer(); });
@@ -520,9 +555,10 @@ void Http2Connection::ArmPing() {
 void Http2Connection::OnPingTimer() {
   if (failed_) return;
   if (ping_sent_) return Fail("no answer to a ping");
-  if (env_.Steady() - last_read_ >= options_.ping_after) {
-    // Nobody waits: an unused connection is let go rather than kept awake.
-    if (protocol_->empty()) return Fail("idle");
+  const SteadyTime now = env_.Steady();
+  if (protocol_->empty()) {
+    if (now - last_read_ >= options_.ping_after) return Fail("idle", false);
+  } else if (now - std::max(last_read_, busy_since_) >= ping_after_) {
     ping_sent_ = true;
     protocol_->Ping();
     Flush();

@@ -43,6 +43,12 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   bool HasRoom() const;
   // No request will be taken any more.
   bool Dead() const { return !usable_; }
+  // It broke, or the server does not answer; nobody here ended it.
+  bool Lost() const { return lost_; }
+  // After how long a silence a sign of life is asked for, and how long it is waited for.
+  void SetPings(Duration after, Duration timeout);
+  // Takes no requests any more; those under way have a few seconds.
+  void Retire();
   // Returns with the head of the answer. `refused` is set when the server has not begun to work on
   // the request.
   Task<Result<HttpResponse>> Send(HttpRequest request, CancelToken cancel, bool* refused);
@@ -61,7 +67,8 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   void WaitReadable();
   void Flush();
   void ScheduleFlush();
-  void Fail(const std::string& why);
+  // `lost`: through no doing of ours.
+  void Fail(const std::string& why, bool lost = true);
   void ArmPing();
   void OnPingTimer();
 
@@ -70,6 +77,7 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   const Http2Options options_;
 
   std::atomic<bool> usable_ = true;
+  std::atomic<bool> lost_ = false;
   std::atomic<uint32_t> reserved_ = 0;  // requests under way
   std::atomic<uint32_t> limit_ = 100;   // until the server says
 
@@ -80,8 +88,11 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   bool flush_posted_ = false;
   bool receiving_ = false;
   bool ping_sent_ = false;
+  Duration ping_after_, ping_timeout_;
   SteadyTime last_read_{};
+  SteadyTime busy_since_{};  // when the first of the present requests came
   std::unique_ptr<TimerHandle> ping_timer_;
+  std::unique_ptr<TimerHandle> retire_timer_;
 };
 
 }  // namespace gantry::wire

@@ -35,6 +35,7 @@ constexpr Command kCommands[] = {
     {"taint", "Put taints on nodes, or take them away", RunTaint},
     {"events", "List events", RunEvents},
     {"api-resources", "List the types that the server has", RunApiResources},
+    {"token", "Make, list and delete the tokens with which machines join", RunToken},
     {"top", "Show the use of resources", RunTop},
     {"why", "Say why a pod is pending, crashing or not ready, and the nearest fix", RunWhy},
 };

@@ -34,6 +34,7 @@ Result<int> RunPatch(Invocation call);
 Result<int> RunRollout(Invocation call);
 Result<int> RunScale(Invocation call);
 Result<int> RunTaint(Invocation call);
+Result<int> RunToken(Invocation call);
 Result<int> RunTop(Invocation call);
 Result<int> RunUncordon(Invocation call);
 Result<int> RunWait(Invocation call);

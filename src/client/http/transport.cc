@@ -6,8 +6,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 #include <utility>
 
 #include "base/env/notifier.h"
@@ -28,18 +30,23 @@ namespace {
 
 constexpr int kAttempts = 3;
 constexpr size_t kMaxIdleHttp1 = 8;
+// For so long a server that was lost comes after the others.
+constexpr Duration kMistrust = std::chrono::seconds(10);
 
 struct Server {
+  std::string url;
   std::string host;
   uint16_t port = 0;
   bool https = false;
   std::string prefix;  // of all paths
   std::string authority;
 };
+using ServerPtr = std::shared_ptr<const Server>;
 
 Result<Server> ParseServer(std::string_view url) {
   Server server;
   const std::string text(url);
+  server.url = text;
   server.https = url.starts_with("https://");
   if (!server.https && !url.starts_with("http://"))
     return BadRequest("server \"" + text + "\": not an http(s) URL");
@@ -70,6 +77,8 @@ Result<Server> ParseServer(std::string_view url) {
 
 // An HTTP/1.1 connection; `exchange` belongs to the strand.
 struct Http1Connection {
+  ServerPtr server;
+  uint64_t generation = 0;  // of the credentials that it was made with
   Executor strand;
   std::unique_ptr<Http1Exchange> exchange;
 };
@@ -92,16 +101,61 @@ std::string GoUrlError(const HttpRequest& request, const Server& server) {
 
 class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::Impl> {
  public:
-  Impl(Env& env, HttpTransportOptions options) : env_(env), options_(std::move(options)) {
-    for (const std::string& url : options_.servers) {
-      Result<Server> server = ParseServer(url);
-      if (server.ok()) {
-        servers_.push_back(std::move(server).value());
-      } else {
-        malformed_ = server.status();
-      }
+  Impl(Env& env, HttpTransportOptions options)
+      : env_(env), options_(std::move(options)), tls_(options_.tls) {
+    Status malformed = Parse(options_.servers, &servers_);
+    if (servers_.empty())
+      malformed_ = malformed.ok() ? BadRequest("no server is configured") : malformed;
+    else if (!malformed.ok())
+      malformed_ = malformed;
+  }
+
+  void SetServers(const std::vector<std::string>& urls) {
+    std::vector<ServerPtr> servers;
+    (void)Parse(urls, &servers);
+    if (servers.empty()) return;
+    std::vector<Http1Ptr> dropped;
+    SwapServers(std::move(servers), &dropped);
+    for (const Http1Ptr& connection : dropped)
+      CloseLater(connection);
+  }
+
+  // Gives out idle connections to servers that are no longer named.
+  void SwapServers(std::vector<ServerPtr> servers, std::vector<Http1Ptr>* dropped) {
+    absl::MutexLock lock(&mutex_);
+    std::erase_if(idle_, [&](const Http1Ptr& connection) {
+      const bool named = Contains(servers, *connection->server);
+      if (!named) dropped->push_back(connection);
+      return !named;
+    });
+    for (const Pooled& pooled : http2_) {
+      const bool named = Contains(servers, *pooled.server);
+      if (!named) pooled.connection->Retire();
     }
-    if (servers_.empty() && malformed_.ok()) malformed_ = BadRequest("no server is configured");
+    std::erase_if(http2_, [](const Pooled& pooled) { return pooled.connection->Dead(); });
+    std::erase_if(lost_, [&](const auto& entry) {
+      return std::none_of(servers.begin(), servers.end(),
+                          [&](const ServerPtr& server) { return server->url == entry.first; });
+    });
+    servers_ = std::move(servers);
+    const auto [after, timeout] = Pings();
+    for (const Pooled& pooled : http2_)
+      pooled.connection->SetPings(after, timeout);
+  }
+
+  void SetTls(std::shared_ptr<const wire::TlsContext> tls) {
+    std::vector<Http1Ptr> idle;
+    {
+      absl::MutexLock lock(&mutex_);
+      tls_ = std::move(tls);
+      ++generation_;
+      for (const Pooled& pooled : http2_)
+        pooled.connection->Retire();
+      http2_.clear();
+      idle.swap(idle_);
+    }
+    for (const Http1Ptr& connection : idle)
+      CloseLater(connection);
   }
 
   Task<Result<HttpResponse>> Send(HttpRequest request, CancelToken cancel) {
@@ -115,15 +169,17 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
       if (!connected.ok()) co_return connected;
       bool refused = false;
       HttpRequest sent = request;
-      sent.target = connection.server.prefix + sent.target;
+      sent.target = connection.server->prefix + sent.target;
       // One task to await: GCC 12 destroys twice what a conditional co_await gives.
       Task<Result<HttpResponse>> answer =
           connection.http2 ? connection.http2->Send(std::move(sent), cancel, &refused)
                            : SendHttp1(connection, std::move(sent), cancel, &refused);
       Result<HttpResponse> response = co_await std::move(answer);
+      // Reading twice does no harm, and there may be another server to read from.
+      if (connection.http2 && connection.http2->Dead() && request.method == "GET") refused = true;
       if (response.ok() || !refused || attempt == kAttempts) {
         if (response.ok() || response.code() == Code::kCanceled) co_return response;
-        co_return response.status().WithContext(GoUrlError(request, connection.server));
+        co_return response.status().WithContext(GoUrlError(request, *connection.server));
       }
     }
   }
@@ -133,19 +189,20 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
     for (const auto& [name, value] : options_.headers.all())
       request.headers.Add(name, value);
     Status last;
-    const size_t first = current();
-    for (size_t i = 0; i < servers_.size(); ++i) {
-      const size_t index = (first + i) % servers_.size();
-      const Server& server = servers_[index];
-      wire::DialOptions dial = DialFor(server);
+    for (const Candidate& candidate : Candidates()) {
+      const Server& server = *candidate.server;
+      wire::DialOptions dial = DialFor(candidate);
       dial.http1_only = true;
       Result<std::shared_ptr<wire::Socket>> socket = co_await wire::Dial(env_, std::move(dial));
       if (!socket.ok()) {
+        NoteLost(server);
         last = socket.status().WithContext(GoUrlError(request, server));
         continue;
       }
-      set_current(index);
-      co_return co_await UpgradeOn(std::move(*socket), server, std::move(request), cancel);
+      NoteUse(server);
+      ServerPtr chosen = candidate.server;
+      co_return co_await UpgradeOn(std::move(*socket), std::move(chosen), std::move(request),
+                                   cancel);
     }
     co_return last;
   }
@@ -153,7 +210,7 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
   Env& env() { return env_; }
 
   Task<> Stop() {
-    std::vector<std::shared_ptr<Http2Connection>> http2;
+    std::vector<Pooled> http2;
     std::vector<Http1Ptr> idle;
     {
       absl::MutexLock lock(&mutex_);
@@ -161,8 +218,8 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
       http2.swap(http2_);
       idle.swap(idle_);
     }
-    for (const auto& connection : http2)
-      connection->Close();
+    for (const Pooled& pooled : http2)
+      pooled.connection->Close();
     for (const auto& connection : idle)
       CloseLater(connection);
     dialed_.Notify();
@@ -172,7 +229,8 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
   void Keep(const Http1Ptr& connection) {
     {
       absl::MutexLock lock(&mutex_);
-      if (!stopped_ && idle_.size() < kMaxIdleHttp1) {
+      if (!stopped_ && idle_.size() < kMaxIdleHttp1 && connection->generation == generation_ &&
+          Contains(servers_, *connection->server)) {
         idle_.push_back(connection);
         return;
       }
@@ -181,31 +239,98 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
   }
 
  private:
+  struct Pooled {
+    ServerPtr server;
+    std::shared_ptr<Http2Connection> connection;
+  };
   struct Connection {
     Connection() = default;
-    Server server;
+    ServerPtr server;
     std::shared_ptr<Http2Connection> http2;
     Http1Ptr http1;
     bool reused = false;
   };
+  // A server to be dialled, and how.
+  struct Candidate {
+    ServerPtr server;
+    std::shared_ptr<const wire::TlsContext> tls;
+    uint64_t generation = 0;
+    Duration timeout{};
+  };
   class Http1Body;
 
-  size_t current() {
-    absl::MutexLock lock(&mutex_);
-    return current_;
-  }
-  void set_current(size_t index) {
-    absl::MutexLock lock(&mutex_);
-    current_ = index;
+  // The last problem; what is good is taken all the same.
+  static Status Parse(const std::vector<std::string>& urls, std::vector<ServerPtr>* servers) {
+    Status malformed;
+    for (const std::string& url : urls) {
+      Result<Server> server = ParseServer(url);
+      if (server.ok()) {
+        servers->push_back(std::make_shared<const Server>(std::move(server).value()));
+      } else {
+        malformed = server.status();
+      }
+    }
+    return malformed;
   }
 
-  wire::DialOptions DialFor(const Server& server) const {
+  static bool Contains(const std::vector<ServerPtr>& servers, const Server& wanted) {
+    return std::any_of(servers.begin(), servers.end(),
+                       [&](const ServerPtr& server) { return server->url == wanted.url; });
+  }
+
+  std::pair<Duration, Duration> Pings() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return servers_.size() > 1
+               ? std::pair(options_.failover_ping_after, options_.failover_ping_timeout)
+               : std::pair(options_.ping_after, options_.ping_timeout);
+  }
+
+  void NoteLost(const Server& server) {
+    absl::MutexLock lock(&mutex_);
+    lost_[server.url] = env_.Steady();
+  }
+  void NoteUse(const Server& server) {
+    absl::MutexLock lock(&mutex_);
+    current_ = server.url;
+    lost_.erase(server.url);
+  }
+
+  // The order in which servers are tried: the one in use, the others, those that were lost lately.
+  // Where there are several, each has a short time first, and all of them the full one then.
+  std::vector<Candidate> Candidates() {
+    absl::MutexLock lock(&mutex_);
+    std::vector<ServerPtr> order = servers_;
+    auto in_use = std::find_if(order.begin(), order.end(), [this](const ServerPtr& server) {
+      mutex_.AssertHeld();
+      return server->url == current_;
+    });
+    if (in_use != order.end()) std::rotate(order.begin(), in_use, order.end());
+    const SteadyTime now = env_.Steady();
+    auto lost_at = [&](const ServerPtr& server) {
+      mutex_.AssertHeld();
+      auto it = lost_.find(server->url);
+      return it == lost_.end() || now - it->second > kMistrust ? SteadyTime::min() : it->second;
+    };
+    std::stable_sort(order.begin(), order.end(), [&](const ServerPtr& a, const ServerPtr& b) {
+      return lost_at(a) < lost_at(b);
+    });
+    std::vector<Candidate> candidates;
+    auto add = [&](Duration timeout) {
+      mutex_.AssertHeld();
+      for (const ServerPtr& server : order)
+        candidates.push_back({server, tls_, generation_, timeout});
+    };
+    if (order.size() > 1) add(options_.failover_dial_timeout);
+    add(options_.dial_timeout);
+    return candidates;
+  }
+
+  wire::DialOptions DialFor(const Candidate& candidate) const {
     wire::DialOptions dial;
-    dial.host = server.host;
-    dial.port = server.port;
-    dial.tls = server.https ? options_.tls : nullptr;
+    dial.host = candidate.server->host;
+    dial.port = candidate.server->port;
+    dial.tls = candidate.server->https ? candidate.tls : nullptr;
     dial.server_name = options_.server_name;
-    dial.timeout = options_.dial_timeout;
+    dial.timeout = candidate.timeout;
     return dial;
   }
 
@@ -227,17 +352,20 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
       {
         absl::MutexLock lock(&mutex_);
         if (stopped_) co_return Unavailable("the client was stopped");
-        std::erase_if(http2_, [](const auto& connection) { return connection->Dead(); });
-        for (const auto& connection : http2_) {
-          if (!connection->HasRoom()) continue;
-          out->http2 = connection;
-          out->server = servers_[current_];
+        for (const Pooled& pooled : http2_) {
+          if (pooled.connection->Lost()) lost_[pooled.server->url] = env_.Steady();
+        }
+        std::erase_if(http2_, [](const Pooled& pooled) { return pooled.connection->Dead(); });
+        for (const Pooled& pooled : http2_) {
+          if (!pooled.connection->HasRoom()) continue;
+          out->http2 = pooled.connection;
+          out->server = pooled.server;
           co_return Status::Ok();
         }
         if (!idle_.empty()) {
           out->http1 = std::move(idle_.back());
           idle_.pop_back();
-          out->server = servers_[current_];
+          out->server = out->http1->server;
           out->reused = true;
           co_return Status::Ok();
         }
@@ -260,30 +388,34 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
 
   Task<Status> DialAny(const HttpRequest& request, Connection* out) {
     Status last;
-    const size_t first = current();
-    for (size_t i = 0; i < servers_.size(); ++i) {
-      const size_t index = (first + i) % servers_.size();
-      const Server& server = servers_[index];
-      if (server.https && !options_.tls)
+    for (const Candidate& candidate : Candidates()) {
+      const Server& server = *candidate.server;
+      if (server.https && !candidate.tls)
         co_return BadRequest("no TLS settings for " + server.authority);
       const Executor strand = env_.MakeStrand();
       Result<std::shared_ptr<wire::Socket>> socket =
-          co_await RunOn(strand, wire::Dial(env_, DialFor(server)));
+          co_await RunOn(strand, wire::Dial(env_, DialFor(candidate)));
       if (!socket.ok()) {
+        NoteLost(server);
         last = socket.status().WithContext(GoUrlError(request, server));
         continue;
       }
-      out->server = server;
+      NoteUse(server);
+      out->server = candidate.server;
       const bool http2 = (*socket)->negotiated_http2();
       absl::MutexLock lock(&mutex_);
-      current_ = index;
       http1_only_ = !http2;
       if (http2) {
         out->http2 = std::make_shared<Http2Connection>(env_, std::move(*socket), Http2For(server));
+        const auto [after, timeout] = Pings();
+        out->http2->SetPings(after, timeout);
         out->http2->Start();
-        if (!stopped_) http2_.push_back(out->http2);
+        if (!stopped_ && candidate.generation == generation_)
+          http2_.push_back({candidate.server, out->http2});
       } else {
         out->http1 = std::make_shared<Http1Connection>();
+        out->http1->server = candidate.server;
+        out->http1->generation = candidate.generation;
         out->http1->strand = strand;
         out->http1->exchange =
             std::make_unique<Http1Exchange>(wire::MakeStream(std::move(*socket), std::string()));
@@ -312,17 +444,17 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
   Task<Result<HttpResponse>> SendHttp1(Connection connection, HttpRequest request,
                                        CancelToken cancel, bool* refused);
 
-  Task<Result<HttpUpgrade>> UpgradeOn(std::shared_ptr<wire::Socket> socket, Server server,
+  Task<Result<HttpUpgrade>> UpgradeOn(std::shared_ptr<wire::Socket> socket, ServerPtr server,
                                       HttpRequest request, CancelToken cancel) {
-    request.target = server.prefix + request.target;
+    request.target = server->prefix + request.target;
     auto close = [socket] { asio::post(socket->executor(), [socket] { socket->Close(); }); };
     CancelToken::Registration registration = cancel.OnCancel(close);
     Http1Exchange exchange(wire::MakeStream(socket, std::string()));
     Result<wire::ResponseHead> head =
-        co_await exchange.Begin(Http1Head(request, server), request.body, request.method);
+        co_await exchange.Begin(Http1Head(request, *server), request.body, request.method);
     if (!head.ok()) {
       if (cancel.cancelled()) co_return Canceled("context canceled");
-      co_return head.status().WithContext(GoUrlError(request, server));
+      co_return head.status().WithContext(GoUrlError(request, *server));
     }
     if (head->status != 101) {
       std::string body;
@@ -341,16 +473,19 @@ class HttpTransport::Impl : public std::enable_shared_from_this<HttpTransport::I
 
   Env& env_;
   const HttpTransportOptions options_;
-  std::vector<Server> servers_;
   Status malformed_;
   Notifier dialed_;
 
   absl::Mutex mutex_;
-  size_t current_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<ServerPtr> servers_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const wire::TlsContext> tls_ ABSL_GUARDED_BY(mutex_);
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;                 // of tls_
+  std::string current_ ABSL_GUARDED_BY(mutex_);                     // URL of the server in use
+  std::map<std::string, SteadyTime> lost_ ABSL_GUARDED_BY(mutex_);  // by URL, and when
   bool dialing_ ABSL_GUARDED_BY(mutex_) = false;
   bool http1_only_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::shared_ptr<Http2Connection>> http2_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Pooled> http2_ ABSL_GUARDED_BY(mutex_);
   std::vector<Http1Ptr> idle_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -396,7 +531,7 @@ Task<Result<HttpResponse>> HttpTransport::Impl::SendHttp1(Connection connection,
   const Http1Ptr http1 = connection.http1;
   auto close = [http1] { CloseLater(http1); };
   CancelToken::Registration registration = cancel.OnCancel(close);
-  std::string head_text = Http1Head(request, connection.server);
+  std::string head_text = Http1Head(request, *connection.server);
   Result<wire::ResponseHead> head = co_await RunOn(
       http1->strand,
       http1->exchange->Begin(std::move(head_text), std::move(request.body), request.method));
@@ -472,6 +607,14 @@ Task<Result<HttpUpgrade>> HttpTransport::OpenWebSocket(std::string target,
     co_return Unavailable("websocket: bad handshake");
   }
   co_return upgrade;
+}
+
+void HttpTransport::SetServers(const std::vector<std::string>& servers) {
+  impl_->SetServers(servers);
+}
+
+void HttpTransport::SetTls(std::shared_ptr<const wire::TlsContext> tls) {
+  impl_->SetTls(std::move(tls));
 }
 
 Task<> HttpTransport::Stop() { return impl_->Stop(); }

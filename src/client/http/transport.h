@@ -27,9 +27,14 @@ struct HttpTransportOptions {
   wire::Headers headers;  // added to every request: whom to act as
   Duration dial_timeout = std::chrono::seconds(10);
   // A connection from which nothing has come for so long is asked for a sign of life, and given up
-  // when none comes.
+  // when none comes. One that nobody uses is let go after `ping_after`.
   Duration ping_after = std::chrono::seconds(30);
   Duration ping_timeout = std::chrono::seconds(15);
+  // The same where there is another server to change over to, and for how long one is dialled then
+  // before the others are tried.
+  Duration failover_ping_after = std::chrono::milliseconds(400);
+  Duration failover_ping_timeout = std::chrono::milliseconds(500);
+  Duration failover_dial_timeout = std::chrono::seconds(1);
 };
 
 using wire::HttpBody;
@@ -50,8 +55,10 @@ struct HttpUpgrade {
 };
 
 // Speaks HTTP/2 where the server does (all requests share a connection, up to its limit of
-// streams), HTTP/1.1 else. A request that no server has begun to work on is tried again; others are
-// not. Life cycle: Stop before destruction when requests may be under way. Threading: any thread.
+// streams), HTTP/1.1 else. A request that no server has begun to work on is tried again, and a GET
+// whose connection is lost before its answer; others are not. A server whose connection was lost is
+// the last to be tried for a while. Life cycle: Stop before destruction when requests may be under
+// way. Threading: any thread.
 class HttpTransport {
  public:
   HttpTransport(Env& env, HttpTransportOptions options);
@@ -71,6 +78,14 @@ class HttpTransport {
   // (wire::WebSocket, client role).
   Task<Result<HttpUpgrade>> OpenWebSocket(std::string target, std::vector<std::string> protocols,
                                           CancelToken cancel = CancelToken());
+
+  // Other ways to the same cluster from now on. Connections to servers that are no longer named
+  // take no new requests and end soon. Malformed URLs are left out; with no good one nothing
+  // changes.
+  void SetServers(const std::vector<std::string>& servers);
+  // Other credentials: new requests go over connections made with them. What is under way has some
+  // seconds to end, then it fails as with a lost connection.
+  void SetTls(std::shared_ptr<const wire::TlsContext> tls);
 
   // Ends all connections; what is under way fails with kUnavailable.
   Task<> Stop();

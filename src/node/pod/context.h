@@ -55,6 +55,8 @@ struct NodeContext {
   WatchedObjects& objects;
   net::PodNetwork* network = nullptr;   // null: only pods of the host's network
   net::EndpointDrain* drain = nullptr;  // null: nobody to wait for
+  // The same for the service maps of all nodes; null: this node's are all there are.
+  std::function<Task<>(std::vector<std::string> addresses, Duration timeout)> cluster_drain;
   std::string node_name, cluster_domain;
   std::vector<std::string> node_ips;     // the primary first
   std::vector<std::string> cluster_dns;  // addresses

@@ -5,12 +5,14 @@
 
 #include "api/core/v1/container.pb.h"
 #include "api/core/v1/pod_status.pb.h"
+#include "api/core/v1/service.pb.h"
 #include "base/env/blocking.h"
 #include "base/log.h"
 #include "client/typed.h"
 #include "node/os/fs.h"
 #include "node/pod/worker.h"
 #include "node/probes/handler.h"
+#include "node/runtime/signals.h"
 
 // How a pod and its containers end.
 namespace gantry::node {
@@ -27,32 +29,17 @@ constexpr Duration kLeastGrace = seconds(2);
 // After the last SIGKILL.
 constexpr Duration kKillTimeout = seconds(10);
 
-int SignalNumber(std::string_view name) {
-  struct Entry {
-    std::string_view name;
-    int number;
-  };
-  constexpr Entry kSignals[] = {
-      {"HUP", SIGHUP},       {"INT", SIGINT},   {"QUIT", SIGQUIT},   {"ILL", SIGILL},
-      {"TRAP", SIGTRAP},     {"ABRT", SIGABRT}, {"BUS", SIGBUS},     {"FPE", SIGFPE},
-      {"KILL", SIGKILL},     {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},   {"USR2", SIGUSR2},
-      {"PIPE", SIGPIPE},     {"ALRM", SIGALRM}, {"TERM", SIGTERM},   {"CHLD", SIGCHLD},
-      {"CONT", SIGCONT},     {"STOP", SIGSTOP}, {"TSTP", SIGTSTP},   {"TTIN", SIGTTIN},
-      {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"XCPU", SIGXCPU},   {"XFSZ", SIGXFSZ},
-      {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},
-      {"POLL", SIGPOLL},     {"PWR", SIGPWR},   {"SYS", SIGSYS}};
-  if (name.empty()) return SIGTERM;
-  if (name.find_first_not_of("0123456789") == std::string_view::npos) {
-    int number = std::atoi(std::string(name).c_str());
-    return number > 0 && number < NSIG ? number : SIGTERM;
-  }
-  if (name.starts_with("SIG")) name.remove_prefix(3);
-  for (const Entry& entry : kSignals) {
-    if (entry.name == name) return entry.number;
-  }
-  if (name.starts_with("RTMIN+")) return SIGRTMIN + std::atoi(std::string(name.substr(6)).c_str());
-  if (name.starts_with("RTMAX-")) return SIGRTMAX - std::atoi(std::string(name.substr(6)).c_str());
-  return SIGTERM;
+// Whether service maps lead to the pod: one of the services that have an address selects it.
+bool IsServed(const Pod& pod, const std::vector<api::Ref<api::core::v1::Service>>& services) {
+  return std::any_of(services.begin(), services.end(), [&](const auto& service) {
+    const auto& selector = service->spec().selector();
+    return service->metadata().namespace_() == pod.metadata().namespace_() && !selector.empty() &&
+           service->spec().cluster_ip() != "None" &&
+           std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
+             auto label = pod.metadata().labels().find(wanted.first);
+             return label != pod.metadata().labels().end() && label->second == wanted.second;
+           });
+  });
 }
 
 }  // namespace
@@ -187,6 +174,11 @@ Task<> PodWorker::Terminate() {
       SteadyTime deadline = node_.env.Steady() + std::min<Duration>(kDrainTimeout, GracePeriod());
       std::vector<std::string> ips = ips_;
       co_await node_.drain->AwaitDrained(std::move(ips), deadline);
+      if (node_.cluster_drain && IsServed(*pod_, node_.services())) {
+        ips = ips_;
+        const Duration rest = deadline - node_.env.Steady();
+        if (rest > Duration::zero()) co_await node_.cluster_drain(std::move(ips), rest);
+      }
     }
     co_await KillAll(std::move(mains), deleting);
     // Sidecars serve the others to the end: they go last, the last one first.

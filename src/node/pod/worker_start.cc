@@ -37,7 +37,8 @@ void NameImage(const std::string& wanted, const Image& image, std::string* name,
 
 Task<> PodWorker::StartContainers(std::vector<std::string> names) {
   for (const std::string& name : names) {
-    if (stop_.token().cancelled() || gone_ || pod_->metadata().has_deletion_timestamp()) co_return;
+    if (stop_.token().cancelled() || gone_ || fenced_ || pod_->metadata().has_deletion_timestamp())
+      co_return;
     co_await StartContainer(name);
   }
 }

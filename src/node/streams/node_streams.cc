@@ -22,8 +22,9 @@ std::string WaitingText(const std::string& reason) {
 
 class NodeStreams : public client::NodeApi {
  public:
-  NodeStreams(Env& env, PodLookup& pods, Runtime& runtime, NodePages& pages)
-      : env_(env), pods_(pods), runtime_(runtime), pages_(pages) {}
+  NodeStreams(Env& env, PodLookup& pods, Runtime& runtime, net::EndpointDrain* drain,
+              NodePages& pages)
+      : env_(env), pods_(pods), runtime_(runtime), drain_(drain), pages_(pages) {}
 
   Task<Result<std::unique_ptr<Stream>>> Logs(LogOptions options, CancelToken cancel) override {
     Result<PodView> view = co_await pods_.Look(options.ns, options.pod, options.uid,
@@ -96,18 +97,28 @@ class NodeStreams : public client::NodeApi {
     co_return co_await pages_.Get(std::move(path));
   }
 
+  Task<Status> AwaitDrained(std::vector<std::string> addresses, Duration timeout,
+                            CancelToken) override {
+    if (drain_ == nullptr) co_return Status::Ok();
+    const SteadyTime deadline = env_.Steady() + timeout;
+    co_await drain_->AwaitDrained(std::move(addresses), deadline);
+    if (env_.Steady() < deadline) co_return Status::Ok();
+    co_return Status(Code::kTimeout, "the addresses are still in use");
+  }
+
  private:
   Env& env_;
   PodLookup& pods_;
   Runtime& runtime_;
+  net::EndpointDrain* const drain_;
   NodePages& pages_;
 };
 
 }  // namespace
 
 std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime,
-                                             NodePages& pages) {
-  return std::make_shared<NodeStreams>(env, pods, runtime, pages);
+                                             net::EndpointDrain* drain, NodePages& pages) {
+  return std::make_shared<NodeStreams>(env, pods, runtime, drain, pages);
 }
 
 }  // namespace gantry::node

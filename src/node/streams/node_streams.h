@@ -6,6 +6,7 @@
 #include <string>
 
 #include "client/node_api.h"
+#include "net/pod_network.h"
 #include "node/pages/pages.h"
 #include "node/pod/containers.h"
 #include "node/runtime/runtime.h"
@@ -31,8 +32,9 @@ class PodLookup {
                                      std::string container, bool previous) = 0;
 };
 
-// The kubelet's endpoints. All outlive it.
+// The kubelet's endpoints, and the drain of the node's service maps (`drain` may be null: there are
+// none). All outlive it.
 std::shared_ptr<client::NodeApi> MakeNodeApi(Env& env, PodLookup& pods, Runtime& runtime,
-                                             NodePages& pages);
+                                             net::EndpointDrain* drain, NodePages& pages);
 
 }  // namespace gantry::node

@@ -189,4 +189,14 @@ Task<Result<client::NodePage>> FakeNode::Page(std::string path, CancelToken) {
   co_return std::move(page);
 }
 
+Task<Status> FakeNode::AwaitDrained(std::vector<std::string> addresses, Duration timeout,
+                                    CancelToken cancel) {
+  ++drains;
+  if (std::find(addresses.begin(), addresses.end(), "stuck") == addresses.end())
+    co_return Status::Ok();
+  const Wake woken = co_await SleepFor(env_, timeout, cancel);
+  if (woken == Wake::kCanceled) co_return Canceled("context canceled");
+  co_return Status(Code::kTimeout, "still in use");
+}
+
 }  // namespace gantry::apiserver::testing

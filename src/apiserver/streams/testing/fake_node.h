@@ -26,9 +26,13 @@ class FakeNode : public client::NodeApi {
                                                     std::string uid, uint16_t port) override;
   Task<Result<std::unique_ptr<Stream>>> Dial(std::string address, uint16_t port) override;
   Task<Result<client::NodePage>> Page(std::string path, CancelToken cancel) override;
+  // Returns at once, but for an address "stuck".
+  Task<Status> AwaitDrained(std::vector<std::string> addresses, Duration timeout,
+                            CancelToken cancel) override;
 
   std::atomic<int> open_sessions = 0;
   std::atomic<int> open_streams = 0;
+  std::atomic<int> drains = 0;  // calls of AwaitDrained
 
  private:
   Env& env_;

@@ -1,0 +1,95 @@
+#include "node/lease.h"
+
+#include <sstream>
+#include <utility>
+
+#include "api/duration.h"
+#include "client/typed.h"
+#include "node/os/fs.h"
+
+namespace gantry::node {
+namespace {
+
+using api::coordination::v1::Lease;
+
+constexpr char kNamespace[] = "kube-node-lease";
+constexpr int kTries = 3;
+
+// "TIME DURATION", as counts.
+struct Record {
+  SteadyTime renewed;
+  Duration duration;
+};
+
+std::optional<Record> ReadRecord(const std::string& file, SteadyTime now) {
+  Result<std::string> text = ReadFile(file);
+  if (!text.ok()) return std::nullopt;
+  std::istringstream in(*text);
+  SteadyTime::rep time = 0;
+  Duration::rep duration = 0;
+  if (!(in >> time >> duration) || duration <= 0) return std::nullopt;
+  const Record record{SteadyTime(SteadyTime::duration(time)), Duration(duration)};
+  // A later time is that of another boot.
+  return record.renewed > now ? std::nullopt : std::optional(record);
+}
+
+}  // namespace
+
+NodeLease::NodeLease(Env& env, client::Client& client, std::string node_name, std::string record)
+    : env_(env), client_(client), node_name_(std::move(node_name)), record_(std::move(record)) {
+  if (const std::optional<Record> kept = ReadRecord(record_, env.Steady())) {
+    renewed_ = kept->renewed;
+    granted_.duration = kept->duration;
+  }
+}
+
+Task<Status> NodeLease::Renew(std::string node_uid) {
+  Status done;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    const SteadyTime asked = env_.Steady();
+    const LeaseTimes times = times_;
+    const bool there = static_cast<bool>(lease_);
+    Lease lease;
+    if (there) lease = *lease_;
+    lease.mutable_metadata()->set_name(node_name_);
+    lease.mutable_metadata()->set_namespace_(kNamespace);
+    lease.mutable_spec()->set_holder_identity(node_name_);
+    lease.mutable_spec()->set_lease_duration_seconds(static_cast<int32_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(times.duration).count()));
+    api::SetTime(env_.Now(), lease.mutable_spec()->mutable_renew_time());
+    // Of the node as it is now: it may have been deleted and made anew.
+    auto* owners = lease.mutable_metadata()->mutable_owner_references();
+    owners->Clear();
+    auto* owner = owners->Add();
+    owner->set_api_version("v1");
+    owner->set_kind("Node");
+    owner->set_name(node_name_);
+    owner->set_uid(node_uid);
+    Task<Result<api::Ref<Lease>>> write = there ? client::Update<Lease>(client_, std::move(lease))
+                                                : client::Create<Lease>(client_, std::move(lease));
+    Result<api::Ref<Lease>> written = co_await std::move(write);
+    done = written.status();
+    if (written.ok()) {
+      lease_ = *written;
+      renewed_ = asked;
+      granted_ = times;
+      (void)WriteFile(record_,
+                      std::to_string(asked.time_since_epoch().count()) + " " +
+                          std::to_string(times.duration.count()),
+                      0600);
+      co_return done;
+    }
+    if (done.code() == Code::kNotFound) {
+      lease_ = {};
+      continue;
+    }
+    if (done.code() != Code::kConflict && done.code() != Code::kAlreadyExists) break;
+    std::string ns = kNamespace, name = node_name_;
+    Result<api::Ref<Lease>> newest =
+        co_await client::Get<Lease>(client_, std::move(ns), std::move(name));
+    lease_ = newest.ok() ? *newest : api::Ref<Lease>();
+  }
+  co_return done;
+}
+
+}  // namespace gantry::node

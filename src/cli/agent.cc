@@ -6,8 +6,8 @@
 #include "apiserver/tunnel/agent.h"
 #include "base/env/notifier.h"
 #include "base/env/spawn.h"
-#include "cli/cluster_network.h"
 #include "base/log.h"
+#include "cli/cluster_network.h"
 #include "cli/data_dir.h"
 #include "cli/host.h"
 #include "cli/join.h"
@@ -98,7 +98,7 @@ Task<Status> Agent::Start() {
   p.informers = std::make_unique<client::InformerSet>(p.env, *p.client);
   host.data_dir = p.dir.path();
   NetworkOptions told = p.options;
-  GANTRY_CO_ASSIGN(host.network, co_await LearnClusterNetwork(*p.client, std::move(told)));
+  GANTRY_CO_ASSIGN(host.network, co_await LearnClusterNetwork(*p.client, p.dir, std::move(told)));
   FillNetworkDefaults(&host.network, p.identity.ca_pem);
   host.cluster_drain = [&p](std::vector<std::string> addresses, Duration timeout) {
     return p.DrainCluster(std::move(addresses), timeout);

@@ -15,6 +15,7 @@ using api::core::v1::ConfigMap;
 
 constexpr const char* kNamespace = "kube-system";
 constexpr const char* kName = "gantry-network";
+constexpr const char* kKeptFile = "network.pb";
 
 // The entries that are text, by flag. An option that still has its default was not told.
 struct Row {
@@ -118,12 +119,25 @@ Task<Status> PublishClusterNetwork(client::Client& client, NetworkOptions option
   co_return updated.status();
 }
 
-Task<Result<NetworkOptions>> LearnClusterNetwork(client::Client& client, NetworkOptions options) {
+Task<Result<NetworkOptions>> LearnClusterNetwork(client::Client& client, const DataDir& dir,
+                                                 NetworkOptions options) {
   Result<api::Ref<ConfigMap>> config = co_await client::Get<ConfigMap>(client, kNamespace, kName);
   if (config.code() == Code::kNotFound) co_return options;
+  if (config.code() == Code::kUnavailable) {
+    ConfigMap kept;
+    Result<std::string> bytes = dir.Read(kKeptFile);
+    if (bytes.ok() && kept.ParseFromString(*bytes)) {
+      GANTRY_CO_TRY(Learn(kept, &options));
+      co_return options;
+    }
+  }
   if (!config.ok())
     co_return config.status().WithContext("cannot learn the network of the cluster");
   GANTRY_CO_TRY(Learn(**config, &options));
+  ConfigMap keep;
+  *keep.mutable_data() = (*config)->data();
+  const std::string bytes = keep.SerializeAsString();
+  if (dir.Read(kKeptFile).value_or("") != bytes) GANTRY_CO_TRY(dir.Write(kKeptFile, bytes));
   co_return options;
 }
 

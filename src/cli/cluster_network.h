@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "cli/data_dir.h"
 #include "cli/network_options.h"
 #include "client/client.h"
 
@@ -19,7 +20,9 @@ void FillNetworkDefaults(NetworkOptions* options, const std::string& ca_pem);
 Task<Status> PublishClusterNetwork(client::Client& client, NetworkOptions options);
 
 // Completes a node's options with what is published. kInvalid where a flag contradicts it. A
-// cluster that publishes nothing has the defaults.
-Task<Result<NetworkOptions>> LearnClusterNetwork(client::Client& client, NetworkOptions options);
+// cluster that publishes nothing has the defaults. What is learnt is kept in `dir` for a start at
+// which no server answers: what runs on the machine has to be looked after then, too.
+Task<Result<NetworkOptions>> LearnClusterNetwork(client::Client& client, const DataDir& dir,
+                                                 NetworkOptions options);
 
 }  // namespace gantry::cli

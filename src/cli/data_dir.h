@@ -17,6 +17,7 @@ Result<std::string> ReadWholeFile(const std::string& file);
 //   kubeconfig     the administrator's, readable by its owner only
 //   token          what agents join with
 //   servers        the cluster's servers, as an agent knew them last
+//   network.pb     the cluster's network, likewise
 //   pki/           the cluster's authority, keys and certificates
 //   state.db       the embedded store
 //   node/          the node agent's (src/node/paths.h)

@@ -203,15 +203,13 @@ Status Server::Parts::MakeControlPlane() {
     GANTRY_ASSIGN(scheduling, scheduler::ReadConfiguration(options.scheduler_config));
   }
   if (store->shared() == nullptr) {
-    GANTRY_ASSIGN(control_plane,
-                  ControlPlane::Make(env, *controllers_client, *scheduler_client, *informers, all,
-                                     scheduling));
+    GANTRY_ASSIGN(control_plane, ControlPlane::Make(env, *controllers_client, *scheduler_client,
+                                                    *informers, all, scheduling));
     return Status::Ok();
   }
   GANTRY_ASSIGN(client::LeaderOptions lease, LeaseOf(options.failover));
   auto make = [this, all, scheduling](client::InformerSet& own) {
-    return ControlPlane::Make(env, *controllers_client, *scheduler_client, own, all,
-                              scheduling);
+    return ControlPlane::Make(env, *controllers_client, *scheduler_client, own, all, scheduling);
   };
   const std::string identity = options.node_name + "_" + RandomUuid(env);
   elected_control_plane = std::make_unique<ElectedControlPlane>(env, *controllers_client, identity,

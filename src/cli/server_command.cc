@@ -31,7 +31,8 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
               "Where objects are kept: sqlite, or etcd://HOST:PORT,... for several servers");
   AddEtcdFlags(*command, options.get());
   AddTextFlag(*command, "--failover", "PROFILE", &options->failover,
-              "How soon silent machines and servers are taken for dead: default (50s and 2s), or fast (3s and 0.8s)");
+              "How soon silent machines and servers are taken for dead: default (50s and 2s), or "
+              "fast (3s and 0.8s)");
   AddTextFlag(*command, "--token", "TOKEN", &options->token,
               "Token that agents and other servers join with (default: made once)");
   AddTextFlag(*command, "--scheduler-config", "FILE", &options->scheduler_config,

@@ -47,8 +47,8 @@ std::string AddressOf(const Node& node) {
 // An earlier agent of the very machine that `in` describes: it had another data directory.
 bool IsThisMachine(const NodeInputs& in, const Node& node) {
   const auto& info = node.status().node_info();
-  return AddressOf(node) == in.ip && info.machine_id() == in.machine.machine_id &&
-         info.system_uuid() == in.machine.system_uuid;
+  return !in.ips.empty() && AddressOf(node) == in.ips.front() &&
+         info.machine_id() == in.machine.machine_id && info.system_uuid() == in.machine.system_uuid;
 }
 
 // Whether somebody renews the node's lease. Clocks of machines differ: what counts is that it

@@ -197,6 +197,22 @@ class JoiningTest(unittest.TestCase):
         self.assertEqual(self.server.get("pod", "other", "{.status.containerStatuses[0].restartCount}"), "0")
         self.out("delete", "statefulset/one", "deployment/moves", "pod/other", "--grace-period=1", "--timeout=30s")
 
+    def test_6_b_an_agent_that_is_restarted_while_it_is_cut_off(self):
+        others = [agent.node for agent in self.cluster.agents if agent is not self.a]
+        self.out("cordon", *others)
+        self.server.apply(STATEFUL_SET)
+        wait_for("the set's pod", lambda: "one-0" in self.out("get", "pods", "-o", "name"))
+        self.server.wait_pod("one-0")
+        self.out("uncordon", *others)
+        self.network.cut(self.a.machine)
+        self.a.kill()
+        self.a.start()
+        wait_for("the set's pod to be stopped", lambda: not self.a.container_processes(), seconds=30)
+        self.network.heal()
+        wait_for("the node", lambda: self.ready(self.a.node) == "True", seconds=20)
+        wait_for("the set's pod again", lambda: self.server.get("pod", "one-0", READY) == "True")
+        self.out("delete", "statefulset/one", "--timeout=30s")
+
     def test_7_drain_and_delete(self):
         self.server.apply(deployment("web", 2))
         self.out("rollout", "status", "deployment/web", "--timeout=60s")

@@ -436,9 +436,25 @@ WatchCache::Page KindCache::ListLocked(const Selection& selection, std::string_v
   return page;
 }
 
+// The bucket alone does not do for a watcher: what it missed is read from the window, where the
+// changes of all are, and an object may come into the bucket, or leave it.
+Selection KindCache::WithIndex(Selection selection) {
+  if (selection.index.empty() || selection.index.starts_with(kLabelPrefix)) return selection;
+  absl::ReaderMutexLock lock(&registry_mutex_);
+  auto index = watch_indexes_.find(selection.index);
+  GANTRY_CHECK(index != watch_indexes_.end(), "no index " + selection.index);
+  selection.matches = [function = index->second, value = selection.index_value,
+                       matches = std::move(selection.matches)](const api::Object& object) {
+    const std::vector<std::string> values = function(object);
+    return std::find(values.begin(), values.end(), value) != values.end() &&
+           (!matches || matches(object));
+  };
+  return selection;
+}
+
 Result<std::unique_ptr<CacheWatch>> KindCache::Watch(Selection selection, int64_t after_revision,
                                                      bool initial) {
-  auto subscription = std::make_shared<Subscription>(std::move(selection));
+  auto subscription = std::make_shared<Subscription>(WithIndex(std::move(selection)));
   const std::string bucket = BucketOf(subscription->selection());
   // From here on Apply hands events to the dispatcher, which waits for the registry.
   ++watcher_count_;

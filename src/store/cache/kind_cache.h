@@ -100,6 +100,8 @@ class KindCache final : public WatchCache {
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   // Where a watcher with this selection is looked for, and where the watchers of an event are.
+  // With the index as a condition of its own.
+  Selection WithIndex(Selection selection);
   std::string BucketOf(const Selection& selection) const;
   std::vector<std::string> BucketsOf(const CacheEvent& event) const
       ABSL_SHARED_LOCKS_REQUIRED(registry_mutex_);

@@ -239,7 +239,6 @@ TEST_F(WatchCacheTest, ASelectionSeesObjectsComeAndGo) {
   Selection on_n1;
   on_n1.index = "spec.nodeName";
   on_n1.index_value = "n1";
-  on_n1.matches = [](const api::Object& object) { return NodeOf(object) == "n1"; };
   Selection named;
   named.ns = "a";
   named.name = "x";

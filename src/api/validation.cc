@@ -21,7 +21,7 @@ using Table = std::unordered_map<const google::protobuf::Descriptor*, RuleRow>;
 Table MakeTable() {
   using namespace validation;  // NOLINT: a table of its parts
   Table table;
-  for (auto rules : {AppsRules, AutoscalingRules, BatchRules, ClusterRules, CoreRules,
+  for (auto rules : {AddressRules, AppsRules, AutoscalingRules, BatchRules, ClusterRules, CoreRules,
                      ExtensionRules, NetworkRules, RbacRules, ServiceRules, StorageRules}) {
     for (const RuleRow& row : rules())
       table.emplace(row.type, row);

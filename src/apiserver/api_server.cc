@@ -213,9 +213,8 @@ void AddIndexes(store::WatchCaches* caches) {
   caches->AddIndex(api::KindOf<api::core::v1::Service>(), "spec.nodePort",
                    [](const api::Object& object) {
                      std::vector<std::string> ports;
-                     for (const auto& port : object.As<api::core::v1::Service>().spec().ports()) {
-                       if (port.node_port() != 0) ports.push_back(std::to_string(port.node_port()));
-                     }
+                     for (int32_t port : NodePortsOf(object.As<api::core::v1::Service>()))
+                       ports.push_back(std::to_string(port));
                      return ports;
                    });
 }

@@ -1,8 +1,8 @@
 #include "cli/server.h"
 
-#include <arpa/inet.h>
-
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 #include "api/duration.h"
 #include "apiserver/api_server.h"
@@ -32,16 +32,16 @@ namespace {
 using apiserver::ApiServer;
 using apiserver::UserInfo;
 
-// The first address of the service range: that of the service "kubernetes".
-Result<std::string> FirstServiceAddress(const std::string& cidr) {
-  in_addr address{};
-  if (inet_pton(AF_INET, cidr.substr(0, cidr.find('/')).c_str(), &address) != 1) {
-    return BadRequest("--service-cidr " + cidr + " is not an IPv4 range");
-  }
-  address.s_addr = htonl(ntohl(address.s_addr) + 1);
-  char text[INET_ADDRSTRLEN];
-  inet_ntop(AF_INET, &address, text, sizeof text);
-  return std::string(text);
+// The first addresses of the service ranges: that of the service "kubernetes", and what it would
+// have of another family.
+Result<std::vector<std::string>> FirstServiceAddresses(const std::string& service_cidrs) {
+  Result<std::vector<Cidr>> cidrs = ParseCidrs(service_cidrs);
+  if (!cidrs.ok())
+    return BadRequest("--service-cidr " + service_cidrs + ": " + cidrs.status().message());
+  std::vector<std::string> addresses;
+  for (const Cidr& cidr : *cidrs)
+    addresses.push_back(cidr.At(1).ToString());
+  return addresses;
 }
 
 // A store that has failed once can promise nothing any more: the process ends, and recovery is the
@@ -169,6 +169,7 @@ Status Server::Parts::MakeControlPlane() {
   all.node_ipam.cluster_cidr = options.cluster_cidr;
   all.node_ipam.node_prefix_v4 = options.node_cidr_mask_size_ipv4;
   all.node_ipam.node_prefix_v6 = options.node_cidr_mask_size_ipv6;
+  all.balance_without_class = !options.no_service_lb;
   all.issue_token = [this](const auto& account, const auto& secret) {
     return api->IssueSecretToken(account, secret);
   };
@@ -246,7 +247,8 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
   GANTRY_TRY(CheckNetwork(options));
   GANTRY_ASSIGN(FailoverProfile failover, FindFailoverProfile(options.failover));
   GANTRY_ASSIGN(options.signing_duration, ParseSigningDuration(options.cluster_signing_duration));
-  GANTRY_ASSIGN(const std::string service_address, FirstServiceAddress(options.service_cidr));
+  GANTRY_ASSIGN(std::vector<std::string> service_addresses,
+                FirstServiceAddresses(options.service_cidr));
   GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
   options.data_dir = dir.path();
   std::vector<std::string> names = {"localhost",
@@ -255,8 +257,8 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
                                     "kubernetes.default.svc",
                                     "kubernetes.default.svc." + options.cluster_domain,
                                     options.node_name,
-                                    options.advertise_address,
-                                    service_address};
+                                    options.advertise_address};
+  std::ranges::move(service_addresses, std::back_inserter(names));
   // Agents and users may come in by any of the machine's addresses.
   for (std::string& address : LocalAddresses()) {
     if (address != options.advertise_address) names.push_back(std::move(address));

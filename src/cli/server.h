@@ -18,6 +18,7 @@ struct ServerOptions : MachineOptions, EtcdFlags {
   std::string
       advertise_address;  // empty: the address of the default route's interface, or 127.0.0.1
   bool no_agent = false;
+  bool no_service_lb = false;         // LoadBalancer services without a class are others'
   int node_cidr_mask_size_ipv4 = 24;  // bits of each node's share of the pods' range
   int node_cidr_mask_size_ipv6 = 64;
   std::string failover = "default";  // how soon the silent are taken for dead: failover.h

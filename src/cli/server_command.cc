@@ -20,6 +20,8 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   AddTextFlag(*command, "--advertise-address", "ADDRESS", &options->advertise_address,
               "Address at which pods and other machines reach this server");
   command->add_flag("--no-agent", options->no_agent, "Run no containers on this machine");
+  command->add_flag("--no-service-lb", options->no_service_lb,
+                    "Leave LoadBalancer services without a class to another balancer");
   for (const auto& [flag, size, help] :
        {std::tuple("--node-cidr-mask-size-ipv4", &options->node_cidr_mask_size_ipv4,
                    "Prefix of each node's IPv4 share of --cluster-cidr"),

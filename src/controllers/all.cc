@@ -15,6 +15,8 @@
 #include "controllers/replicaset/replicaset.h"
 #include "controllers/resourcequota/resource_quota.h"
 #include "controllers/serviceaccount/service_accounts.h"
+#include "controllers/servicecidrs/service_cidrs.h"
+#include "controllers/servicelb/service_lb.h"
 #include "controllers/statefulset/statefulset.h"
 #include "controllers/token/token_cleaner.h"
 #include "controllers/volume/protection.h"
@@ -44,6 +46,8 @@ Result<std::vector<Controller>> MakeAll(const Options& options) {
   add(MakeEndpointSliceController());
   add(MakeEndpointsController());
   add(MakeEndpointSliceMirroringController());
+  add(MakeServiceCidrController(), 1);
+  add(MakeServiceLbController(options.balance_without_class), 2);
   add(MakeNamespaceController());
   add(MakeResourceQuotaController(), 2);
   add(MakeClusterRoleAggregationController(), 1);

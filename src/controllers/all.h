@@ -22,6 +22,8 @@ struct Options {
   MayRequest may_request;
   NodeLifecycleOptions node_lifecycle;
   Duration certificate_lifetime = std::chrono::hours(24 * 365);
+  // LoadBalancer services without a class get the addresses of nodes.
+  bool balance_without_class = true;
 };
 
 struct Controller {

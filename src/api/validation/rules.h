@@ -36,6 +36,7 @@ RuleRow Row() {
   return row;
 }
 
+std::vector<RuleRow> AddressRules();
 std::vector<RuleRow> AppsRules();
 std::vector<RuleRow> AutoscalingRules();
 std::vector<RuleRow> BatchRules();

@@ -1,7 +1,9 @@
+#include "api/validation/service.h"
+
+#include <algorithm>
 #include <set>
 
 #include "api/core/v1/endpoints.pb.h"
-#include "api/core/v1/service.pb.h"
 #include "api/discovery/v1/endpoint_slice.pb.h"
 #include "api/validation/meta.h"
 #include "api/validation/rules.h"
@@ -75,66 +77,6 @@ void CheckSessionAffinity(const Path& path, const ServiceSpec& spec, Errors* err
     if (timeout <= 0 || timeout > kMaxAffinitySeconds) {
       errors->Invalid(config.Child("clientIP.timeoutSeconds"), timeout,
                       "must be greater than 0 and less than 86400");
-    }
-  }
-}
-
-void CheckClusterIps(const Path& path, const ServiceSpec& spec, Errors* errors) {
-  if (spec.type() == "ExternalName") return;
-  Path ips = path.Child("clusterIPs");
-  if (spec.cluster_ip().empty()) {
-    if (!spec.cluster_ips().empty()) {
-      errors->Invalid(ips, spec.cluster_ips(), "must be empty when `clusterIP` is not specified");
-    }
-  } else if (spec.cluster_ips().empty()) {
-    errors->Required(ips);
-  } else if (spec.cluster_ips(0) != spec.cluster_ip()) {
-    errors->Invalid(ips, spec.cluster_ips(), "first value must match `clusterIP`");
-  }
-  Path families = path.Child("ipFamilies");
-  std::set<std::string_view> seen;
-  for (int i = 0; i < spec.ip_families_size(); ++i) {
-    const std::string& family = spec.ip_families(i);
-    if (!IsOneOf(family, {"IPv4", "IPv6"}))
-      errors->NotSupported(families.Index(i), family, {"IPv4", "IPv6"});
-    if (!seen.insert(family).second) errors->Duplicate(families.Index(i), family);
-  }
-  if (spec.has_ip_family_policy() &&
-      !IsOneOf(spec.ip_family_policy(), {"PreferDualStack", "RequireDualStack", "SingleStack"})) {
-    errors->NotSupported(path.Child("ipFamilyPolicy"), spec.ip_family_policy(),
-                         {"PreferDualStack", "RequireDualStack", "SingleStack"});
-  }
-  bool valid = true;
-  for (int i = 0; i < spec.cluster_ips_size(); ++i) {
-    if (i == 0 && spec.cluster_ips(0) == "None") {
-      if (spec.cluster_ips_size() == 1) continue;
-      valid = false;
-      errors->Invalid(ips, spec.cluster_ips(), "'None' must be the first and only value");
-      continue;
-    }
-    valid &= IsIp(spec.cluster_ips(i));
-    CheckIp(ips.Index(i), spec.cluster_ips(i), errors);
-  }
-  if (spec.cluster_ips_size() > 2)
-    errors->Invalid(ips, spec.cluster_ips(), "may only hold up to 2 values");
-  if (!valid) return;
-  if (spec.cluster_ips_size() > 1) {
-    int v6 = 0;
-    for (const std::string& ip : spec.cluster_ips())
-      v6 += IsV6(ip) ? 1 : 0;
-    if (v6 != 1 || spec.cluster_ips_size() - v6 != 1) {
-      errors->Invalid(ips, spec.cluster_ips(),
-                      "may specify no more than one IP for each IP family");
-    }
-  }
-  if (IsHeadless(spec)) return;
-  for (int i = 0; i < std::min(spec.cluster_ips_size(), spec.ip_families_size()); ++i) {
-    const std::string& family = spec.ip_families(i);
-    const std::string& ip = spec.cluster_ips(i);
-    if ((family == "IPv4" && IsV6(ip)) || (family == "IPv6" && !IsV6(ip))) {
-      errors->Invalid(ips.Index(i), ip,
-                      "expected an " + family + " value as indicated by `ipFamilies[" +
-                          std::to_string(i) + "]`");
     }
   }
 }
@@ -254,7 +196,7 @@ void CheckService(const Service& service, Errors* errors) {
   CheckPorts(path.Child("ports"), spec, errors);
   CheckLabels(path.Child("selector"), spec.selector(), errors);
   CheckSessionAffinity(path, spec, errors);
-  CheckClusterIps(path, spec, errors);
+  CheckServiceAddresses(path, spec, errors);
   Path external_ips = path.Child("externalIPs");
   for (int i = 0; i < spec.external_ips_size(); ++i) {
     if (IsIp(spec.external_ips(i))) {
@@ -463,6 +405,66 @@ void UpdateSlice(const EndpointSlice& slice, const EndpointSlice& old, Errors* e
 }
 
 }  // namespace
+
+void CheckServiceAddresses(const Path& path, const ServiceSpec& spec, Errors* errors) {
+  if (spec.type() == "ExternalName") return;
+  Path ips = path.Child("clusterIPs");
+  if (spec.cluster_ip().empty()) {
+    if (!spec.cluster_ips().empty()) {
+      errors->Invalid(ips, spec.cluster_ips(), "must be empty when `clusterIP` is not specified");
+    }
+  } else if (spec.cluster_ips().empty()) {
+    errors->Required(ips);
+  } else if (spec.cluster_ips(0) != spec.cluster_ip()) {
+    errors->Invalid(ips, spec.cluster_ips(), "first value must match `clusterIP`");
+  }
+  Path families = path.Child("ipFamilies");
+  std::set<std::string_view> seen;
+  for (int i = 0; i < spec.ip_families_size(); ++i) {
+    const std::string& family = spec.ip_families(i);
+    if (!IsOneOf(family, {"IPv4", "IPv6"}))
+      errors->NotSupported(families.Index(i), family, {"IPv4", "IPv6"});
+    if (!seen.insert(family).second) errors->Duplicate(families.Index(i), family);
+  }
+  if (spec.has_ip_family_policy() &&
+      !IsOneOf(spec.ip_family_policy(), {"PreferDualStack", "RequireDualStack", "SingleStack"})) {
+    errors->NotSupported(path.Child("ipFamilyPolicy"), spec.ip_family_policy(),
+                         {"PreferDualStack", "RequireDualStack", "SingleStack"});
+  }
+  bool valid = true;
+  for (int i = 0; i < spec.cluster_ips_size(); ++i) {
+    if (i == 0 && spec.cluster_ips(0) == "None") {
+      if (spec.cluster_ips_size() == 1) continue;
+      valid = false;
+      errors->Invalid(ips, spec.cluster_ips(), "'None' must be the first and only value");
+      continue;
+    }
+    valid &= IsIp(spec.cluster_ips(i));
+    CheckIp(ips.Index(i), spec.cluster_ips(i), errors);
+  }
+  if (spec.cluster_ips_size() > 2)
+    errors->Invalid(ips, spec.cluster_ips(), "may only hold up to 2 values");
+  if (!valid) return;
+  if (spec.cluster_ips_size() > 1) {
+    int v6 = 0;
+    for (const std::string& ip : spec.cluster_ips())
+      v6 += IsV6(ip) ? 1 : 0;
+    if (v6 != 1 || spec.cluster_ips_size() - v6 != 1) {
+      errors->Invalid(ips, spec.cluster_ips(),
+                      "may specify no more than one IP for each IP family");
+    }
+  }
+  if (IsHeadless(spec)) return;
+  for (int i = 0; i < std::min(spec.cluster_ips_size(), spec.ip_families_size()); ++i) {
+    const std::string& family = spec.ip_families(i);
+    const std::string& ip = spec.cluster_ips(i);
+    if ((family == "IPv4" && IsV6(ip)) || (family == "IPv6" && !IsV6(ip))) {
+      errors->Invalid(ips.Index(i), ip,
+                      "expected an " + family + " value as indicated by `ipFamilies[" +
+                          std::to_string(i) + "]`");
+    }
+  }
+}
 
 std::vector<RuleRow> ServiceRules() {
   return {

@@ -38,9 +38,24 @@ void AddNamespaces(Batch* batch) {
   }
 }
 
+const char* FamilyOf(const IpAddress& ip) { return ip.is_v6() ? "IPv6" : "IPv4"; }
+
+void AddServiceRange(Batch* batch, const Allocators& allocators) {
+  auto range = Named<api::networking::v1::ServiceCIDR>("", "kubernetes");
+  for (const Cidr& cidr : allocators.service_cidrs())
+    range.mutable_spec()->add_cidrs(cidr.ToString());
+  // A cluster that has got a second family has a range of it from then on.
+  batch->Reconcile(std::move(range), [](auto* live, const auto& wanted) {
+    auto* cidrs = live->mutable_spec()->mutable_cidrs();
+    const auto& want = wanted.spec().cidrs();
+    if (cidrs->size() == 1 && want.size() == 2 && want[0] == (*cidrs)[0]) *cidrs->Add() = want[1];
+  });
+}
+
 void AddKubernetesService(Batch* batch, const Allocators& allocators,
                           const BootstrapOptions& options) {
-  const std::string address = allocators.first_address();
+  const IpAddress first = allocators.first_address();
+  const std::string address = first.ToString();
   auto service = Named<api::core::v1::Service>("default", "kubernetes");
   auto& labels = *service.mutable_metadata()->mutable_labels();
   labels["component"] = "apiserver";
@@ -49,7 +64,7 @@ void AddKubernetesService(Batch* batch, const Allocators& allocators,
   spec->set_type("ClusterIP");
   spec->set_cluster_ip(address);
   spec->add_cluster_ips(address);
-  spec->add_ip_families("IPv4");
+  spec->add_ip_families(FamilyOf(first));
   spec->set_ip_family_policy("SingleStack");
   auto* port = spec->add_ports();
   port->set_name("https");
@@ -61,7 +76,8 @@ void AddKubernetesService(Batch* batch, const Allocators& allocators,
   batch->Ensure(std::move(service));
 
   auto claim = Named<api::networking::v1::IPAddress>("", address);
-  (*claim.mutable_metadata()->mutable_labels())["ipaddress.kubernetes.io/ip-family"] = "IPv4";
+  (*claim.mutable_metadata()->mutable_labels())["ipaddress.kubernetes.io/ip-family"] =
+      FamilyOf(first);
   (*claim.mutable_metadata()->mutable_labels())["ipaddress.kubernetes.io/managed-by"] =
       "ipallocator.k8s.io";
   auto* parent = claim.mutable_spec()->mutable_parent_ref();
@@ -69,10 +85,6 @@ void AddKubernetesService(Batch* batch, const Allocators& allocators,
   parent->set_namespace_("default");
   parent->set_name("kubernetes");
   batch->Ensure(std::move(claim));
-
-  auto range = Named<api::networking::v1::ServiceCIDR>("", "kubernetes");
-  range.mutable_spec()->add_cidrs(allocators.service_cidr());
-  batch->Ensure(std::move(range));
 }
 
 void AddPriorityClasses(Batch* batch) {
@@ -269,6 +281,7 @@ Task<Status> WriteBootstrapObjects(Registry& registry, const Allocators& allocat
   for (int tries = 1;; ++tries) {
     Batch batch(registry);
     AddNamespaces(&batch);
+    AddServiceRange(&batch, allocators);
     AddKubernetesService(&batch, allocators, options);
     if (!registry.store().shared()) {
       const std::vector<ServerAddress> alone{

@@ -8,6 +8,7 @@
 #include "api/core/v1/endpoints.pb.h"
 #include "api/discovery/v1/endpoint_slice.pb.h"
 #include "api/kinds.h"
+#include "api/service_families.h"
 #include "apiserver/bootstrap/ensure.h"
 #include "base/log.h"
 
@@ -60,7 +61,8 @@ EndpointSlice MakeSlice(std::string name, int number, const std::vector<std::str
   auto slice = Named<EndpointSlice>("default", std::move(name));
   (*slice.mutable_metadata()->mutable_labels())["kubernetes.io/service-name"] = "kubernetes";
   slice.mutable_metadata()->set_generation(1);
-  slice.set_address_type("IPv4");
+  slice.set_address_type(addresses.empty() ? "IPv4"
+                                           : std::string(api::IpFamilyOf(addresses.front())));
   for (const std::string& address : addresses) {
     auto* endpoint = slice.add_endpoints();
     endpoint->add_addresses(address);

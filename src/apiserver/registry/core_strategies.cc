@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "api/core/v1/namespace.pb.h"
@@ -33,6 +34,10 @@ void MergeStringData(Secret* secret) {
 }
 
 bool HasClusterIp(const Service& service) { return service.spec().type() != "ExternalName"; }
+bool HasHealthCheckPort(const Service& service) {
+  return service.spec().type() == "LoadBalancer" &&
+         service.spec().external_traffic_policy() == "Local";
+}
 bool HasNodePorts(const Service& service) {
   return service.spec().type() == "NodePort" || service.spec().type() == "LoadBalancer";
 }
@@ -109,8 +114,10 @@ void PrepareServiceUpdate(const PrepareContext& context, Message* object,
   Service* service = As<Service>(object);
   const Service& old = As<Service>(old_object);
   ServiceSpec* spec = service->mutable_spec();
+  // A client that knows only the old field changed that one.
   if (!spec->cluster_ip().empty() && spec->cluster_ip() != old.spec().cluster_ip() &&
-      spec->cluster_ips_size() <= 1) {
+      (spec->cluster_ips().empty() ||
+       std::ranges::equal(spec->cluster_ips(), old.spec().cluster_ips()))) {
     spec->clear_cluster_ips();
     spec->add_cluster_ips(spec->cluster_ip());
   }
@@ -121,16 +128,16 @@ void PrepareServiceUpdate(const PrepareContext& context, Message* object,
       *spec->mutable_cluster_ips() = old.spec().cluster_ips();
     }
     if (spec->ip_families().empty()) *spec->mutable_ip_families() = old.spec().ip_families();
-    if (!spec->has_ip_family_policy() && old.spec().has_ip_family_policy()) {
-      spec->set_ip_family_policy(old.spec().ip_family_policy());
-    }
   }
-  if (HasClusterIp(old) && !HasClusterIp(*service) &&
-      spec->cluster_ip() == old.spec().cluster_ip()) {
-    spec->clear_cluster_ip();
-    spec->clear_cluster_ips();
-    spec->clear_ip_families();
-    spec->clear_ip_family_policy();
+  if (HasClusterIp(old) && !HasClusterIp(*service)) {
+    const bool kept = spec->cluster_ip().empty() || spec->cluster_ip() == old.spec().cluster_ip();
+    if (kept && std::ranges::equal(spec->cluster_ips(), old.spec().cluster_ips())) {
+      spec->clear_cluster_ip();
+      spec->clear_cluster_ips();
+    }
+    if (std::ranges::equal(spec->ip_families(), old.spec().ip_families()))
+      spec->clear_ip_families();
+    if (spec->ip_family_policy() == old.spec().ip_family_policy()) spec->clear_ip_family_policy();
   }
   if (HasNodePorts(old) && HasNodePorts(*service)) {
     std::set<int32_t> used;
@@ -145,6 +152,14 @@ void PrepareServiceUpdate(const PrepareContext& context, Message* object,
         }
       }
     }
+  }
+  if (HasHealthCheckPort(old) && HasHealthCheckPort(*service) &&
+      spec->health_check_node_port() == 0) {
+    spec->set_health_check_node_port(old.spec().health_check_node_port());
+  }
+  if (HasHealthCheckPort(old) && !HasHealthCheckPort(*service) &&
+      spec->health_check_node_port() == old.spec().health_check_node_port()) {
+    spec->clear_health_check_node_port();
   }
   if (HasNodePorts(old) && !HasNodePorts(*service)) {
     for (ServicePort& port : *spec->mutable_ports()) {
@@ -162,8 +177,6 @@ void PrepareServiceUpdate(const PrepareContext& context, Message* object,
     }
     if (spec->load_balancer_class() == old.spec().load_balancer_class())
       spec->clear_load_balancer_class();
-    if (spec->health_check_node_port() == old.spec().health_check_node_port())
-      spec->clear_health_check_node_port();
     service->mutable_status()->clear_load_balancer();
   }
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "api/defaults.h"
 #include "api/duration.h"
@@ -138,7 +139,14 @@ Task<Result<api::ObjectPtr>> Registry::CreateFromCache(Call call, const Resource
         generated || charges || strategy.allocate != nullptr ? Clone(*object) : nullptr;
     if (generated) meta->set_name(GenerateName(env_, meta->generate_name()));
     if (strategy.prepare_create != nullptr) strategy.prepare_create(context, object.get());
-    api::FieldErrors errors = api::ValidateCreate(kind, *object);
+    std::vector<store::Write> writes(1);
+    api::FieldErrors errors;
+    if (strategy.allocate != nullptr) {
+      Status allocated = strategy.allocate(allocators_, object.get(), nullptr, &writes, &errors);
+      if (!errors.empty()) co_return api::InvalidObject(*row.kind, meta->name(), errors);
+      if (!allocated.ok()) co_return allocated;
+    }
+    errors = api::ValidateCreate(kind, *object);
     if (!errors.empty()) co_return api::InvalidObject(*row.kind, meta->name(), errors);
     if (tries == 1 && outbid == 0) {
       AddWarnings(call, api::WarningsOnWrite(kind, *object));
@@ -147,12 +155,6 @@ Task<Result<api::ObjectPtr>> Registry::CreateFromCache(Call call, const Resource
       if (admitted.ok() && admission_.remote() != nullptr)
         admitted = co_await admission_.remote()->Validate(admission);
       if (!admitted.ok()) co_return admitted;
-    }
-    std::vector<store::Write> writes(1);
-    if (strategy.allocate != nullptr) {
-      Status allocated = strategy.allocate(allocators_, object.get(), nullptr, &writes, &errors);
-      if (!errors.empty()) co_return api::InvalidObject(*row.kind, meta->name(), errors);
-      if (!allocated.ok()) co_return allocated;
     }
     const size_t first_charge = writes.size();
     if (charges) {
@@ -235,6 +237,7 @@ static bool IsUnchanged(const Message& old, Message* object) {
 struct Registry::Attempt {
   bool remove = false;     // the last finalizer went: the object goes away instead
   bool unchanged = false;  // nothing to write
+  std::vector<store::Write> claims;
   bool conditional = false;
 };
 
@@ -279,6 +282,12 @@ Status Registry::Prepare(Call& call, const ResourceRow& row, const UpdateRequest
     if (request.subresource.empty()) {
       if (strategy.has_status) CopyField(old, message, "status");
       if (strategy.prepare_update != nullptr) strategy.prepare_update(context, message, old);
+      if (strategy.allocate != nullptr) {
+        api::FieldErrors errors;
+        Status allocated = strategy.allocate(allocators_, message, &old, &attempt->claims, &errors);
+        if (!errors.empty()) return api::InvalidObject(*row.kind, request.name, errors);
+        GANTRY_TRY(allocated);
+      }
     }
     if (strategy.has_generation && !SameDesired(old, *message))
       meta->set_generation(old_meta.generation() + 1);
@@ -389,12 +398,8 @@ Task<Result<UpdateResult>> Registry::UpdateFromCache(Call call, const ResourceRo
     if (attempt.remove) {
       if (row.strategy->release != nullptr)
         row.strategy->release(allocators_, live->message(), &writes);
-    } else if (row.strategy->allocate != nullptr && request.subresource.empty()) {
-      api::FieldErrors errors;
-      Status allocated =
-          row.strategy->allocate(allocators_, object.get(), &live->message(), &writes, &errors);
-      if (!errors.empty()) co_return api::InvalidObject(*row.kind, request.name, errors);
-      if (!allocated.ok()) co_return allocated;
+    } else {
+      std::ranges::move(attempt.claims, std::back_inserter(writes));
     }
     if (!attempt.remove) {
       AdmissionRequest admission(Operation::kUpdate, call, row, request.subresource, request.ns,

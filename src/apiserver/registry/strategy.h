@@ -53,7 +53,8 @@ struct Strategy {
                          const Message& old) = nullptr;
 
   // Claims what the object needs of the cluster (addresses, ports): writes that must be part of the
-  // same commit. Called after validation; `old` is null on create. A field error becomes 422.
+  // same commit, and what the object shows of them. Called before validation; `old` is null on
+  // create. A field error becomes 422.
   Status (*allocate)(Allocators& allocators, Message* object, const Message* old,
                      std::vector<store::Write>* writes, api::FieldErrors* errors) = nullptr;
   // Gives them back when the object goes away.

@@ -62,9 +62,10 @@ Task<> RunStart(ApiServer& server) {
   GANTRY_CHECK(started.ok(), started.ToString());
 }
 
-ApiServerOptions Options(client::NodeDirectory* nodes) {
+ApiServerOptions Options(client::NodeDirectory* nodes, std::string service_cidrs) {
   ApiServerOptions options;
   options.nodes = nodes;
+  options.service_cidr = std::move(service_cidrs);
   options.service_account_keys.push_back(std::move(pki::Key::Generate()).value());
   options.static_tokens.emplace_back("secret-token", UserInfo("token-user", {"token-group"}));
   options.ca_pem = "CA";
@@ -110,9 +111,9 @@ std::vector<api::JsonValue> Reply::Lines() const {
   return lines;
 }
 
-ApiFixture::ApiFixture(client::NodeDirectory* nodes) {
+ApiFixture::ApiFixture(client::NodeDirectory* nodes, std::string service_cidrs) {
   store_ = store::MakeMemoryStore(env_);
-  server_ = std::make_unique<ApiServer>(env_, *store_, Options(nodes));
+  server_ = std::make_unique<ApiServer>(env_, *store_, Options(nodes, std::move(service_cidrs)));
   env_.RunToEnd(RunStart(*server_));
   As("");
 }

@@ -35,7 +35,8 @@ std::string TextAt(const api::JsonValue& value, std::string_view path);
 class ApiFixture {
  public:
   // `nodes` (may be null) outlives it.
-  explicit ApiFixture(client::NodeDirectory* nodes = nullptr);
+  explicit ApiFixture(client::NodeDirectory* nodes = nullptr,
+                      std::string service_cidrs = "10.43.0.0/16");
   ~ApiFixture();
 
   // A request of the administrator, or of `As`. The body's type is JSON unless `content_type` says

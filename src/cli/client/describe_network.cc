@@ -67,10 +67,14 @@ void DescribeService(const Described& what, Page* page) {
   page->Line(0, {"IPs:", OrNone(JoinText(Texts(service, "spec.clusterIPs"), ","))});
   if (const auto external = Texts(service, "spec.externalIPs"); !external.empty())
     page->Line(0, {"External IPs:", JoinText(external, ",")});
+  AddOptional(service, "spec.loadBalancerIP", "Desired LoadBalancer IP:", page);
   AddOptional(service, "spec.externalName", "External Name:", page);
   std::vector<std::string> ingress;
-  for (const JsonValue& one : ItemsAt(service, "status.loadBalancer.ingress"))
+  for (const JsonValue& one : ItemsAt(service, "status.loadBalancer.ingress")) {
     ingress.push_back(OrNone(TextAt(one, "ip"), TextAt(one, "hostname").c_str()));
+    if (const std::string mode = TextAt(one, "ipMode"); !mode.empty())
+      ingress.back() += " (" + mode + ")";
+  }
   if (!ingress.empty()) page->Line(0, {"LoadBalancer Ingress:", JoinText(ingress, ", ")});
   for (const JsonValue& port : ItemsAt(service, "spec.ports")) {
     const std::string name = OrNone(TextAt(port, "name"), "<unset>");
@@ -84,6 +88,11 @@ void DescribeService(const Described& what, Page* page) {
   page->Line(0, {"Session Affinity:", TextAt(service, "spec.sessionAffinity")});
   AddOptional(service, "spec.externalTrafficPolicy", "External Traffic Policy:", page);
   AddOptional(service, "spec.internalTrafficPolicy", "Internal Traffic Policy:", page);
+  AddOptional(service, "spec.trafficDistribution", "Traffic Distribution:", page);
+  if (IntAt(service, "spec.healthCheckNodePort") > 0)
+    page->Line(0, {"HealthCheck NodePort:", TextAt(service, "spec.healthCheckNodePort")});
+  if (const auto ranges = Texts(service, "spec.loadBalancerSourceRanges"); !ranges.empty())
+    page->Line(0, {"LoadBalancer Source Ranges:", JoinText(ranges, ",")});
 }
 
 void DescribeEndpoints(const Described& what, Page* page) {

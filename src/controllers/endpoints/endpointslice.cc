@@ -6,6 +6,7 @@
 #include "api/core/v1/node.pb.h"
 #include "api/owners.h"
 #include "api/pods.h"
+#include "controllers/endpoints/hints.h"
 #include "controllers/endpoints/service_pods.h"
 #include "controllers/endpoints/slices.h"
 #include "controllers/node/pods_by_node.h"
@@ -45,6 +46,7 @@ class EndpointSliceController : public client::Reconciler {
     WatchServicePods(*services_, *pods_, enqueue);
     // Endpoints name the zones of their nodes, and are left out while they have no node.
     nodes_->AddHandler([this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+      WakeTopologyServices(before, after, enqueue);
       if (before && after && ZoneLabel(before) == ZoneLabel(after)) return;
       for (const api::Ref<Pod>& pod : PodsOnNode(*pods_, (after ? after : before)->name()))
         WakeServicesOf(*services_, pod->metadata(), enqueue);
@@ -71,11 +73,54 @@ class EndpointSliceController : public client::Reconciler {
       return plan;
     }
     const std::vector<api::Ref<Pod>> pods = PodsOf(*pods_, *service);
-    PlanSlices(FrameOf(*service, pods), Wanted(*service, pods), existing, &plan);
+    std::vector<EndpointGroup> wanted = Wanted(*service, pods);
+    if (WantsTopologyHints(*service)) Spread(service, existing, &wanted, &plan);
+    PlanSlices(FrameOf(*service, pods), std::move(wanted), existing, &plan);
     return plan;
   }
 
  private:
+  // How endpoints are spread over zones depends on all nodes.
+  void WakeTopologyServices(const api::ObjectPtr& before, const api::ObjectPtr& after,
+                            const Enqueue& enqueue) const {
+    const std::string was = before ? TopologyOf(before->As<Node>()) : "";
+    const std::string is = after ? TopologyOf(after->As<Node>()) : "";
+    if (was == is) return;
+    for (const api::ObjectPtr& service : services_->List()) {
+      if (WantsTopologyHints(service->As<Service>())) enqueue({service->ns(), service->name()});
+    }
+  }
+
+  // Each family by itself, over all its groups.
+  void Spread(const api::Ref<Service>& service, const std::vector<SliceRef>& existing,
+              std::vector<EndpointGroup>* groups, Plan* plan) const {
+    const ZoneShares shares = SharesOfZones(client::Typed<Node>(nodes_->List()));
+    std::map<std::string, std::vector<Endpoint*>> by_family;
+    for (EndpointGroup& group : *groups) {
+      for (Endpoint& endpoint : group.endpoints)
+        by_family[group.family].push_back(&endpoint);
+    }
+    for (const auto& [family, endpoints] : by_family) {
+      const std::string problem = SpreadOverZones(shares, endpoints);
+      const std::string behind = ", addressType: " + family;
+      if (!problem.empty()) {
+        plan->events.push_back(
+            {service.object(), "Warning", "TopologyAwareHintsDisabled", problem + behind});
+      } else if (!HasHints(existing, family)) {
+        plan->events.push_back({service.object(), "Normal", "TopologyAwareHintsEnabled",
+                                "Topology Aware Hints has been enabled" + behind});
+      }
+    }
+  }
+
+  static bool HasHints(const std::vector<SliceRef>& slices, const std::string& family) {
+    return std::ranges::any_of(slices, [&](const SliceRef& slice) {
+      return slice->address_type() == family &&
+             std::ranges::any_of(slice->endpoints(),
+                                 [](const Endpoint& endpoint) { return endpoint.has_hints(); });
+    });
+  }
+
   static SliceFrame FrameOf(const Service& service, const std::vector<api::Ref<Pod>>& pods) {
     SliceFrame frame;
     frame.prefix = service.metadata().name() + "-";
@@ -159,6 +204,7 @@ class EndpointSliceController : public client::Reconciler {
     endpoint.set_node_name(pod->spec().node_name());
     std::string zone = ZoneLabel(nodes_->Get("", pod->spec().node_name()));
     if (!zone.empty()) endpoint.set_zone(std::move(zone));
+    if (!WantsTopologyHints(service)) HintByDistribution(service, &endpoint);
     return endpoint;
   }
 

@@ -66,7 +66,7 @@ class Registration : public ::testing::Test {
   NodeInputs Inputs(const std::string& ip) {
     NodeInputs inputs;
     inputs.name = "n1";
-    inputs.ip = ip;
+    inputs.ips = {ip};
     inputs.machine.architecture = "amd64";
     inputs.machine.machine_id = "one machine id, as the machines of a test have it";
     inputs.now = env_.Now();

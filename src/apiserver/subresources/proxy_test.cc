@@ -101,6 +101,9 @@ class OneNode : public client::NodeDirectory, public client::NodeApi {
     backend.address = address + ":" + std::to_string(port);
     co_return std::unique_ptr<Stream>(std::make_unique<BackendStream>(*env, backend));
   }
+  Task<Status> AwaitDrained(std::vector<std::string>, Duration, CancelToken) override {
+    co_return Status();
+  }
   Task<Result<client::NodePage>> Page(std::string path, CancelToken) override {
     client::NodePage page;
     page.status = path == "/none" ? 404 : 200;

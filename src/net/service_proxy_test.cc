@@ -466,7 +466,8 @@ class ServiceProxyIp6Test : public ServiceProxyTest {
       EXPECT_EQ(route->EnsureAddress(index, *IpAddress::Parse(ip), 64).ToString(), "OK");
       if (gateway.empty()) return;
       const Cidr everywhere{*IpAddress::Parse("::"), 0};
-      EXPECT_EQ(route->EnsureRoute(index, everywhere, IpAddress::Parse(gateway)).ToString(), "OK");
+      const Route way(index, everywhere, IpAddress::Parse(gateway));
+      EXPECT_EQ(route->EnsureRoute(way).ToString(), "OK");
     };
     if (netns != nullptr) {
       netns->Run(give);

@@ -47,7 +47,8 @@ class PodPlan : public ::testing::Test {
     for (const std::string& name : world.main)
       pod_.mutable_spec()->add_containers()->set_name(name);
     containers_ = std::make_unique<ContainerList>(pod_);
-    runs_ = std::make_unique<ContainerRuns>(*paths_, pod_.metadata().uid());
+    auto files = std::make_unique<RunRecordFiles>(*paths_);
+    runs_ = std::make_unique<ContainerRuns>(std::move(files), pod_.metadata().uid());
     WallTime now{std::chrono::seconds(1000)};
     for (const auto& [name, state] : world.runs) {
       auto run = runs_->Begin(*containers_->Find(name)->spec, 1, name + "-id", "image", "image-id",

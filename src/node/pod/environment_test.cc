@@ -64,11 +64,11 @@ TEST(FieldValue, ReadsThePod) {
                            {"status.podIPs", "10.0.0.1,fd00::1"},
                            {"status.hostIP", "192.0.2.1"}};
   for (const Row& row : kRows) {
-    EXPECT_EQ(FieldValue(pod, row.path, "192.0.2.1", {"10.0.0.1", "fd00::1"}).value_or("failed"),
+    EXPECT_EQ(FieldValue(pod, row.path, {"192.0.2.1"}, {"10.0.0.1", "fd00::1"}).value_or("failed"),
               row.value)
         << row.path;
   }
-  EXPECT_FALSE(FieldValue(pod, "spec.nonsense", "", {}).ok());
+  EXPECT_FALSE(FieldValue(pod, "spec.nonsense", {}, {}).ok());
 }
 
 }  // namespace

@@ -124,15 +124,15 @@ TEST_F(LeaderTest, WhoWaitsAsksForNothingAndComesWhenTheLeaseHasRunOut) {
   EXPECT_EQ(reads, 0);
   EXPECT_TRUE(first->leads());
   // The leader is cut off; nobody lets go of the lease.
-  client_a.SetFault([&](const FakeClient::Call& call) {
-    return first->leads() && call.verb == "update" ? Unavailable("no route to host") : Status();
+  client_a.SetFault([](const FakeClient::Call& call) {
+    return call.verb == "update" ? Unavailable("no route to host") : Status();
   });
   env.Advance(milliseconds(700));
   EXPECT_FALSE(first->leads());
   EXPECT_FALSE(a.elector.leads());
+  client_a.SetFault(nullptr);
   env.Advance(milliseconds(200));
   EXPECT_TRUE(first->leads() || a.elector.leads());
-  client_a.SetFault(nullptr);
   env.RunToEnd(first->Stop());
 }
 

@@ -125,8 +125,11 @@ Task<Status> Feed::Follow() {
       log::Warning("store", "changes were compacted before they were seen; watches begin anew",
                    {{"seen", std::to_string(published_->revision())},
                     {"now", std::to_string(fresh.revision())}});
-      absl::MutexLock lock(&publishing_);
-      published_->Replace(std::move(fresh));
+      {
+        absl::MutexLock lock(&publishing_);
+        published_->Replace(std::move(fresh));
+      }
+      WakeUpTo(published_->revision());
       co_return Status::Ok();
     }
     if (whole.created()) Note(Status::Ok());
@@ -151,6 +154,10 @@ void Feed::Apply(WatchResponse& response) {
     absl::MutexLock lock(&publishing_);
     published_->Publish(std::move(revisions));
   }
+  WakeUpTo(reached);
+}
+
+void Feed::WakeUpTo(int64_t reached) {
   std::vector<std::shared_ptr<Notifier>> wake;
   {
     absl::MutexLock lock(&mutex_);

@@ -59,6 +59,8 @@ class Feed {
   Task<Result<History>> Read(int64_t revision);
   Task<Result<int64_t>> CompactedRevision();
   void Apply(WatchResponse& response);
+  // Those who wait for a revision that is now published.
+  void WakeUpTo(int64_t reached);
   History::Change MakeChange(WatchEvent& event);
   void Note(const Status& status);
 

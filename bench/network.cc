@@ -1,5 +1,6 @@
 // What the network costs: throughput between hosts, memory of a joined agent, attaching a pod, a
-// change among 10,000 services in the kernel, questions to DNS (asked by dnsperf).
+// change among 10,000 services in the kernel and from the API to the kernel, questions to DNS
+// (asked by dnsperf).
 //
 // Prints one line of JSON per figure.
 
@@ -32,6 +33,7 @@
 #include "net/testing/netns.h"
 #include "network_hosts.h"
 #include "network_policies.h"
+#include "network_services.h"
 
 namespace {
 
@@ -214,6 +216,7 @@ void MeasureOne(const gantry::bench::Bench& bench) {
   auto wanted = [&](const char* part) { return bench.only.empty() || bench.only == part; };
   if (wanted("attach")) BenchAttach(host);
   if (wanted("services")) BenchServices(host);
+  if (wanted("service")) Print("service_10001_ms", gantry::bench::ServiceToKernelMs(host), "ms");
   if (wanted("policies")) BenchPolicies(host);
   if (wanted("dns")) BenchDns(host);
 }
@@ -231,6 +234,6 @@ gantry::Status Measure(gantry::bench::Bench& bench) {
 int main(int argc, char** argv) {
   return gantry::bench::Main(argc, argv,
                              "What the network of a node and between nodes costs. Parts: vxlan, "
-                             "agent, attach, services, policies, dns.",
+                             "agent, attach, services, service, policies, dns.",
                              Measure);
 }

@@ -15,6 +15,7 @@
 #include "apiserver/http/out_queue.h"
 #include "apiserver/http/respond.h"
 #include "base/wire/http1.h"
+#include "base/wire/http2_fields.h"
 
 namespace gantry::apiserver::internal {
 namespace {
@@ -89,26 +90,6 @@ using StreamPtr = std::shared_ptr<Http2Stream>;
 std::string& SpareBuffer() {
   thread_local std::string spare;
   return spare;
-}
-
-bool IsConnectionHeader(std::string_view name) {
-  return name == "connection" || name == "transfer-encoding" || name == "upgrade" ||
-         name == "keep-alive" || name == "proxy-connection" || name == "date" ||
-         name == "content-length";
-}
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return out;
-}
-
-nghttp2_nv Field(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
-          NGHTTP2_NV_FLAG_NONE};
 }
 
 class Http2Session : public Session {
@@ -382,20 +363,12 @@ class Http2Session : public Session {
     const std::string_view length_text(
         length,
         static_cast<size_t>(std::to_chars(length, length + sizeof length, size).ptr - length));
-    std::vector<std::string> names;
-    names.reserve(response.headers.all().size());
-    std::vector<nghttp2_nv> fields;
-    fields.reserve(response.headers.all().size() + 3);
-    fields.push_back(Field(":status", status_text));
-    for (const auto& [name, value] : response.headers.all()) {
-      std::string lower = Lower(name);
-      if (IsConnectionHeader(lower)) continue;
-      names.push_back(std::move(lower));
-      fields.push_back(Field(names.back(), value));
-    }
-    fields.push_back(Field("date", DateHeader(connection_.context().env)));
+    wire::Http2Fields fields(response.headers, 3);
+    fields.Add(":status", status_text);
+    fields.AddAll(response.headers);
+    if (!response.headers.Has("date")) fields.Add("date", DateHeader(connection_.context().env));
     const bool may_have_body = response.status != 204 && response.status != 304;
-    if (whole && may_have_body) fields.push_back(Field("content-length", length_text));
+    if (whole && may_have_body) fields.Add("content-length", length_text);
     const bool has_body = !stream.head_only && may_have_body && (!whole || size > 0);
     if (!has_body) stream.head_only = true;
     nghttp2_data_provider provider{};

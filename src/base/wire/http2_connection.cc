@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/env/notifier.h"
+#include "base/wire/http2_fields.h"
 
 namespace gantry::wire {
 namespace asio = boost::asio;
@@ -28,25 +29,6 @@ constexpr size_t kReadsPerTurn = 16;
 constexpr size_t kMaxHeaderBytes = 1024 * 1024;
 // For what is under way on a connection that is to end.
 constexpr Duration kRetireGrace = std::chrono::seconds(5);
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return out;
-}
-
-nghttp2_nv Field(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
-          NGHTTP2_NV_FLAG_NONE};
-}
-
-bool IsConnectionHeader(std::string_view name) {
-  return name == "connection" || name == "host" || name == "transfer-encoding" ||
-         name == "content-length";
-}
 
 }  // namespace
 
@@ -110,7 +92,7 @@ class Http2Connection::Protocol {
     return !nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_);
   }
 
-  void Request(const ExchangePtr& exchange, const std::vector<nghttp2_nv>& fields) {
+  void Request(const ExchangePtr& exchange, const Http2Fields& fields) {
     nghttp2_data_provider provider{};
     provider.read_callback = ReadBody;
     const int32_t id =
@@ -396,22 +378,17 @@ void Http2Connection::Submit(ExchangePtr exchange, HttpRequest request) {
   }
   exchange->body = std::move(request.body);
   const std::string length = std::to_string(exchange->body.size());
-  std::vector<std::string> names;
-  names.reserve(request.headers.all().size());
-  std::vector<nghttp2_nv> fields = {
-      Field(":method", request.method), Field(":scheme", options_.https ? "https" : "http"),
-      Field(":authority", options_.authority), Field(":path", request.target)};
-  for (const auto& [name, value] : request.headers.all()) {
-    std::string lower = Lower(name);
-    if (IsConnectionHeader(lower)) continue;
-    names.push_back(std::move(lower));
-    fields.push_back(Field(names.back(), value));
-  }
+  Http2Fields fields(request.headers, 7);
+  fields.Add(":method", request.method);
+  fields.Add(":scheme", options_.https ? "https" : "http");
+  fields.Add(":authority", options_.authority);
+  fields.Add(":path", request.target);
+  fields.AddAll(request.headers);
   if (!options_.authorization.empty() && !request.headers.Has("authorization"))
-    fields.push_back(Field("authorization", options_.authorization));
+    fields.Add("authorization", options_.authorization);
   if (!options_.user_agent.empty() && !request.headers.Has("user-agent"))
-    fields.push_back(Field("user-agent", options_.user_agent));
-  if (!exchange->body.empty()) fields.push_back(Field("content-length", length));
+    fields.Add("user-agent", options_.user_agent);
+  if (!exchange->body.empty()) fields.Add("content-length", length);
   protocol_->Request(exchange, fields);
   ScheduleFlush();
 }

@@ -103,10 +103,7 @@ class CronJobController : public client::Reconciler {
     crons_ = &informers.For<CronJob>();
     jobs_ = &informers.For<Job>();
     IndexByController(*jobs_);
-    crons_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      const api::Object& object = after ? *after : *before;
-      enqueue({object.ns(), object.name()});
-    });
+    WatchAll(*crons_, enqueue);
     WatchOwned(
         *jobs_, api::KindOf<CronJob>(), *crons_,
         [](const api::Object&, const api::Object&) { return false; }, enqueue);

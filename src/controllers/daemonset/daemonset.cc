@@ -135,8 +135,8 @@ void Place(const View& view, bool surges, Decision* decision, Plan* plan) {
       continue;
     }
     // One is enough: the oldest stays. A surge has its second one by the revision's rules.
-    const size_t allowed =
-        surges && NewAndOld(view, on).first && NewAndOld(view, on).second ? 2 : 1;
+    const auto [fresh, old] = NewAndOld(view, on);
+    const size_t allowed = surges && fresh && old ? 2 : 1;
     for (size_t i = allowed; i < running.size(); ++i)
       decision->remove.push_back(running[i]);
   }
@@ -205,16 +205,9 @@ class DaemonSetController : public client::Reconciler {
     revisions_ = &informers.For<ControllerRevision>();
     IndexByController(*pods_);
     IndexByController(*revisions_);
-    sets_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      const api::Object& object = after ? *after : *before;
-      enqueue({object.ns(), object.name()});
-    });
-    auto selects = [](const api::Object& set, const api::Object& owned) {
-      Result<api::Selector> selector = api::Selector::From(set.As<DaemonSet>().spec().selector());
-      return selector.ok() && !selector->empty() && selector->Matches(owned.meta().labels());
-    };
-    WatchOwned(*pods_, api::KindOf<DaemonSet>(), *sets_, selects, enqueue);
-    WatchOwned(*revisions_, api::KindOf<DaemonSet>(), *sets_, selects, enqueue);
+    WatchAll(*sets_, enqueue);
+    WatchOwned(*pods_, api::KindOf<DaemonSet>(), *sets_, Selects<DaemonSet>, enqueue);
+    WatchOwned(*revisions_, api::KindOf<DaemonSet>(), *sets_, Selects<DaemonSet>, enqueue);
     nodes_->AddHandler([this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
       for (const api::ObjectPtr& set : sets_->List()) {
         // Heartbeats change nothing for most sets.

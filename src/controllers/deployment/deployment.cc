@@ -59,16 +59,8 @@ class DeploymentController : public client::Reconciler {
     pods_ = &informers.For<Pod>();
     IndexByController(*sets_);
     IndexByController(*pods_);
-    deployments_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      const api::Object& object = after ? *after : *before;
-      enqueue({object.ns(), object.name()});
-    });
-    auto selects = [](const api::Object& deployment, const api::Object& set) {
-      Result<api::Selector> selector =
-          api::Selector::From(deployment.As<Deployment>().spec().selector());
-      return selector.ok() && !selector->empty() && selector->Matches(set.meta().labels());
-    };
-    WatchOwned(*sets_, api::KindOf<Deployment>(), *deployments_, selects, enqueue);
+    WatchAll(*deployments_, enqueue);
+    WatchOwned(*sets_, api::KindOf<Deployment>(), *deployments_, Selects<Deployment>, enqueue);
     // Recreate waits until the last old pod is gone.
     pods_->AddHandler([this, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
       if (after || !before) return;

@@ -230,7 +230,7 @@ subsets:
 )"));
   harness_.Settle();
   ASSERT_EQ(Slices().size(), 2u);
-  const auto& v4 = Slices()[0]->address_type() == "IPv4" ? Slices()[0] : Slices()[1];
+  const auto v4 = Slices()[0]->address_type() == "IPv4" ? Slices()[0] : Slices()[1];
   EXPECT_THAT(v4->metadata().name(), ::testing::StartsWith("web-"));
   EXPECT_EQ(v4->metadata().labels().at("kubernetes.io/service-name"), "web");
   EXPECT_EQ(v4->metadata().labels().at("endpointslice.kubernetes.io/managed-by"),

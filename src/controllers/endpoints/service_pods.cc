@@ -7,6 +7,7 @@
 #include "api/same.h"
 #include "api/selector.h"
 #include "controllers/endpoints/slices.h"
+#include "controllers/ownership/ownership.h"
 
 namespace gantry::controllers {
 namespace {
@@ -35,10 +36,7 @@ bool SameForEndpoints(const Pod& a, const Pod& b) {
 
 void WatchServicePods(client::Informer& services, client::Informer& pods,
                       client::Reconciler::Enqueue enqueue) {
-  services.AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-    const api::Object& object = after ? *after : *before;
-    enqueue({object.ns(), object.name()});
-  });
+  WatchAll(services, enqueue);
   pods.AddHandler([&services, enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
     if (before && after && SameForEndpoints(before->As<Pod>(), after->As<Pod>())) return;
     if (after) WakeServicesOf(services, after->meta(), enqueue);

@@ -179,15 +179,8 @@ class JobController : public client::Reconciler {
     jobs_ = &informers.For<Job>();
     pods_ = &informers.For<Pod>();
     IndexByController(*pods_);
-    jobs_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      const api::Object& object = after ? *after : *before;
-      enqueue({object.ns(), object.name()});
-    });
-    auto selects = [](const api::Object& job, const api::Object& pod) {
-      Result<api::Selector> selector = api::Selector::From(job.As<Job>().spec().selector());
-      return selector.ok() && !selector->empty() && selector->Matches(pod.meta().labels());
-    };
-    WatchOwned(*pods_, api::KindOf<Job>(), *jobs_, selects, enqueue);
+    WatchAll(*jobs_, enqueue);
+    WatchOwned(*pods_, api::KindOf<Job>(), *jobs_, Selects<Job>, enqueue);
   }
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {

@@ -70,6 +70,13 @@ void IndexByController(client::Informer& informer) {
   });
 }
 
+void WatchAll(client::Informer& informer, client::Reconciler::Enqueue enqueue) {
+  informer.AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+    const api::Object& object = after ? *after : *before;
+    enqueue({object.ns(), object.name()});
+  });
+}
+
 void WatchOwned(client::Informer& informer, const api::KindInfo& owner_kind,
                 client::Informer& owners,
                 std::function<bool(const api::Object&, const api::Object&)> selects,

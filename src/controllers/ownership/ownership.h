@@ -16,6 +16,9 @@ namespace gantry::controllers {
 // have none by namespace.
 void IndexByController(client::Informer& informer);
 
+// Enqueues every object of `informer` when it comes, changes or goes.
+void WatchAll(client::Informer& informer, client::Reconciler::Enqueue enqueue);
+
 // Enqueues the controller (of kind `owner_kind`) of whatever object changed, before and after the
 // change. An object without a controller wakes every owner in `owners` that `selects` says could
 // adopt it.
@@ -23,6 +26,14 @@ void WatchOwned(client::Informer& informer, const api::KindInfo& owner_kind,
                 client::Informer& owners,
                 std::function<bool(const api::Object& owner, const api::Object& orphan)> selects,
                 client::Reconciler::Enqueue enqueue);
+
+// Whether the label selector in the spec of `owner`, an Owner, admits `object`. An empty one admits
+// nothing, nor does one that cannot be read.
+template <typename Owner>
+bool Selects(const api::Object& owner, const api::Object& object) {
+  Result<api::Selector> selector = api::Selector::From(owner.As<Owner>().spec().selector());
+  return selector.ok() && !selector->empty() && selector->Matches(object.meta().labels());
+}
 
 // A merge patch of the object's metadata that fails when the object has changed, or its name been
 // taken by another.

@@ -71,15 +71,8 @@ class ReplicaSetController : public client::Reconciler {
     pods_ = &informers.For<Pod>();
     IndexByController(*sets_);
     IndexByController(*pods_);
-    sets_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      const api::Object& object = after ? *after : *before;
-      enqueue({object.ns(), object.name()});
-    });
-    auto selects = [](const api::Object& set, const api::Object& pod) {
-      Result<api::Selector> selector = api::Selector::From(set.As<ReplicaSet>().spec().selector());
-      return selector.ok() && !selector->empty() && selector->Matches(pod.meta().labels());
-    };
-    WatchOwned(*pods_, api::KindOf<ReplicaSet>(), *sets_, selects, enqueue);
+    WatchAll(*sets_, enqueue);
+    WatchOwned(*pods_, api::KindOf<ReplicaSet>(), *sets_, Selects<ReplicaSet>, enqueue);
   }
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {

@@ -113,16 +113,9 @@ class StatefulSetController : public client::Reconciler {
     claims_ = &informers.For<PersistentVolumeClaim>();
     IndexByController(*pods_);
     IndexByController(*revisions_);
-    sets_->AddHandler([enqueue](const api::ObjectPtr& before, const api::ObjectPtr& after) {
-      const api::Object& object = after ? *after : *before;
-      enqueue({object.ns(), object.name()});
-    });
-    auto selects = [](const api::Object& set, const api::Object& owned) {
-      Result<api::Selector> selector = api::Selector::From(set.As<StatefulSet>().spec().selector());
-      return selector.ok() && !selector->empty() && selector->Matches(owned.meta().labels());
-    };
-    WatchOwned(*pods_, api::KindOf<StatefulSet>(), *sets_, selects, enqueue);
-    WatchOwned(*revisions_, api::KindOf<StatefulSet>(), *sets_, selects, enqueue);
+    WatchAll(*sets_, enqueue);
+    WatchOwned(*pods_, api::KindOf<StatefulSet>(), *sets_, Selects<StatefulSet>, enqueue);
+    WatchOwned(*revisions_, api::KindOf<StatefulSet>(), *sets_, Selects<StatefulSet>, enqueue);
   }
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {

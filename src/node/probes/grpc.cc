@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/wire/http1.h"
+#include "base/wire/http2_fields.h"
 #include "node/probes/connection.h"
 
 namespace gantry::node {
@@ -105,25 +106,18 @@ class Call {
   void Begin(const std::string& authority, const std::string& user_agent,
              const std::string& service) {
     body_ = RequestBody(service);
-    const std::pair<std::string_view, std::string_view> fields[] = {
-        {":method", "POST"},
-        {":scheme", "http"},
-        {":path", "/grpc.health.v1.Health/Check"},
-        {":authority", authority},
-        {"content-type", "application/grpc"},
-        {"user-agent", user_agent},
-        {"te", "trailers"},
-    };
-    std::vector<nghttp2_nv> headers;
-    for (const auto& [name, value] : fields) {
-      headers.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-                         reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(),
-                         value.size(), NGHTTP2_NV_FLAG_NONE});
-    }
+    wire::Http2Fields fields({}, 7);
+    fields.Add(":method", "POST");
+    fields.Add(":scheme", "http");
+    fields.Add(":path", "/grpc.health.v1.Health/Check");
+    fields.Add(":authority", authority);
+    fields.Add("content-type", "application/grpc");
+    fields.Add("user-agent", user_agent);
+    fields.Add("te", "trailers");
     nghttp2_data_provider body{};
     body.read_callback = ReadBody;
     nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, nullptr, 0);
-    nghttp2_submit_request(session_, nullptr, headers.data(), headers.size(), &body, nullptr);
+    nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), &body, nullptr);
   }
 
   std::string TakeOutput() {

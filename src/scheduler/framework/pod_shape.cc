@@ -26,14 +26,6 @@ const api::meta::v1::OwnerReference* ControllerOf(const Pod& pod) {
   return nullptr;
 }
 
-void TakeHostPorts(const api::core::v1::Container& container, std::vector<HostPortUse>* out) {
-  for (const auto& port : container.ports()) {
-    if (port.host_port() == 0) continue;
-    out->push_back({port.protocol().empty() ? "TCP" : port.protocol(),
-                    port.host_ip().empty() ? "0.0.0.0" : port.host_ip(), port.host_port()});
-  }
-}
-
 std::string GroupKeyOf(const Pod& pod) {
   Pod part;
   part.mutable_metadata()->set_namespace_(pod.metadata().namespace_());
@@ -96,11 +88,6 @@ bool LooksAtNumbers(const PodTerms& terms) {
                      weighted);
 }
 
-bool HostPortUse::ConflictsWith(const HostPortUse& other) const {
-  return port == other.port && protocol == other.protocol &&
-         (ip == other.ip || ip == "0.0.0.0" || other.ip == "0.0.0.0");
-}
-
 // The service account token volume has a random name in each pod and decides nothing.
 std::string PodShape::SignatureOf(const Pod& pod) {
   Pod part;
@@ -143,6 +130,7 @@ PodShape::PodShape(const Pod& pod, std::string signature)
       labels(pod.metadata().labels()),
       priority(pod.spec().priority()),
       requests(Resources::From(api::PodRequests(pod))),
+      host_ports(api::HostPortsOf(pod)),
       terms(pod),
       group_key(GroupKeyOf(pod)) {
   if (const auto* owner = ControllerOf(pod)) {
@@ -159,10 +147,6 @@ PodShape::PodShape(const Pod& pod, std::string signature)
       score_requests.milli_cpu += kDefaultMilliCpu;
     if (!asks.contains("memory") && !whole.contains("memory"))
       score_requests.memory += kDefaultMemory;
-    TakeHostPorts(container, &host_ports);
-  }
-  for (const auto& container : pod.spec().init_containers()) {
-    if (container.restart_policy() == "Always") TakeHostPorts(container, &host_ports);
   }
   for (const auto& constraint : pod.spec().topology_spread_constraints())
     spread.push_back(ReadConstraint(constraint, labels));

@@ -6,18 +6,11 @@
 #include <vector>
 
 #include "api/core/v1/pod.pb.h"
+#include "api/host_ports.h"
 #include "scheduler/framework/affinity_term.h"
 #include "scheduler/framework/resources.h"
 
 namespace gantry::scheduler {
-
-struct HostPortUse {
-  std::string protocol;
-  std::string ip;  // "0.0.0.0" for all
-  int32_t port = 0;
-
-  bool ConflictsWith(const HostPortUse& other) const;
-};
 
 // A topology spread constraint, its selector parsed with matchLabelKeys.
 struct SpreadConstraint {
@@ -54,7 +47,7 @@ struct PodShape {
   Resources requests;        // pods = 1
   Resources score_requests;  // as `requests`, with the scheduler's minimum for containers that ask
                              // for nothing
-  std::vector<HostPortUse> host_ports;
+  std::vector<api::HostPort> host_ports;
   PodTerms terms;
   std::vector<SpreadConstraint> spread;
   // Equal for pods that count alike in the rules about other pods: namespace, labels, pod affinity.

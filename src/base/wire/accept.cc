@@ -1,7 +1,10 @@
 #include "base/wire/accept.h"
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/numbers.h>
+
 #include <algorithm>
-#include <cstdlib>
+#include <cmath>
 
 #include "base/wire/headers.h"
 
@@ -16,13 +19,18 @@ std::string_view NextPart(std::string_view* rest, char separator) {
   return Trim(part);
 }
 
+// From 0 to 1; what is no number is worth nothing.
+double QualityOf(std::string_view text) {
+  double quality = 0;
+  if (!absl::SimpleAtod(std::string(text), &quality) || std::isnan(quality)) return 0;
+  return std::clamp(quality, 0.0, 1.0);
+}
+
 }  // namespace
 
 std::string MediaTypeOf(std::string_view content_type) {
   std::string type(Trim(content_type.substr(0, content_type.find(';'))));
-  for (char& c : type) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
+  absl::AsciiStrToLower(&type);
   return type;
 }
 
@@ -44,7 +52,7 @@ std::vector<MediaRange> ParseAccept(std::string_view header) {
       std::string_view value = NextPart(&clause, ';');
       const std::string_view name = NextPart(&value, '=');
       if (name == "q") {
-        range.quality = std::strtod(std::string(value).c_str(), nullptr);
+        range.quality = QualityOf(value);
       } else {
         range.parameters.emplace_back(name, Trim(value));
       }

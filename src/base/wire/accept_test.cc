@@ -24,6 +24,8 @@ TEST(AcceptTest, BestFirst) {
       {"a/b, c/d", "a/b c/d"},
       {"a/b;q=0.5, c/d;q=0.9 ,e/f", "e/f c/d a/b"},
       {"a/b;q=0.5,c/d; q = 0.5", "a/b c/d"},
+      {"a/b;q=nan,c/d;q=much,e/f;q=0.1", "e/f a/b c/d"},
+      {"a/b;q=7,c/d;q=-1,e/f", "a/b e/f c/d"},
   };
   for (const auto& c : cases)
     EXPECT_EQ(Types(c.header), c.types) << c.header;

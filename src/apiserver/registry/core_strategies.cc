@@ -10,6 +10,7 @@
 #include "api/duration.h"
 #include "api/pods.h"
 #include "apiserver/registry/allocators.h"
+#include "apiserver/registry/pod_label_keys.h"
 #include "apiserver/registry/pod_qos.h"
 #include "apiserver/registry/strategies.h"
 
@@ -49,6 +50,7 @@ void PreparePod(const PrepareContext& context, Message* object) {
   PodStatus* status = pod->mutable_status();
   status->set_phase("Pending");
   status->set_qos_class(std::string(QosClassOf(pod->spec())));
+  MergeLabelKeys(pod);
   if (pod->spec().scheduling_gates_size() > 0) {
     PodCondition* condition = status->add_conditions();
     condition->set_type("PodScheduled");

@@ -42,6 +42,29 @@ TEST_F(Verbs, CreateGivesTheObjectBackAsItIsStored) {
   EXPECT_EQ(got.body, made.body);
 }
 
+TEST_F(Verbs, LabelKeysOfAffinityBecomePartOfTheSelector) {
+  Reply made = Post(kPods, R"({"metadata":{"name":"a","labels":{"version":"v1","tenant":"red"}},
+    "spec":{"containers":[{"name":"c","image":"i"}],"affinity":{
+      "podAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1,
+        "podAffinityTerm":{"topologyKey":"zone","labelSelector":{"matchLabels":{"app":"web"}},
+        "matchLabelKeys":["missing","version"],"mismatchLabelKeys":["tenant"]}}]},
+      "podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[
+        {"topologyKey":"zone","labelSelector":{},"matchLabelKeys":["version"]},
+        {"topologyKey":"zone"}]}}}})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  const std::string affinity =
+      "spec.affinity.podAffinity."
+      "preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm.";
+  EXPECT_EQ(made.At(affinity + "labelSelector.matchExpressions"),
+            R"([{"key":"version","operator":"In","values":["v1"]},)"
+            R"({"key":"tenant","operator":"NotIn","values":["red"]}])");
+  const std::string anti =
+      "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution.";
+  EXPECT_EQ(made.At(anti + "0.labelSelector.matchExpressions"),
+            R"([{"key":"version","operator":"In","values":["v1"]}])");
+  EXPECT_EQ(made.At(anti + "1.labelSelector"), "");
+}
+
 TEST_F(Verbs, ErrorsSayWhatKubernetesSays) {
   ASSERT_EQ(Post(kPods, PodJson("a")).status, 201);
   ASSERT_EQ(Post(kMaps, MapJson("m")).status, 201);

@@ -4,37 +4,18 @@
 
 namespace gantry::scheduler {
 
-api::Selector SelectorWithKeys(const api::meta::v1::LabelSelector& selector,
-                               const LabelKeys& match_keys, const LabelKeys& mismatch_keys,
-                               const LabelMap& pod_labels) {
-  api::meta::v1::LabelSelector whole = selector;
-  auto add = [&](const LabelKeys& keys, const char* op) {
-    for (const std::string& key : keys) {
-      auto label = pod_labels.find(key);
-      if (label == pod_labels.end()) continue;
-      auto* requirement = whole.add_match_expressions();
-      requirement->set_key(key);
-      requirement->set_operator_(op);
-      requirement->add_values(label->second);
-    }
-  };
-  add(match_keys, "In");
-  add(mismatch_keys, "NotIn");
-  Result<api::Selector> parsed = api::Selector::From(whole);
+api::Selector SelectorOrNothing(const api::meta::v1::LabelSelector& selector) {
+  Result<api::Selector> parsed = api::Selector::From(selector);
   return parsed.ok() ? *std::move(parsed) : api::Selector::Nothing();
 }
 
-AffinityTerm::AffinityTerm(const api::core::v1::PodAffinityTerm& term, const std::string& own_ns,
-                           const LabelMap& own_labels)
-    : selector(term.has_label_selector()
-                   ? SelectorWithKeys(term.label_selector(), term.match_label_keys(),
-                                      term.mismatch_label_keys(), own_labels)
-                   : api::Selector::Nothing()),
+AffinityTerm::AffinityTerm(const api::core::v1::PodAffinityTerm& term, const std::string& own_ns)
+    : selector(term.has_label_selector() ? SelectorOrNothing(term.label_selector())
+                                         : api::Selector::Nothing()),
       namespaces(term.namespaces().begin(), term.namespaces().end()),
       topology_key(term.topology_key()) {
   if (term.has_namespace_selector()) {
-    Result<api::Selector> parsed = api::Selector::From(term.namespace_selector());
-    namespace_selector = parsed.ok() ? *std::move(parsed) : api::Selector::Nothing();
+    namespace_selector = SelectorOrNothing(term.namespace_selector());
   } else if (namespaces.empty()) {
     namespaces.insert(own_ns);
   }
@@ -49,13 +30,12 @@ bool AffinityTerm::Matches(const std::string& ns, const LabelMap& labels,
 
 PodTerms::PodTerms(const api::core::v1::Pod& pod) {
   const std::string& ns = pod.metadata().namespace_();
-  const LabelMap& labels = pod.metadata().labels();
   auto read = [&](const auto& from, auto* required, auto* preferred) {
     for (const auto& term : from.required_during_scheduling_ignored_during_execution())
-      required->emplace_back(term, ns, labels);
+      required->emplace_back(term, ns);
     for (const auto& term : from.preferred_during_scheduling_ignored_during_execution()) {
       if (term.weight() != 0)
-        preferred->push_back({AffinityTerm(term.pod_affinity_term(), ns, labels), term.weight()});
+        preferred->push_back({AffinityTerm(term.pod_affinity_term(), ns), term.weight()});
     }
   };
   const auto& affinity = pod.spec().affinity();

@@ -14,11 +14,14 @@ namespace gantry::scheduler {
 // Labels of a namespace; those of one that nobody knows are empty.
 using api::LabelMap;
 
+// The selector, parsed. One that is invalid selects nothing.
+api::Selector SelectorOrNothing(const api::meta::v1::LabelSelector& selector);
+
 // One pod affinity term with its selectors parsed: which pods it means, and what counts as beside
-// them. matchLabelKeys and mismatchLabelKeys are part of the selector. Threading: immutable.
+// them. The API server has made matchLabelKeys and mismatchLabelKeys part of the selector.
+// Threading: immutable.
 struct AffinityTerm {
-  AffinityTerm(const api::core::v1::PodAffinityTerm& term, const std::string& own_ns,
-               const LabelMap& own_labels);
+  AffinityTerm(const api::core::v1::PodAffinityTerm& term, const std::string& own_ns);
 
   // Whether it means pods with these labels in this namespace.
   bool Matches(const std::string& ns, const LabelMap& labels, const LabelMap& ns_labels) const;
@@ -49,13 +52,5 @@ struct PodTerms {
   std::vector<WeightedTerm> preferred_affinity;
   std::vector<WeightedTerm> preferred_anti_affinity;
 };
-
-using LabelKeys = google::protobuf::RepeatedPtrField<std::string>;
-
-// `selector` with "key in (the pod's value)" for each of `match_keys` that the pod has, and "key
-// not in" for each of `mismatch_keys`. An invalid selector matches nothing.
-api::Selector SelectorWithKeys(const api::meta::v1::LabelSelector& selector,
-                               const LabelKeys& match_keys, const LabelKeys& mismatch_keys,
-                               const LabelMap& pod_labels);
 
 }  // namespace gantry::scheduler

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/meta/v1/selector.pb.h"
 #include "api/pod_resources.h"
 #include "api/same.h"
 
@@ -39,6 +40,21 @@ std::string GroupKeyOf(const Pod& pod) {
   return api::StableBytes(part);
 }
 
+// With "key in (the pod's value)" for each of matchLabelKeys that the pod has.
+api::Selector SelectorOf(const api::core::v1::TopologySpreadConstraint& constraint,
+                         const LabelMap& labels) {
+  api::meta::v1::LabelSelector whole = constraint.label_selector();
+  for (const std::string& key : constraint.match_label_keys()) {
+    const auto label = labels.find(key);
+    if (label == labels.end()) continue;
+    auto* requirement = whole.add_match_expressions();
+    requirement->set_key(key);
+    requirement->set_operator_("In");
+    requirement->add_values(label->second);
+  }
+  return SelectorOrNothing(whole);
+}
+
 SpreadConstraint ReadConstraint(const api::core::v1::TopologySpreadConstraint& from,
                                 const LabelMap& labels) {
   SpreadConstraint constraint;
@@ -47,9 +63,7 @@ SpreadConstraint ReadConstraint(const api::core::v1::TopologySpreadConstraint& f
   constraint.min_domains = from.has_min_domains() ? from.min_domains() : 1;
   constraint.hard = from.when_unsatisfiable() == "DoNotSchedule";
   constraint.selector =
-      from.has_label_selector()
-          ? SelectorWithKeys(from.label_selector(), from.match_label_keys(), LabelKeys(), labels)
-          : api::Selector::Nothing();
+      from.has_label_selector() ? SelectorOf(from, labels) : api::Selector::Nothing();
   constraint.honor_affinity = from.node_affinity_policy() != "Ignore";
   constraint.honor_taints = from.node_taints_policy() == "Honor";
   return constraint;

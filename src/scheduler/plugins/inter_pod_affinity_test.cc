@@ -75,21 +75,6 @@ TEST_F(InterPodAffinityTest, RequiredTerms) {
       {"podAntiAffinity",
        "{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: web}}}", "{}",
        "default", "a2 b1 x"},
-      // matchLabelKeys: only pods with the same value are meant; mismatchLabelKeys: only others.
-      {"podAffinity",
-       "{topologyKey: zone, labelSelector: {matchLabels: {app: web}}, matchLabelKeys: [version]}",
-       "{version: v1}", "default", "a1 a2"},
-      {"podAffinity",
-       "{topologyKey: zone, labelSelector: {matchLabels: {app: web}}, matchLabelKeys: [version]}",
-       "{version: v2}", "default", ""},
-      {"podAntiAffinity",
-       "{topologyKey: zone, labelSelector: {matchLabels: {app: web}}, mismatchLabelKeys: "
-       "[version]}",
-       "{version: v1}", "default", "a1 a2 b1 x"},
-      {"podAntiAffinity",
-       "{topologyKey: zone, labelSelector: {matchLabels: {app: web}}, mismatchLabelKeys: "
-       "[version]}",
-       "{version: v2}", "default", "b1 x"},
   };
   facts_.PutNamespace("default", MakePod("x", "{}", "{team: red}")->shape->labels);
   int number = 0;

@@ -8,15 +8,32 @@ import unittest
 
 from cluster import GANTRY, Machine, Server, Switch, close_all, main, wait_for
 
-# An extender that turns node e away and likes node d, for pods that want its resource.
+# Two extenders, each for pods that want its resource. One turns node e away and likes node d; the other one lets only
+# pods of node d be preempted, and binds with the client that it is given.
 EXTENDER = r"""
-import http.server, json
+import http.server, json, subprocess, sys
+
+def bind(asked):
+    binding = {"apiVersion": "v1", "kind": "Binding",
+               "metadata": {"name": asked["PodName"], "uid": asked["PodUID"], "annotations": {"bound-by": "extender"}},
+               "target": {"kind": "Node", "name": asked["Node"]}}
+    path = "/api/v1/namespaces/%s/pods/%s/binding" % (asked["PodNamespace"], asked["PodName"])
+    done = subprocess.run([sys.argv[1], "create", "--raw", path, "-f", "-"], input=json.dumps(binding),
+                          text=True, capture_output=True)
+    return {"error": done.stderr if done.returncode else ""}
 
 class Extender(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        names = asked["NodeNames"]
-        if self.path == "/v1/filter":
+        names = asked.get("NodeNames")
+        if self.path == "/v2/preempt":
+            victims = asked["NodeNameToVictims"]
+            answer = {"nodeNameToMetaVictims": {name: {
+                "pods": [{"uid": pod["metadata"]["uid"]} for pod in of["Pods"]],
+                "numPDBViolations": of["NumPDBViolations"]} for name, of in victims.items() if name == "d"}}
+        elif self.path == "/v2/bind":
+            answer = bind(asked)
+        elif self.path == "/v1/filter":
             answer = {"nodenames": [name for name in names if name != "e"], "failedNodes": {"e": "not to its taste"}}
         else:
             answer = [{"host": name, "score": 10 if name == "d" else 0} for name in names]
@@ -53,6 +70,10 @@ extenders:
   weight: 100
   nodeCacheCapable: true
   managedResources: [{name: example.com/widget, ignoredByScheduler: true}]
+- urlPrefix: http://127.0.0.1:8888/v2
+  preemptVerb: preempt
+  bindVerb: bind
+  managedResources: [{name: example.com/gadget, ignoredByScheduler: true}]
 """
 
 ZONES = {"a": "left", "b": "left", "c": "right", "d": "right", "e": "right"}
@@ -76,8 +97,9 @@ class SchedulingTest(unittest.TestCase):
     def setUpClass(cls):
         cls.addClassCleanup(close_all)
         cls.machine = Machine(Switch())
-        cls.machine.spawn(sys.executable, "-c", EXTENDER, stdin=subprocess.DEVNULL)
         cls.server = Server(cls.machine, "--no-agent")
+        cls.machine.spawn(sys.executable, "-c", EXTENDER, cls.server.client, env=cls.server.environment(),
+                          stdin=subprocess.DEVNULL)
         configuration = cls.server.dir / "scheduler.yaml"
         configuration.write_text(CONFIGURATION)
         cls.server.arguments += ("--scheduler-config", configuration)
@@ -182,6 +204,18 @@ class SchedulingTest(unittest.TestCase):
             "0/5 nodes are available: 1 not to its taste, 4 node(s) didn't match Pod's node affinity/selector. "
             "preemption: 0/5 nodes are available: 1 No preemption victims found for incoming pod, 4 Preemption is not "
             "helpful for scheduling.")
+
+    def test_an_extender_chooses_whom_to_preempt_and_binds(self):
+        self.server.apply("apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: high}\nvalue: 1000\n")
+        self.create(*(pod(f"low-{name}", cpu="1500m", nodeSelector={"kubernetes.io/hostname": name})
+                      for name in "abcd"))
+        for name in "abcd":
+            self.node_of(f"low-{name}")
+        gadget = {"requests": {"example.com/gadget": "1"}, "limits": {"example.com/gadget": "1"}}
+        self.create(pod("high", cpu="1", priorityClassName="high", **gadget))
+        self.assertEqual(self.node_of("high"), "d")
+        self.assertEqual(sorted(self.server.pods("")), ["high", "low-a", "low-b", "low-c"])
+        self.assertEqual(self.server.get("pod", "high", "{.metadata.annotations.bound-by}"), "extender")
 
     def test_mistakes_in_the_configuration_are_one_line(self):
         bad = self.server.dir / "bad.yaml"

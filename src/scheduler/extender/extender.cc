@@ -24,7 +24,9 @@ std::string TextOf(const JsonValue* value) {
 }
 
 int64_t IntOf(const JsonValue* value) {
-  return value != nullptr && value->is_number() ? static_cast<int64_t>(value->as_double()) : 0;
+  constexpr double kMost = 1e15;  // whatever a stranger sends
+  if (value == nullptr || !value->is_number()) return 0;
+  return static_cast<int64_t>(std::clamp(value->as_double(), -kMost, kMost));
 }
 
 std::map<std::string, std::string> TextsOf(const JsonValue* value) {

@@ -74,6 +74,16 @@ class AgentTest(unittest.TestCase):
         wait_for("the logs to go on", lambda: self.lines()[-1] > before + 5)
         self.check_unharmed(processes)
 
+    def test_4_two_that_want_one_port(self):
+        self.agent.kill()
+        for name in ("twin-a", "twin-b"):
+            self.server.apply(pod(name, COUNTER, "nodeName: two", "ports: [{containerPort: 80, hostPort: 8099}]"))
+        self.agent.start()  # and it hears of both at once
+        path = "{.status.phase} {.status.reason}"
+        wait_for("one to run and one to be refused", lambda: sorted(
+            self.server.get("pod", name, path) for name in ("twin-a", "twin-b")) == ["Failed NodePorts", "Running "])
+        self.out("delete", "pod", "twin-a", "twin-b", "--now")
+
     def test_5_kill_the_server(self):
         before = self.lines()[-1]
         processes = self.agent.conmons()

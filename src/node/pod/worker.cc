@@ -56,6 +56,10 @@ PodWorker::~PodWorker() = default;
 
 void PodWorker::Start(Gate& gate) {
   prober_.UseGate(gate);
+  Result<std::string> number = ReadFile(node_.paths.Pod(uid_) + "/sandbox");
+  if (number.ok()) sandbox_ = std::atoi(number->c_str());
+  // What this node took once, it does not judge again.
+  admitted_ = sandbox_ > 0;
   auto run = [](std::shared_ptr<PodWorker> self) -> Task<> { co_await self->Run(); };
   Spawn(strand_, gate, "pod worker", run(shared_from_this()));
 }
@@ -169,10 +173,7 @@ Task<> PodWorker::Prepare() {
   runs_.Load(node_.runtime);
   for (const ContainerRun& run : runs_.TakeUnstarted())
     co_await Discard(run);
-  Result<std::string> number = ReadFile(node_.paths.Pod(uid_) + "/sandbox");
-  if (number.ok()) sandbox_ = std::atoi(number->c_str());
-  // What this node took once, it does not judge again.
-  admitted_ = sandbox_ > 0 || !runs_.all().empty();
+  admitted_ = admitted_ || !runs_.all().empty();
   for (const auto& [name, runs] : runs_.all()) {
     if (ContainerRun* latest = runs_.MutableLatest(name);
         latest->state == ContainerRun::State::kExited && latest->message.empty()) {

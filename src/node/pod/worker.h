@@ -51,9 +51,10 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   // For streams: a run by container name, the one before the latest when `previous`.
   const ContainerRun* FindRun(const std::string& container, bool previous) const;
   const std::vector<std::string>& ips() const { return ips_; }
-  // Whether the pod counts against what the node can hold. One that was deleted by force does not,
-  // though it may take a while to end: the scheduler has given its place away.
-  bool takes_resources() const { return !ended_ && !gone_; }
+  // Whether the pod counts against what the node can hold: from its admission to its end. One that
+  // was deleted by force does not, though it may take a while to end: the scheduler has given its
+  // place away.
+  bool takes_resources() const { return admitted_ && !ended_ && !gone_; }
   const ContainerRuns& runs() const { return runs_; }
   void RotateLogs();
 

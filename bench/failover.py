@@ -191,7 +191,7 @@ def main():
     parser.add_argument("--gantry", default=os.environ.get("GANTRY_BINARY", str(Path(__file__).parent.parent / "gantry")))
     parser.add_argument("--short", action="store_true", help="under a minute")
     options = parser.parse_args()
-    os.environ["GANTRY_BINARY"] = options.gantry
+    os.environ["GANTRY_BINARY"] = os.path.abspath(options.gantry)
     if os.geteuid() != 0:
         sys.exit("failover: containers and networks need root")
     global hosts

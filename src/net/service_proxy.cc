@@ -22,6 +22,8 @@ constexpr char kZoneLabel[] = "topology.kubernetes.io/zone";
 // An idle proxy applies a change at once; a busy one no more often than this.
 constexpr Duration kBusyInterval = std::chrono::milliseconds(10);
 constexpr Duration kRetryInterval = std::chrono::seconds(1);
+// What was on its way to an endpoint when that went has been answered after this time, or never is.
+constexpr Duration kAnswerTime = std::chrono::milliseconds(200);
 constexpr Duration kDrainLook = std::chrono::milliseconds(20);
 constexpr uint16_t kDnsPort = 53;
 
@@ -119,6 +121,7 @@ Task<> ServiceProxy::Run() {
   }
   bool all = true;
   std::set<ServiceKey> dirty;
+  std::optional<SteadyTime> forget_at;
   while (!cancel.cancelled()) {
     bool moved;
     {
@@ -132,8 +135,17 @@ Task<> ServiceProxy::Run() {
       for (const api::ObjectPtr& service : services_.List())
         dirty.emplace(service->ns(), service->name());
     }
+    if (forget_at && env_.Steady() >= *forget_at) {
+      forget_at.reset();
+      auto call = [this] { return ForgetUnanswered(); };
+      Status status = co_await RunBlocking(env_, std::move(call));
+      if (!status.ok()) {
+        log::Warning("net", "cannot forget connections to removed endpoints",
+                     {{"error", status.message()}});
+      }
+    }
     if (!all && dirty.empty()) {
-      if (co_await dirty_notifier_.Wait(env_, cancel) == Wake::kCanceled) co_return;
+      if (co_await dirty_notifier_.Wait(env_, cancel, forget_at) == Wake::kCanceled) co_return;
       continue;
     }
     auto call = [this, all, &dirty] { return all ? SyncAll() : SyncSome(dirty); };
@@ -147,6 +159,7 @@ Task<> ServiceProxy::Run() {
       if (status.ok()) synced_ = true;
     }
     UpdateHealthChecks(status.ok());
+    if (ForgetDue() && !forget_at) forget_at = env_.Steady() + kAnswerTime;
     // After a failure the kernel's tables are made anew.
     all = !status.ok();
     applied_notifier_.Notify();
@@ -176,6 +189,17 @@ ServiceRules* ServiceProxy::RulesOf(const IpAddress& ip) const {
     if (rules->family() == NftFamilyOf(ip)) return rules.get();
   }
   return nullptr;
+}
+
+bool ServiceProxy::ForgetDue() const {
+  return std::ranges::any_of(rules_, &ServiceRules::ForgetDue);
+}
+
+Status ServiceProxy::ForgetUnanswered() {
+  for (const auto& rules : rules_) {
+    if (rules->ForgetDue()) GANTRY_TRY(rules->ForgetUnanswered());
+  }
+  return Status::Ok();
 }
 
 void ServiceProxy::UpdateHealthChecks(bool healthy) {

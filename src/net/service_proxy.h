@@ -68,6 +68,9 @@ class ServiceProxy : public EndpointDrain {
   // On the blocking pool, one at a time.
   Status SyncAll();
   Status SyncSome(const std::set<ServiceKey>& dirty);
+  bool ForgetDue() const;
+  // On the blocking pool, when it is due.
+  Status ForgetUnanswered();
   ServiceRules* RulesOf(const IpAddress& ip) const;
   void UpdateHealthChecks(bool healthy);
   // Gives the service those of `frontends` that no other one has.

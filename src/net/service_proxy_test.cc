@@ -277,6 +277,30 @@ TEST_F(ServiceProxyTest, UdpFlowsLeaveARemovedEndpoint) {
       "b");
 }
 
+// The kernel keeps a flow that nobody answers for two minutes. A client that has given up and comes
+// back from the same port must not be sent to the dead endpoint again, neither after a restart.
+TEST_F(ServiceProxyTest, UnansweredFlowsLeaveARemovedEndpoint) {
+  const TestEndpoint dead{"192.168.77.99"};
+  auto by = [](const char* name) {
+    return [name](const Reply& r) { return r.text.substr(0, 1) == name; };
+  };
+  auto unanswered = [](const Reply& r) { return r.error == EINPROGRESS || r.error == EAGAIN; };
+  Put(MakeService("web", "10.43.0.5", web_node_port_), web_node_port_, {dead});
+  ASSERT_TRUE(unanswered(Eventually(&c_, "10.43.0.5", 80, unanswered, false, 40000)));
+  ASSERT_TRUE(
+      unanswered(Eventually(&host_.outside(), "192.168.77.1", 30080, unanswered, false, 40000)));
+  client_->Put(MakeSlice("web", web_node_port_, {ep_a_}));
+  EXPECT_TRUE(by("a")(Eventually(&c_, "10.43.0.5", 80, by("a"), false, 40000)));
+  EXPECT_TRUE(by("a")(Eventually(&host_.outside(), "192.168.77.1", 30080, by("a"), false, 40000)));
+
+  client_->Put(MakeSlice("web", web_node_port_, {dead}));
+  ASSERT_TRUE(unanswered(Eventually(&c_, "10.43.0.5", 80, unanswered, false, 40001)));
+  StopProxy();
+  client_->Put(MakeSlice("web", web_node_port_, {ep_b_}));
+  StartProxy();
+  EXPECT_TRUE(by("b")(Eventually(&c_, "10.43.0.5", 80, by("b"), false, 40001)));
+}
+
 TEST_F(ServiceProxyTest, DrainReturnsWhenNobodyIsSentThere) {
   Put(MakeService("web", "10.43.0.5", web_), web_, {ep_a_, ep_b_});
   ASSERT_EQ(Eventually(&c_, "10.43.0.5", 80, Answered).error, 0);

@@ -1,5 +1,6 @@
 #include "net/netlink/conntrack.h"
 
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
@@ -52,14 +53,17 @@ nfgenmsg Header(uint8_t family) {
   return header;
 }
 
-}  // namespace
-
-Result<int> DeleteFlows(uint8_t protocol,
-                        const std::function<bool(const ConntrackFlow& flow)>& stale) {
+Result<int> Delete(bool unanswered_only,
+                   const std::function<bool(const ConntrackFlow& flow)>& stale) {
   GANTRY_ASSIGN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
   MessageWriter message;
   message.Begin(MessageType(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, socket.NextSequence());
   message.PutHeader(Header(AF_UNSPEC));
+  if (unanswered_only) {
+    // Older kernels take no notice and send all.
+    message.PutBe32(CTA_STATUS, 0);
+    message.PutBe32(CTA_STATUS_MASK, IPS_SEEN_REPLY);
+  }
   // What identifies a stale flow is kept as the kernel wrote it and sent back as it is.
   struct Doomed {
     uint8_t family;
@@ -71,6 +75,7 @@ Result<int> DeleteFlows(uint8_t protocol,
         if (payload.size() < sizeof(nfgenmsg)) return;
         std::span<const char> origin;
         Tuple asked, reply;
+        uint32_t status = 0;
         ForEachAttribute(payload.subspan(sizeof(nfgenmsg)),
                          [&](uint16_t type, std::span<const char> value) {
                            if (type == CTA_TUPLE_ORIG) {
@@ -78,16 +83,18 @@ Result<int> DeleteFlows(uint8_t protocol,
                              asked = ParseTuple(value);
                            }
                            if (type == CTA_TUPLE_REPLY) reply = ParseTuple(value);
+                           if (type == CTA_STATUS)
+                             status = __builtin_bswap32(ReadAs<uint32_t>(value));
                          });
-        if (asked.protocol != protocol) return;
         ConntrackFlow flow;
-        flow.protocol = protocol;
+        flow.protocol = asked.protocol;
         flow.source = asked.source;
         flow.destination = asked.destination;
         flow.destination_port = asked.destination_port;
         flow.replier = reply.source;
         flow.replier_port = reply.source_port;
-        if (!stale(flow)) return;
+        flow.answered = (status & IPS_SEEN_REPLY) != 0;
+        if ((unanswered_only && flow.answered) || !stale(flow)) return;
         doomed.push_back({asked.source.is_v6() ? uint8_t{AF_INET6} : uint8_t{AF_INET},
                           {origin.begin(), origin.end()}});
       }));
@@ -103,6 +110,18 @@ Result<int> DeleteFlows(uint8_t protocol,
     ++deleted;
   }
   return deleted;
+}
+
+}  // namespace
+
+Result<int> DeleteFlows(uint8_t protocol,
+                        const std::function<bool(const ConntrackFlow& flow)>& stale) {
+  return Delete(
+      false, [&](const ConntrackFlow& flow) { return flow.protocol == protocol && stale(flow); });
+}
+
+Result<int> DeleteUnansweredFlows(const std::function<bool(const ConntrackFlow& flow)>& stale) {
+  return Delete(true, stale);
 }
 
 }  // namespace gantry::net

@@ -174,21 +174,19 @@ class ServiceRules::Plan {
   // What the kernel remembers of `key` and must forget.
   void Aftercare(const FrontendKey& key, const Applied& before, const Applied& after) {
     std::vector<Backend> gone;
-    auto has = [](const Applied& applied, const Backend& backend) {
-      return std::find(applied.backends.begin(), applied.backends.end(), backend) !=
-                 applied.backends.end() ||
-             std::find(applied.local.begin(), applied.local.end(), backend) != applied.local.end();
-    };
     for (const auto* list : {&before.backends, &before.local}) {
       for (const Backend& backend : *list) {
-        if (!has(after, backend)) gone.push_back(backend);
+        if (!after.LeadsTo(backend.ip, backend.port)) gone.push_back(backend);
       }
     }
     if (before.shape.affinity_seconds > 0) {
       NoteMoves(key, 0, before.backends, after.backends, after.shape.affinity_seconds);
       NoteMoves(key, kLocalOffset, before.local, after.local, after.shape.affinity_seconds);
     }
-    if (key.protocol != IPPROTO_UDP) return;
+    if (key.protocol != IPPROTO_UDP) {
+      loses_endpoints_ |= !gone.empty();
+      return;
+    }
     if (!gone.empty()) gone_udp_[key] = std::move(gone);
     if (before.backends.empty() && !after.backends.empty()) fresh_udp_.insert(key);
   }
@@ -232,6 +230,8 @@ class ServiceRules::Plan {
   const std::vector<Move>& moves() const { return moves_; }
   const Gone& gone_udp() const { return gone_udp_; }
   const std::set<FrontendKey>& fresh_udp() const { return fresh_udp_; }
+  // Whether an endpoint goes, of another protocol than UDP.
+  bool loses_endpoints() const { return loses_endpoints_; }
 
  private:
   struct Elements {
@@ -260,7 +260,13 @@ class ServiceRules::Plan {
   std::vector<Move> moves_;
   Gone gone_udp_;
   std::set<FrontendKey> fresh_udp_;
+  bool loses_endpoints_ = false;
 };
+
+bool ServiceRules::Applied::LeadsTo(const IpAddress& ip, uint16_t port) const {
+  auto is_it = [&](const Backend& backend) { return backend.ip == ip && backend.port == port; };
+  return std::ranges::any_of(backends, is_it) || std::ranges::any_of(local, is_it);
+}
 
 ServiceRules::ServiceRules(InstanceNames names, std::vector<Cidr> cluster_cidrs,
                            std::vector<Cidr> service_cidrs, NftFamily family)
@@ -650,6 +656,8 @@ Status ServiceRules::Run(std::span<const Change> changes, bool replace) {
     plan.UpdateUses(&uses_, &here_);
   }
   ForgetFlows(plan.gone_udp(), plan.fresh_udp());
+  // Nobody knows what an earlier run left.
+  forget_due_ |= replace || plan.loses_endpoints();
   return Status::Ok();
 }
 
@@ -718,6 +726,20 @@ void ServiceRules::ForgetFlows(const Gone& gone, const std::set<FrontendKey>& fr
     log::Warning("net", "cannot forget UDP flows of removed endpoints",
                  {{"error", forgotten.status().message()}});
   }
+}
+
+Status ServiceRules::ForgetUnanswered() {
+  forget_due_ = false;
+  auto forgotten = DeleteUnansweredFlows([this](const ConntrackFlow& flow) {
+    auto found = applied_.find({flow.destination, flow.protocol, flow.destination_port});
+    if (found == applied_.end() && flow.replier != flow.destination) {
+      IpAddress every_address;
+      every_address.size = flow.destination.size;
+      found = applied_.find({every_address, flow.protocol, flow.destination_port});
+    }
+    return found != applied_.end() && !found->second.LeadsTo(flow.replier, flow.replier_port);
+  });
+  return forgotten.status();
 }
 
 }  // namespace gantry::net

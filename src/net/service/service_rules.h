@@ -54,6 +54,14 @@ class ServiceRules {
   // Applies changes in one step. On failure the table is as before, and Replace is due.
   Status Apply(std::span<const Change> changes);
 
+  // Whether endpoints have gone since the last ForgetUnanswered, so that it is due a moment after
+  // the change: when what was sent to them before it would have been answered.
+  bool ForgetDue() const { return forget_due_; }
+  // Forgets the flows that nobody has answered and that go where the maps do not lead any more. The
+  // kernel would keep such a flow for two minutes, and send there whatever comes from the same port
+  // of the same client again: what it tries anew, and other connections.
+  Status ForgetUnanswered();
+
   // Whether new connections may be sent to `ip`, by what was applied last.
   // Any thread, also during a change.
   bool Uses(const IpAddress& ip) const;
@@ -74,6 +82,7 @@ class ServiceRules {
     Shape shape;
     std::vector<Backend> backends, local;
     std::optional<std::vector<Cidr>> sources;
+    bool LeadsTo(const IpAddress& ip, uint16_t port) const;
   };
   using Gone = std::map<FrontendKey, std::vector<Backend>>;
   // A place that an endpoint of a service with affinity has left, and where it is now, if anywhere.
@@ -125,7 +134,8 @@ class ServiceRules {
   mutable absl::Mutex uses_mutex_;  // for writing, and for reading from other threads
   UseCounts uses_;                  // how many elements lead to an address
   std::set<IpAddress> here_;        // those of them that are pods of this node
-  bool broken_ = true;              // the kernel's table may not be what `applied_` says
+  bool forget_due_ = false;
+  bool broken_ = true;  // the kernel's table may not be what `applied_` says
 };
 
 }  // namespace gantry::net

@@ -249,7 +249,9 @@ class Cluster:
         if self.etcd:
             self.etcd.start()
         for server in self.servers:
-            server.start()
+            server.start(wait=False)
+        for server in self.servers:
+            server.wait_ready()
         for _ in range(self._wanted):
             self.add_agent()
         for agent in self.agents:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from api import Api, Refused, Unanswered
+from api import Api, Unanswered
 
 NAMESPACE = "/api/v1/namespaces/default/configmaps"
 
@@ -33,7 +33,7 @@ class Writer:
         try:
             write(argument)
             self.acknowledged.append(time.time())
-        except (Unanswered, Refused) as problem:
+        except Unanswered as problem:
             self.problems.append([time.time(), str(problem)])
             time.sleep(0.05)
 
@@ -42,7 +42,7 @@ class Writer:
         self.created.append(name)
 
     def count(self, number):
-        patch = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"count": str(number)}}
+        patch = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "count"}, "data": {"count": str(number)}}
         self.api.request("PATCH", NAMESPACE + "/count?fieldManager=writer&force=true", patch,
                          "application/apply-patch+yaml")
         self.counted = number
@@ -61,11 +61,13 @@ def main():
     kubeconfig, *servers = sys.argv[1:]
     writer = Writer(Api(servers, kubeconfig))
     ended = threading.Event()
-    thread = threading.Thread(target=writer.run, args=(ended,))
-    thread.start()
-    sys.stdin.read()
-    ended.set()
-    thread.join()
+
+    def end_with_input():
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=end_with_input, daemon=True).start()
+    writer.run(ended)  # ends with what is raised when a write is refused
     times = writer.acknowledged
     print(json.dumps({
         "acknowledged": len(times),

@@ -106,6 +106,29 @@ def _hash(text):
     return value
 
 
+class BusyboxArchive:
+    """The busybox image as a file, made once for all who import it."""
+
+    _made = None
+
+    @classmethod
+    def path(cls):
+        if cls._made is None:
+            cls._made = cls()
+        return cls._made.dir / "busybox.tar"
+
+    def __init__(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="gantry-e2e-"))
+        self._guard = guardian.add("rm", "-rf", self.dir)
+        _open.append(self)
+        run(SOURCE / "scripts/make-busybox-image", IMAGE, self.dir / "busybox.tar")
+
+    def close(self):
+        BusyboxArchive._made = None
+        shutil.rmtree(self.dir, ignore_errors=True)
+        guardian.remove(self._guard)
+
+
 class Switch:
     """The wire between machines, 10.99.0.0/24."""
 
@@ -236,9 +259,7 @@ class Service:
                 os.rmdir(parent)
 
     def import_image(self):
-        archive = self.dir / "busybox.tar"
-        run(SOURCE / "scripts/make-busybox-image", IMAGE, archive)
-        self.machine.run(GANTRY, "image", "import", "--data-dir", self.data, archive)
+        self.machine.run(GANTRY, "image", "import", "--data-dir", self.data, BusyboxArchive.path())
 
     def stop(self):
         self.process.terminate()

@@ -24,18 +24,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import cluster as e2e  # noqa: E402
-from cluster import GANTRY, Machine, Server, Service, Switch, close_all, guardian, run, wait_for  # noqa: E402
+from cluster import GANTRY, Machine, Server, Service, Switch, close_all, close_at_end, guardian, run, wait_for  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 
 
 class Network(Switch):
-    """A switch with a cable to every host. Faults add up until heal()."""
+    """A switch with a cable to every host. Faults add up until heal() or, those of one cable, mend()."""
 
     def __init__(self):
         super().__init__()
         self.hosts = {}
         self._delays = {}
+        self._drops = []  # (host or None, condition)
         self._nft("add table bridge faults; add chain bridge faults forward "
                   "{ type filter hook forward priority 0; policy accept; }")
 
@@ -47,8 +48,8 @@ class Network(Switch):
 
     def cut(self, host):
         """Pulls the host's cable: nothing goes in or out, and nobody is told."""
-        self._drop(f'iifname "{self.port(host)}"')
-        self._drop(f'oifname "{self.port(host)}"')
+        self._drop(f'iifname "{self.port(host)}"', host)
+        self._drop(f'oifname "{self.port(host)}"', host)
 
     def partition(self, *sides):
         """No packet goes from a host of one side to a host of another. Hosts of no side reach all."""
@@ -60,7 +61,7 @@ class Network(Switch):
     def lose(self, host, percent):
         """Drops that share (below 100) of the packets to the host and from it, by chance."""
         for direction in ("iifname", "oifname"):
-            self._drop(f'{direction} "{self.port(host)}" numgen random mod 100 < {percent}')
+            self._drop(f'{direction} "{self.port(host)}" numgen random mod 100 < {percent}', host)
 
     def delay(self, host, milliseconds):
         """Keeps each packet to the host and from it back for so long."""
@@ -74,8 +75,15 @@ class Network(Switch):
              str(milliseconds)], stdin=subprocess.PIPE)
         self._delays[host] = (relay, near)
 
+    def mend(self, host):
+        """Ends what cut() and lose() did to the host's cable."""
+        self._drops = [(cable, condition) for cable, condition in self._drops if cable is not host]
+        self._nft("flush chain bridge faults forward; " + "; ".join(
+            f"add rule bridge faults forward {condition} drop" for _, condition in self._drops))
+
     def heal(self):
         """Ends all faults."""
+        self._drops = []
         self._nft("flush chain bridge faults forward")
         for host, (relay, near) in self._delays.items():
             relay.stdin.close()
@@ -88,7 +96,8 @@ class Network(Switch):
         self.heal()
         super().close()
 
-    def _drop(self, condition):
+    def _drop(self, condition, cable=None):
+        self._drops.append((cable, condition))
         self._nft(f"add rule bridge faults forward {condition} drop")
 
     def _nft(self, commands):
@@ -133,7 +142,7 @@ class Host(Machine):
         wait_for("no process", lambda: not running())
 
     def power_on(self):
-        """Boots the host, with what a boot leaves: the disk. The network heals; the services are started."""
+        """Boots the host, with what a boot leaves: the disk. Its cable is mended; the services are started."""
         for service in self.services:
             service.forget_runtime()
         for link in self.run("ip", "-o", "-br", "link").stdout.splitlines():
@@ -141,7 +150,7 @@ class Host(Machine):
             if name not in ("lo", "eth0"):
                 self.run("ip", "link", "del", name, check=False)
         self.run("nft", "flush", "ruleset")
-        self.network.heal()
+        self.network.mend(self)
         for service in self.services:
             service.boot()
 
@@ -156,7 +165,7 @@ class EtcdMember:
         self._initial_cluster = initial_cluster
         self._guard = guardian.add("rm", "-rf", self.dir)
         host.services.append(self)
-        e2e.close_at_end(self)
+        close_at_end(self)
 
     @property
     def endpoint(self):
@@ -320,4 +329,4 @@ def main(seconds):
 
 
 __all__ = ["GANTRY", "Agent", "Cluster", "Etcd", "EtcdMember", "Host", "Load", "Network", "Record", "Request", "Server",
-           "Service", "close_all", "guardian", "main", "run", "wait_for"]
+           "Service", "close_all", "close_at_end", "guardian", "main", "run", "wait_for"]

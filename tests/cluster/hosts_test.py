@@ -49,6 +49,13 @@ class FaultsTest(unittest.TestCase):
         self.network.heal()
         self.assertTrue(self.reaches(self.a, self.b))
 
+    def test_mend(self):
+        self.network.cut(self.a)
+        self.network.cut(self.b)
+        self.network.mend(self.a)
+        self.assertTrue(self.reaches(self.a, self.c))
+        self.assertFalse(self.reaches(self.b, self.c))
+
     def test_partition(self):
         self.network.partition([self.a], [self.b, self.c])
         self.assertFalse(self.reaches(self.a, self.c))

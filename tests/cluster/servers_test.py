@@ -1,4 +1,4 @@
-"""Three servers over three members of etcd, each on a host of its own, and what they survive."""
+"""Three servers over three members of etcd and an agent, each on a host of its own, and what they survive."""
 
 import json
 import math
@@ -9,9 +9,11 @@ import time
 import unittest
 
 from hosts import HERE, Cluster, Etcd, Network, Server, close_all, main, wait_for
+from cluster import pod
 from linearizability import INITIAL, Operation, violations
 
 SLOWNESS = int(os.environ.get("GANTRY_TEST_SLOWNESS", "1"))
+CHANGED = '{.status.conditions[?(@.type=="Ready")].lastTransitionTime}'
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -65,8 +67,9 @@ class ServersTest(unittest.TestCase):
         cls.addClassCleanup(close_all)
         cls.network = Network()
         etcd = Etcd([cls.network.host(f"etcd-{number}") for number in (1, 2, 3)])
-        cls.cluster = Cluster(cls.network, servers=3, agents=0, etcd=etcd)
+        cls.cluster = Cluster(cls.network, servers=3, agents=1, etcd=etcd, server_arguments=("--failover", "fast"))
         cls.cluster.start()
+        cls.agent = cls.cluster.agents[0]
         cls.servers = cls.cluster.servers
 
     def tearDown(self):
@@ -184,6 +187,46 @@ class ServersTest(unittest.TestCase):
             wait_for("readyz", lambda: each.kubectl("get", "--raw", "/readyz").stdout == "ok")
             self.assertIsNone(each.process.poll())
         self.controllers_work(server, "later")
+
+    def test_7_an_agent_changes_over(self):
+        """The server that an agent speaks to is killed, or falls silent: everything goes on by way of the others."""
+        self.servers[0].apply(pod("steady", "while sleep 0.1; do date +%s; done", spec="nodeName: agent-1"))
+        self.servers[0].wait_pod("steady")
+        since = self.servers[0].get("node", "agent-1", CHANGED)
+        for number, (fault, end) in enumerate(((Server.kill, Server.start),
+                                               (lambda victim: self.network.cut(victim.machine), lambda _: self.network.heal()))):
+            victim = self.server_of(self.agent)
+            others = [server for server in self.servers if server is not victim]
+            for server in others:
+                wait_for("the tunnel", lambda server=server: server.out("logs", "steady", "--tail=1"))
+            follower = others[0].spawn_kubectl("logs", "-f", "steady", "--tail=1", stdout=subprocess.PIPE, text=True)
+            follower.stdout.readline()
+            began = time.time()
+            fault(victim)
+            wait_for("another server", lambda victim=victim: self.server_of(self.agent) not in (None, victim))
+            took = time.time() - began
+            print(f"at another server after {took:.2f} s")
+            self.assertLessEqual(took, SLOWNESS)
+            name = f"later-{number}"
+            others[0].apply(pod(name, "echo here; sleep 1000", spec="nodeName: agent-1"))
+            others[1].wait_pod(name, seconds=20)
+            for server in others:
+                self.assertEqual(server.out("logs", name), "here\n")
+                self.assertEqual(server.out("exec", name, "--", "echo", "there"), "there\n")
+            while int(follower.stdout.readline()) < time.time() - 2:
+                pass  # its stream has not ended
+            follower.kill()
+            time.sleep(3.5)  # longer than the node's grace
+            end(victim)
+            self.assertEqual(others[0].get("node", "agent-1", CHANGED), since)
+            wait_for("the server to be back", lambda victim=victim: victim.out("logs", "steady", "--tail=1"))
+        self.servers[0].out("delete", "pod", "--all", "--grace-period=1", "--timeout=30s")
+
+    def server_of(self, agent):
+        """The server that gets the agent's requests: there is a tunnel to every server, and one connection more to that."""
+        links = agent.machine.run("ss", "-Htn", "state", "established", "dport", "=", ":6443").stdout.split()
+        counts = {server: links.count(f"{server.machine.address}:6443") for server in self.servers}
+        return next((server for server, count in counts.items() if count > 1), None)
 
     def start_clients(self, server, *query):
         first = 3 if query else 0

@@ -109,9 +109,10 @@ class SharedStore;
 // revision, without gaps going back. What Commit acknowledged survives kill -9 and power loss (but
 // for the memory store). Reads see every commit that this process made and that was acknowledged
 // before they began; those of other processes (where the store is shared) once revision() has
-// reached SharedStore::LatestRevision(). A failed disk write is final: from then on every call
-// answers kUnavailable, and the process should end. Life cycle: opened by the factories of the
-// implementations; Stop() before destruction. Threading: any thread.
+// reached SharedStore::LatestRevision(). While the disk is full, commits fail with
+// kServiceUnavailable and change nothing; reads and watches go on. Any other failed disk write is
+// final: from then on every call answers kUnavailable, and the process should end. Life cycle:
+// opened by the factories of the implementations; Stop() before destruction. Threading: any thread.
 class Store {
  public:
   virtual ~Store() = default;

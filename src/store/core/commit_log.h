@@ -24,11 +24,13 @@ class CommitLog {
   virtual ~CommitLog() = default;
 
   // In one durable step, all or nothing: adds `rows`, forgets the rows `garbage`, and remembers
-  // `compacted_revision`. A failure is final: the log is not written to again.
+  // `compacted_revision`. kServiceUnavailable: there is no room just now, and nothing was done. Any
+  // other failure is final: the log is not written to again.
   virtual Status Append(std::span<const LogRow> rows, std::span<const int64_t> garbage,
                         int64_t compacted_revision) = 0;
 
-  // Housekeeping between appends; `idle` when nobody waits. A failure is final.
+  // Housekeeping between appends; `idle` when nobody waits. What there is no room for is left for
+  // another time; a failure is final.
   virtual Status Maintain(bool idle) = 0;
 };
 

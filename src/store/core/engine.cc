@@ -20,6 +20,9 @@ constexpr size_t kMaxBatch = 1024;
 constexpr size_t kGarbagePerAppend = 256;
 constexpr size_t kGarbageWhenIdle = 4096;
 
+// The log has no room, and is as it was.
+bool IsRefusal(const Status& status) { return status.code() == Code::kServiceUnavailable; }
+
 Status StoppedStatus() { return Unavailable("the store is stopped"); }
 
 // What a key will hold once the running batch is through.
@@ -181,7 +184,7 @@ void Engine::RunBatch(const std::vector<Request*>& requests) {
   Reached("commit.checked");
   if (status.ok() && log_ && (!batch.rows.empty() || batch.compact > 0)) {
     status = MakeDurable(batch);
-    if (!status.ok()) Fail(status);
+    if (!status.ok() && !IsRefusal(status)) Fail(status);
   }
   Reached("commit.durable");
   if (status.ok()) Publish(batch);
@@ -286,6 +289,7 @@ bool Engine::DoIdleWork() {
   if (!garbage_.empty()) {
     const size_t spend = std::min(garbage_.size(), kGarbageWhenIdle);
     status = log_->Append({}, std::span(garbage_).first(spend), logged_compaction_);
+    if (IsRefusal(status)) return false;  // rides along later
     garbage_.erase(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(spend));
     if (garbage_.empty()) garbage_.shrink_to_fit();
   } else {

@@ -2,9 +2,18 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace gantry::store {
+namespace {
+
+Status NoRoom(const std::string& reason) {
+  return Status(Code::kServiceUnavailable, "the disk is full (" + reason + ")");
+}
+
+}  // namespace
 
 Statement::Statement(Statement&& other) noexcept
     : database_(std::exchange(other.database_, nullptr)),
@@ -72,7 +81,13 @@ Status Database::ToStatus(sqlite3* handle, int code) {
     case SQLITE_NOTADB:
       return DataLoss(text);
     case SQLITE_FULL:
-      return Unavailable("the disk is full (" + text + ")");
+      return NoRoom(text);
+    case SQLITE_IOERR: {
+      const int error = handle ? sqlite3_system_errno(handle) : 0;
+      // SQLite knows ENOSPC only, and only of writes.
+      if (code == SQLITE_IOERR_WRITE && error == EDQUOT) return NoRoom(std::strerror(error));
+      return Unavailable(error != 0 ? text + ": " + std::strerror(error) : text);
+    }
     case SQLITE_PERM:
     case SQLITE_READONLY:
     case SQLITE_AUTH:
@@ -119,6 +134,8 @@ Result<Statement> Database::Prepare(const std::string& sql) {
   if (code != SQLITE_OK) return ToStatus(handle_, code);
   return statement;
 }
+
+bool Database::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
 Result<int64_t> Database::QueryInt(const std::string& sql) {
   GANTRY_ASSIGN(Statement statement, Prepare(sql));

@@ -59,8 +59,10 @@ class Database {
   Result<std::string> QueryText(const std::string& sql);
 
   sqlite3* handle() { return handle_; }
+  bool in_transaction() const;
 
-  // The reason for `code` on this connection, as a Status.
+  // The reason for `code` on this connection, as a Status; kServiceUnavailable when the disk is
+  // full.
   static Status ToStatus(sqlite3* handle, int code);
 
  private:

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/log.h"
+
 namespace gantry::store {
 namespace {
 
@@ -78,7 +80,8 @@ SqliteLog::SqliteLog(FileLock lock, Database database, const SqliteOptions& opti
     : lock_(std::move(lock)),
       database_(std::move(database)),
       failpoints_(options.failpoints),
-      checkpoint_pages_(options.checkpoint_pages) {}
+      checkpoint_pages_(options.checkpoint_pages),
+      path_(options.path) {}
 
 SqliteLog::~SqliteLog() = default;
 
@@ -169,6 +172,7 @@ Status SqliteLog::Prepare() {
   GANTRY_TRY(database_.Execute("PRAGMA synchronous=FULL"));
   GANTRY_ASSIGN(begin_, database_.Prepare("BEGIN IMMEDIATE"));
   GANTRY_ASSIGN(commit_, database_.Prepare("COMMIT"));
+  GANTRY_ASSIGN(rollback_, database_.Prepare("ROLLBACK"));
   GANTRY_ASSIGN(insert_,
                 database_.Prepare("INSERT INTO log (id, revision, create_revision, key, value) "
                                   "VALUES (?1, ?2, ?3, ?4, ?5)"));
@@ -207,8 +211,34 @@ Status SqliteLog::Append(std::span<const LogRow> rows, std::span<const int64_t> 
                          int64_t compacted_revision) {
   Reached("log.begin");
   Status status = Write(rows, garbage, compacted_revision);
-  // After a failure nobody knows what is on the disk; the next start will find out.
-  return status.WithContext("write to the store");
+  const bool room = status.code() != Code::kServiceUnavailable;
+  NoteRoom(room);
+  // After any other failure nobody knows what is on the disk; the next start will find out.
+  if (room) return status.WithContext("write to the store");
+  GANTRY_TRY(Undo());
+  return Status(Code::kServiceUnavailable,
+                "there is no room on the disk of the store: nothing was written; try again when "
+                "some has been freed");
+}
+
+// SQLite writes a transaction's last page, which makes it count, after all others: where a write
+// fails there is nothing that a reader or the next start would take for one.
+Status SqliteLog::Undo() {
+  if (!database_.in_transaction()) return Status::Ok();
+  Status status = rollback_.Run();
+  if (status.ok()) return status;
+  return Unavailable("undo a write to the store: " + status.message());
+}
+
+void SqliteLog::NoteRoom(bool room) {
+  if (std::exchange(room_, room) == room) return;
+  if (room) {
+    log::Info("store", "there is room on the disk again: the store is written to",
+              {{"path", path_}});
+  } else {
+    log::Error("store", "the disk is full: the store takes no writes until there is room",
+               {{"path", path_}});
+  }
 }
 
 Status SqliteLog::Write(std::span<const LogRow> rows, std::span<const int64_t> garbage,
@@ -231,10 +261,10 @@ Status SqliteLog::Write(std::span<const LogRow> rows, std::span<const int64_t> g
   if (compacted_revision != compacted_) {
     set_compacted_.BindInt(1, compacted_revision);
     GANTRY_TRY(set_compacted_.Run());
-    compacted_ = compacted_revision;
   }
   Reached("log.before_commit");
   GANTRY_TRY(commit_.Run());
+  compacted_ = compacted_revision;
   Reached("log.after_commit");
   return Status::Ok();
 }
@@ -249,11 +279,16 @@ Status SqliteLog::RemoveRows(std::span<const int64_t> rows) {
 }
 
 Status SqliteLog::Maintain(bool idle) {
-  if (wal_pages_ < (idle ? checkpoint_pages_ / 8 : checkpoint_pages_)) return Status::Ok();
+  const int step = checkpoint_pages_ / 8;
+  if (wal_pages_ < (idle ? step : checkpoint_pages_)) return Status::Ok();
+  // A whole checkpoint in vain is not made with every commit.
+  if (no_room_pages_ > 0 && wal_pages_ < no_room_pages_ + step) return Status::Ok();
   Reached("log.checkpoint");
   const int code = sqlite3_wal_checkpoint_v2(database_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
                                              nullptr, nullptr);
+  no_room_pages_ = code == SQLITE_FULL ? wal_pages_ : 0;
   wal_pages_ = 0;
+  if (no_room_pages_ > 0) return Status::Ok();
   // Busy: somebody reads the file just now; another time.
   if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED)
     return Status::Ok();

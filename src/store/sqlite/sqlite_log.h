@@ -66,17 +66,24 @@ class SqliteLog final : public CommitLog {
   Status Write(std::span<const LogRow> rows, std::span<const int64_t> garbage,
                int64_t compacted_revision);
   Status RemoveRows(std::span<const int64_t> rows);
+  // Takes back what there was no room for.
+  Status Undo();
+  void NoteRoom(bool room);
   void Reached(std::string_view place) {
     if (failpoints_) failpoints_->Reached(place);
   }
 
   FileLock lock_;
   Database database_;
-  Statement begin_, commit_, insert_, remove_, set_compacted_;
+  Statement begin_, commit_, rollback_, insert_, remove_, set_compacted_;
   Failpoints* const failpoints_;
   const int checkpoint_pages_;
+  const std::string path_;
   int64_t compacted_ = 0;
   int wal_pages_ = 0;
+  int no_room_pages_ =
+      0;              // how many there were when there was no room to fold them in; 0: there is
+  bool room_ = true;  // as it was said last
 };
 
 }  // namespace gantry::store

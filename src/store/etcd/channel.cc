@@ -12,11 +12,6 @@ namespace {
 constexpr Duration kPingAfter = std::chrono::seconds(6);
 constexpr Duration kPingTimeout = std::chrono::seconds(3);
 
-std::string NameOf(const Endpoint& endpoint) {
-  const bool v6 = endpoint.host.find(':') != std::string::npos;
-  return (v6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" + std::to_string(endpoint.port);
-}
-
 bool IsHere(const Endpoint& endpoint) {
   return endpoint.host == "localhost" || endpoint.host == "::1" ||
          endpoint.host.starts_with("127.");
@@ -64,6 +59,11 @@ bool IsRefusal(const GrpcStatus& status) {
 
 }  // namespace
 
+std::string NameOf(const Endpoint& endpoint) {
+  const bool v6 = endpoint.host.find(':') != std::string::npos;
+  return (v6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" + std::to_string(endpoint.port);
+}
+
 Task<Result<std::string>> MessageStream::Next() {
   while (true) {
     GANTRY_CO_ASSIGN(std::optional<std::string> message, deframer_.Next());
@@ -96,16 +96,16 @@ Task<Result<std::string>> MessageStream::Only() {
 }
 
 Channel::Channel(Env& env, ChannelOptions options)
-    : env_(env), options_(std::move(options)), current_(FirstOf(env, options_.endpoints)) {}
+    : env_(env), options_(std::move(options)), current_(FirstOf(env, options_.endpoints->All())) {}
 
 std::string Channel::current() const {
   absl::MutexLock lock(&mutex_);
-  return NameOf(options_.endpoints[current_]);
+  return NameOf(options_.endpoints->At(current_));
 }
 
 std::string Channel::names() const {
   std::string names;
-  for (const Endpoint& endpoint : options_.endpoints)
+  for (const Endpoint& endpoint : options_.endpoints->All())
     names += (names.empty() ? "" : ",") + NameOf(endpoint);
   return names;
 }
@@ -132,7 +132,7 @@ Task<Status> Channel::Connect(CancelToken cancel, std::shared_ptr<wire::Http2Con
       }
       if (connection_) {
         connection_.reset();
-        current_ = (current_ + 1) % options_.endpoints.size();
+        ++current_;
       }
       if (!std::exchange(dialing_, true)) break;
       waiter = waiting_.emplace_back(std::make_shared<Notifier>());
@@ -158,11 +158,11 @@ Task<Status> Channel::Connect(CancelToken cancel, std::shared_ptr<wire::Http2Con
 // Every server once.
 Task<Status> Channel::Dial(std::shared_ptr<wire::Http2Connection>* out) {
   Status last;
-  for (size_t tried = 0; tried < options_.endpoints.size(); ++tried) {
+  for (size_t tried = 0; tried < options_.endpoints->size(); ++tried) {
     Endpoint endpoint;
     {
       absl::MutexLock lock(&mutex_);
-      endpoint = options_.endpoints[current_];
+      endpoint = options_.endpoints->At(current_);
     }
     wire::DialOptions dial;
     dial.host = endpoint.host;
@@ -177,7 +177,7 @@ Task<Status> Channel::Dial(std::shared_ptr<wire::Http2Connection>* out) {
     absl::MutexLock lock(&mutex_);
     if (!socket.ok()) {
       last = socket.status().WithContext("no connection to etcd");
-      current_ = (current_ + 1) % options_.endpoints.size();
+      ++current_;
       continue;
     }
     if (stopped_) co_return Unavailable("the store is stopped");
@@ -201,7 +201,7 @@ void Channel::GiveUp(const std::shared_ptr<wire::Http2Connection>& connection) {
     absl::MutexLock lock(&mutex_);
     if (connection_ == connection) {
       connection_.reset();
-      current_ = (current_ + 1) % options_.endpoints.size();
+      ++current_;
     }
   }
   connection->Close();

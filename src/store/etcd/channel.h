@@ -11,19 +11,14 @@
 #include "base/status.h"
 #include "base/wire/http2_connection.h"
 #include "base/wire/tls.h"
+#include "store/etcd/endpoints.h"
 #include "store/etcd/grpc.h"
 
 namespace gantry::store::etcd {
 
-struct Endpoint {
-  Endpoint() = default;
-  std::string host;
-  uint16_t port = 2379;
-};
-
 struct ChannelOptions {
   ChannelOptions() = default;
-  std::vector<Endpoint> endpoints;              // at least one
+  std::shared_ptr<const EndpointList> endpoints;
   std::shared_ptr<const wire::TlsContext> tls;  // null: plain
   Duration dial_timeout = std::chrono::seconds(2);
 };
@@ -75,7 +70,7 @@ class Channel {
 
   // Nothing good is to be expected of this connection any more: the next call goes elsewhere.
   void GiveUp(const std::shared_ptr<wire::Http2Connection>& connection);
-  bool has_others() const { return options_.endpoints.size() > 1; }
+  bool has_others() const { return options_.endpoints->size() > 1; }
   // "10.0.0.1:2379", or all of them, for messages.
   std::string current() const;
   std::string names() const;

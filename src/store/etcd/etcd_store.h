@@ -8,6 +8,7 @@
 #include "base/env/cancel.h"
 #include "base/env/env.h"
 #include "base/status.h"
+#include "store/etcd/endpoints.h"
 #include "store/store.h"
 
 namespace gantry::store {
@@ -17,6 +18,8 @@ struct EtcdOptions {
 
   // "etcd://10.0.0.1:2379,10.0.0.2:2379"; with any of the three files' contents over TLS.
   std::string url;
+  // Where they are instead, for an etcd whose members come and go; null: where `url` says.
+  std::shared_ptr<const etcd::EndpointList> endpoints;
   std::string ca_pem;           // empty with TLS: the system's
   std::string certificate_pem;  // of the client
   std::string private_key_pem;

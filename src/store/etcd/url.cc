@@ -12,7 +12,6 @@ constexpr std::string_view kScheme = "etcd://";
 bool IsEtcdUrl(std::string_view store) { return store.starts_with(kScheme); }
 
 namespace etcd {
-namespace {
 
 Result<Endpoint> ParseEndpoint(std::string_view text) {
   Endpoint endpoint;
@@ -34,20 +33,22 @@ Result<Endpoint> ParseEndpoint(std::string_view text) {
   return endpoint;
 }
 
-}  // namespace
-
 Result<ChannelOptions> ChannelOptionsFor(const EtcdOptions& options) {
   if (!IsEtcdUrl(options.url))
     return BadRequest("--store " + options.url + " does not begin with etcd://");
   ChannelOptions channel;
+  std::vector<Endpoint> endpoints;
   std::string_view rest = std::string_view(options.url).substr(kScheme.size());
   while (true) {
     const size_t comma = rest.find(',');
     GANTRY_ASSIGN(Endpoint endpoint, ParseEndpoint(rest.substr(0, comma)));
-    channel.endpoints.push_back(std::move(endpoint));
+    endpoints.push_back(std::move(endpoint));
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
+  channel.endpoints = options.endpoints
+                          ? options.endpoints
+                          : std::make_shared<const EndpointList>(std::move(endpoints));
   if (options.tls) {
     wire::TlsClientOptions tls;
     tls.ca_pem = options.ca_pem;

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/data_dir.h"
 #include "cli/exit.h"
+#include "cli/ha/etcd_process.h"
 #include "cli/machine_options.h"
 #include "cli/node_host.h"
 
@@ -15,7 +16,9 @@ Status CleanUp(const std::string& path) {
   if (!std::filesystem::exists(path, error)) return Status::Ok();
   // The lock keeps this away from a directory that is in use.
   GANTRY_ASSIGN(DataDir dir, DataDir::Open(path));
-  return CleanUpHost(dir.path());
+  Status etcd = EndEtcdProcess(dir.File("etcd"));
+  Status host = CleanUpHost(dir.path());
+  return host.ok() ? etcd : host;
 }
 
 }  // namespace

@@ -80,16 +80,6 @@ Result<std::map<std::string, std::string>> PartOf(const std::string& text, const
   return values;
 }
 
-Status CheckSettings(const ClusterSettings& ours, const ClusterSettings& theirs) {
-  for (const auto& [name, value] : ours) {
-    auto there = theirs.find(name);
-    if (there == theirs.end() || there->second == value) continue;
-    return Status(Code::kInvalid, "--" + name + " is " + value + " here, but " + there->second +
-                                      " in this cluster; all servers need the same");
-  }
-  return Status::Ok();
-}
-
 // Takes over what is in etcd.
 Status Adopt(const DataDir& dir, const std::optional<JoinToken>& token, const std::string& sealed,
              const Files& local, const ClusterSettings& settings) {
@@ -160,6 +150,16 @@ Task<Status> TryToShare(Env& env, const DataDir& dir, store::EtcdOptions etcd,
 }
 
 }  // namespace
+
+Status CheckSettings(const ClusterSettings& ours, const ClusterSettings& theirs) {
+  for (const auto& [name, value] : ours) {
+    auto there = theirs.find(name);
+    if (there == theirs.end() || there->second == value) continue;
+    return Status(Code::kInvalid, "--" + name + " is " + value + " here, but " + there->second +
+                                      " in this cluster; all servers need the same");
+  }
+  return Status::Ok();
+}
 
 Task<Status> ShareClusterKeys(Env& env, const DataDir& dir, store::EtcdOptions etcd,
                               std::string wanted, ClusterSettings settings) {

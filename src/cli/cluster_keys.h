@@ -22,6 +22,10 @@ using ClusterSettings = std::map<std::string, std::string>;
 Task<Status> ShareClusterKeys(Env& env, const DataDir& dir, store::EtcdOptions etcd,
                               std::string token, ClusterSettings settings);
 
+// kInvalid: a setting of ours is not theirs; settings that one side does not name are no
+// difference.
+Status CheckSettings(const ClusterSettings& ours, const ClusterSettings& theirs);
+
 // After a restore: the keys under `dir` become those that the servers share, whatever was there.
 Task<Status> ReplaceClusterKeys(Env& env, const DataDir& dir, store::EtcdOptions etcd);
 

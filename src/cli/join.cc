@@ -129,18 +129,6 @@ Task<Result<std::string>> FetchCaFrom(Env& env, std::string server, std::string 
   co_return ca_pem;
 }
 
-// From the first server that answers.
-Task<Result<std::string>> FetchCa(Env& env, std::vector<std::string> servers, std::string pin) {
-  Status problems;
-  for (const std::string& server : servers) {
-    Result<std::string> ca = co_await FetchCaFrom(env, server, pin);
-    if (ca.ok() || ca.code() == Code::kForbidden) co_return ca;
-    problems = problems.ok() ? ca.status()
-                             : Status(ca.code(), problems.message() + "; " + ca.status().message());
-  }
-  co_return problems;
-}
-
 Task<Result<std::string>> AskForCertificate(Env& env, client::Client& client,
                                             std::string request_pem) {
   CertificateRequest request;
@@ -182,6 +170,17 @@ Task<Result<NodeIdentity>> MakeIdentity(Env& env, client::Client& client, std::s
 }
 
 }  // namespace
+
+Task<Result<std::string>> FetchCa(Env& env, std::vector<std::string> servers, std::string pin) {
+  Status problems;
+  for (const std::string& server : servers) {
+    Result<std::string> ca = co_await FetchCaFrom(env, server, pin);
+    if (ca.ok() || ca.code() == Code::kForbidden) co_return ca;
+    problems = problems.ok() ? ca.status()
+                             : Status(ca.code(), problems.message() + "; " + ca.status().message());
+  }
+  co_return problems;
+}
 
 Task<Result<NodeIdentity>> JoinCluster(Env& env, const DataDir& dir,
                                        std::vector<std::string> servers, JoinToken token,

@@ -29,6 +29,10 @@ Task<Result<NodeIdentity>> JoinCluster(Env& env, const DataDir& dir,
                                        std::vector<std::string> servers, JoinToken token,
                                        std::string node_name);
 
+// The cluster's CA from the first server that answers, checked against the token's pin. An empty
+// pin trusts it, and says so in the log.
+Task<Result<std::string>> FetchCa(Env& env, std::vector<std::string> servers, std::string pin);
+
 // Another certificate for the node, asked for by `client`, which acts as that node; kept in the
 // data directory.
 Task<Result<NodeIdentity>> RenewIdentity(Env& env, const DataDir& dir, client::Client& client,

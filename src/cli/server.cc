@@ -9,6 +9,8 @@
 #include "apiserver/authz/authorizer.h"
 #include "apiserver/http/listener.h"
 #include "apiserver/rest/resource_handler.h"
+#include "base/env/notifier.h"
+#include "base/env/spawn.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/wire/tls.h"
@@ -19,6 +21,8 @@
 #include "cli/credentials.h"
 #include "cli/elected_control_plane.h"
 #include "cli/failover.h"
+#include "cli/ha/managed_etcd.h"
+#include "cli/ha/member_routes.h"
 #include "cli/host.h"
 #include "cli/node_gateway.h"
 #include "cli/node_host.h"
@@ -81,20 +85,59 @@ void FillDefaults(ServerOptions* options) {
   if (options->node_name.empty()) options->node_name = HostName();
 }
 
+// The etcd that servers share; without `store` this is the only server, with SQLite.
+struct SharedEtcd {
+  SharedEtcd() = default;
+  std::unique_ptr<ManagedEtcd> own;  // null: the user runs it
+  std::optional<store::EtcdOptions> store;
+};
+
+// Where this machine's own is to be used, it has come up when this returns.
+Result<SharedEtcd> FindEtcd(RealEnv& env, const DataDir& dir, const ServerOptions& options,
+                            const std::vector<std::string>& names) {
+  SharedEtcd etcd;
+  if (options.runs_etcd()) {
+    ManagedEtcdOptions managed;
+    managed.name = options.node_name;
+    managed.address = options.advertise_address;
+    managed.names = names;
+    managed.client_port = options.etcd_client_port;
+    managed.peer_port = options.etcd_peer_port;
+    managed.join = options.join;
+    managed.token = options.token;
+    managed.settings = SettingsOf(options);
+    managed.fast = options.failover == "fast";
+    GANTRY_ASSIGN(etcd.own, env.RunToEnd(ManagedEtcd::Open(env, dir, std::move(managed))));
+    etcd.store = etcd.own->store_options();
+    return etcd;
+  }
+  if (ManagedEtcd::IsIn(dir)) {
+    return BadRequest("data directory " + dir.path() +
+                      " is that of a server with an etcd of its own; start it with --ha");
+  }
+  if (options.store != kSqlite) {
+    GANTRY_ASSIGN(etcd.store, EtcdOptionsOf(options));
+  }
+  return etcd;
+}
+
 }  // namespace
 
 struct Server::Parts {
-  Parts(RealEnv& e, ServerOptions o, FailoverProfile f, DataDir d, Credentials c)
+  Parts(RealEnv& e, ServerOptions o, FailoverProfile f, std::unique_ptr<DataDir> d, SharedEtcd s,
+        Credentials c)
       : env(e),
         options(std::move(o)),
         failover(std::move(f)),
         dir(std::move(d)),
+        etcd(std::move(s)),
         credentials(std::move(c)) {}
 
   RealEnv& env;
   ServerOptions options;
   FailoverProfile failover;
-  DataDir dir;
+  std::unique_ptr<DataDir> dir;
+  SharedEtcd etcd;
   Credentials credentials;
   NodeGateway gateway{env, failover};
   ExitOnFailure exit_on_failure;
@@ -116,14 +159,15 @@ struct Server::Parts {
   Status MakeListener();
   Status MakeControlPlane();
   Status MakeNode();
+  Task<> StopWithoutEtcd();
+  Task<> StopWhenEtcdGoes(CancelToken stopped);
 };
 
 Status Server::Parts::OpenStore() {
-  if (options.store == kSqlite) {
-    GANTRY_ASSIGN(store, store::OpenSqliteStore(env, store::SqliteOptions(dir.File("state.db"))));
+  if (etcd.store) {
+    GANTRY_ASSIGN(store, env.RunToEnd(store::OpenEtcdStore(env, *etcd.store)));
   } else {
-    GANTRY_ASSIGN(store::EtcdOptions etcd, EtcdOptionsOf(options));
-    GANTRY_ASSIGN(store, env.RunToEnd(store::OpenEtcdStore(env, std::move(etcd))));
+    GANTRY_ASSIGN(store, store::OpenSqliteStore(env, store::SqliteOptions(dir->File("state.db"))));
   }
   store->AddObserver(&exit_on_failure);
   compactor = std::make_unique<store::Compactor>(env, *store);
@@ -142,6 +186,7 @@ Status Server::Parts::MakeApiServer() {
   api_options.default_toleration_seconds = failover.toleration_seconds;
   api = std::make_unique<ApiServer>(env, *store, std::move(api_options));
   gateway.AddRoutes(*api);
+  if (etcd.own) AddMemberRoutes(*api, *etcd.own, credentials.join_token);
   return Status::Ok();
 }
 
@@ -223,7 +268,7 @@ Status Server::Parts::MakeNode() {
   node_client = api->ClientFor(
       UserInfo("system:node:" + options.node_name, {"system:nodes", "system:authenticated"}));
   NodeHostOptions host;
-  host.data_dir = dir.path();
+  host.data_dir = dir->path();
   host.address = options.advertise_address;
   host.network = options;
   host.lease = failover.lease;
@@ -242,6 +287,7 @@ const ServerOptions& Server::options() const { return parts_->options; }
 
 Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options) {
   FillDefaults(&options);
+  GANTRY_TRY(CheckHaFlags(options.store, &options));
   if (!options.no_agent) GANTRY_TRY(CheckNodeRequirements());
   PlaceClusterDns(&options);
   GANTRY_TRY(CheckNetwork(options));
@@ -249,8 +295,9 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
   GANTRY_ASSIGN(options.signing_duration, ParseSigningDuration(options.cluster_signing_duration));
   GANTRY_ASSIGN(std::vector<std::string> service_addresses,
                 FirstServiceAddresses(options.service_cidr));
-  GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
-  options.data_dir = dir.path();
+  GANTRY_ASSIGN(DataDir opened, DataDir::Open(options.data_dir));
+  auto dir = std::make_unique<DataDir>(std::move(opened));
+  options.data_dir = dir->path();
   std::vector<std::string> names = {"localhost",
                                     "kubernetes",
                                     "kubernetes.default",
@@ -263,16 +310,17 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
   for (std::string& address : LocalAddresses()) {
     if (address != options.advertise_address) names.push_back(std::move(address));
   }
-  if (options.store != kSqlite) {
-    GANTRY_ASSIGN(store::EtcdOptions etcd, EtcdOptionsOf(options));
+  GANTRY_ASSIGN(SharedEtcd etcd, FindEtcd(env, *dir, options, names));
+  if (etcd.store) {
     GANTRY_TRY(LeaseOf(options.failover).status());
-    GANTRY_TRY(env.RunToEnd(
-        ShareClusterKeys(env, dir, std::move(etcd), options.token, SettingsOf(options))));
+    GANTRY_TRY(
+        env.RunToEnd(ShareClusterKeys(env, *dir, *etcd.store, options.token, SettingsOf(options))));
   }
-  GANTRY_ASSIGN(Credentials credentials, Credentials::LoadOrCreate(env, dir, names, options.token));
+  GANTRY_ASSIGN(Credentials credentials,
+                Credentials::LoadOrCreate(env, *dir, names, options.token));
   FillNetworkDefaults(&options, credentials.authority.certificate_pem());
   auto parts = std::make_unique<Parts>(env, std::move(options), std::move(failover), std::move(dir),
-                                       std::move(credentials));
+                                       std::move(etcd), std::move(credentials));
   GANTRY_TRY(parts->OpenStore());
   GANTRY_TRY(parts->MakeApiServer());
   GANTRY_TRY(parts->MakeListener());
@@ -283,13 +331,14 @@ Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options
 
 Task<Status> Server::Start() {
   Parts& p = *parts_;
+  if (p.etcd.own) p.etcd.own->Start();
   GANTRY_CO_TRY(co_await p.api->Start());
   p.compactor->Start();
   const std::string& bound = p.options.bind_address;
   const std::string host = UrlHost(bound == "0.0.0.0" ? "127.0.0.1"
                                    : bound == "::"    ? "::1"
                                                       : bound);
-  GANTRY_CO_TRY(p.dir.Write(
+  GANTRY_CO_TRY(p.dir->Write(
       "kubeconfig", KubeconfigText("https://" + host + ":" + std::to_string(p.options.https_port),
                                    p.credentials.authority.certificate_pem(), p.credentials.admin,
                                    "kubernetes-admin")));
@@ -310,14 +359,30 @@ Task<Status> Server::Start() {
   co_return Status::Ok();
 }
 
+// What it would say goodbye to is not there; it is taken for dead soon.
+Task<> Server::Parts::StopWithoutEtcd() {
+  log::Warning("server", "stops without etcd", {});
+  if (etcd.own) co_await etcd.own->Stop();
+  std::_Exit(0);
+}
+
+// Others may stop at the same time, and take the majority with them.
+Task<> Server::Parts::StopWhenEtcdGoes(CancelToken stopped) {
+  store::SharedStore* shared = store->shared();
+  while (shared && co_await SleepFor(env, std::chrono::seconds(1), stopped) == Wake::kTimeout) {
+    if (!shared->health().ok()) co_await StopWithoutEtcd();
+  }
+}
+
 Task<> Server::Stop() {
   Parts& p = *parts_;
   if (p.node) co_await p.node->Stop();
   if (store::SharedStore* shared = p.store->shared(); shared && !shared->health().ok()) {
-    // What it would say goodbye to is not there; it is taken for dead soon.
-    log::Warning("server", "stops without etcd", {});
-    std::_Exit(0);
+    co_await p.StopWithoutEtcd();
   }
+  CancelSource stopped;
+  Gate gate;
+  Spawn(p.env.MakeStrand(), gate, "stop", p.StopWhenEtcdGoes(stopped.token()));
   co_await p.gateway.Stop();
   if (p.control_plane) co_await p.control_plane->Stop();
   if (p.elected_control_plane) co_await p.elected_control_plane->Stop();
@@ -326,7 +391,10 @@ Task<> Server::Stop() {
   co_await p.api->Stop();
   co_await p.compactor->Stop();
   p.store->RemoveObserver(&p.exit_on_failure);
+  stopped.Cancel();
+  co_await gate.Close(p.env);
   co_await p.store->Stop();
+  if (p.etcd.own) co_await p.etcd.own->Stop();
 }
 
 }  // namespace gantry::cli

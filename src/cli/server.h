@@ -8,11 +8,12 @@
 #include "base/status.h"
 #include "cli/data_dir.h"
 #include "cli/etcd_flags.h"
+#include "cli/ha/ha_flags.h"
 #include "cli/machine_options.h"
 
 namespace gantry::cli {
 
-struct ServerOptions : MachineOptions, EtcdFlags {
+struct ServerOptions : MachineOptions, EtcdFlags, HaFlags {
   uint16_t https_port = 6443;
   std::string bind_address = "0.0.0.0";
   std::string

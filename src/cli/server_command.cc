@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/etcd_flags.h"
 #include "cli/exit.h"
+#include "cli/ha/ha_flags.h"
 #include "cli/server.h"
 #include "cli/service.h"
 
@@ -32,6 +33,7 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   AddTextFlag(*command, "--store", "STORE", &options->store,
               "Where objects are kept: sqlite, or etcd://HOST:PORT,... for several servers");
   AddEtcdFlags(*command, options.get());
+  AddHaFlags(*command, options.get());
   AddTextFlag(*command, "--failover", "PROFILE", &options->failover,
               "How soon silent machines and servers are taken for dead: default (50s and 2s), or "
               "fast (3s and 0.8s)");

@@ -1,8 +1,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 
 #include "base/env/real/real_env.h"
+#include "cli/cluster_files.h"
 #include "cli/cluster_keys.h"
 #include "cli/commands.h"
 #include "cli/data_dir.h"
@@ -15,28 +15,13 @@ namespace gantry::cli {
 namespace {
 
 constexpr char kDatabase[] = "/state.db";
-// What belongs to a cluster beside its objects: tokens and certificates that clients hold are only
-// worth something to the authority that issued them.
-constexpr const char* kClusterFiles[] = {"pki/ca.crt", "pki/ca.key", "pki/service-account.key",
-                                         "token"};
-
 struct SnapshotOptions : EtcdFlags {
   std::string data_dir = "/var/lib/gantry";
   std::string file;
 };
 
-Result<store::SnapshotFiles> ClusterFiles(const std::string& data_dir) {
-  store::SnapshotFiles files;
-  for (const char* name : kClusterFiles) {
-    Result<std::string> content = ReadWholeFile(data_dir + "/" + name);
-    if (content.ok()) files[name] = std::move(content).value();
-    if (!content.ok() && content.code() != Code::kNotFound) return content.status();
-  }
-  return files;
-}
-
 Status Save(const SnapshotOptions& options) {
-  GANTRY_ASSIGN(store::SnapshotFiles files, ClusterFiles(options.data_dir));
+  GANTRY_ASSIGN(store::SnapshotFiles files, ReadClusterFiles(options.data_dir));
   const bool has_keys = files.contains("pki/ca.key");
   if (options.store == "sqlite") {
     GANTRY_TRY(store::SaveSqliteSnapshot(options.data_dir + kDatabase, options.file, files));
@@ -48,25 +33,6 @@ Status Save(const SnapshotOptions& options) {
   }
   std::printf("Saved %s%s\n", options.file.c_str(),
               has_keys ? "" : ", without the cluster's keys: there are none in --data-dir");
-  return Status::Ok();
-}
-
-// Puts the cluster's keys under the data directory. Another cluster's are kept aside, with all that
-// was issued with them.
-Status PutClusterFiles(const DataDir& dir, const store::SnapshotFiles& files) {
-  if (!files.contains("pki/ca.crt")) return Status::Ok();
-  Result<std::string> there = dir.Read("pki/ca.crt");
-  if (there.ok() && *there != files.at("pki/ca.crt")) {
-    const std::string pki = dir.File("pki"), aside = dir.File("pki.before-restore");
-    std::error_code error;
-    std::filesystem::remove_all(aside, error);
-    std::filesystem::rename(pki, aside, error);
-    if (error) return InternalError("keep the old keys as " + aside + ": " + error.message());
-  }
-  for (const char* name : kClusterFiles) {
-    if (auto file = files.find(name); file != files.end())
-      GANTRY_TRY(dir.Write(name, file->second));
-  }
   return Status::Ok();
 }
 

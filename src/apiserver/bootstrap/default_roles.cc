@@ -184,6 +184,7 @@ constexpr DefaultRole kRoles[] = {
     {"kube-public", "system:controller:bootstrap-signer",
      "get,list,watch; -; configmaps\nupdate; -; configmaps; cluster-info\n"
      "create,patch,update; -,events.k8s.io; events"},
+    {"", "gantry:server-bootstrapper", "create; gantry; etcd-members"},
     {"kube-public", "gantry:cluster-info", "get; -; configmaps; cluster-info"},
     {"kube-system", "gantry:network", "get; -; configmaps; gantry-network"},
 };
@@ -207,6 +208,7 @@ constexpr DefaultBinding kBindings[] = {
     // How machines join: a bootstrap token may ask for a node's certificate, which is approved by
     // itself.
     {"", "gantry:node-bootstrapper", "system:node-bootstrapper", "group:system:bootstrappers"},
+    {"", "gantry:server-bootstrapper", "gantry:server-bootstrapper", "group:system:bootstrappers"},
     {"", "gantry:node-autoapprove",
      "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
      "group:system:bootstrappers"},

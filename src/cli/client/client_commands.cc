@@ -36,6 +36,7 @@ constexpr Command kCommands[] = {
     {"events", "List events", RunEvents},
     {"api-resources", "List the types that the server has", RunApiResources},
     {"token", "Make, list and delete the tokens with which machines join", RunToken},
+    {"members", "List the servers that run their own etcd, or take one out", RunMembers},
     {"top", "Show the use of resources", RunTop},
     {"why", "Say why a pod is pending, crashing or not ready, and the nearest fix", RunWhy},
 };

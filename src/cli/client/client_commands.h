@@ -35,6 +35,7 @@ Result<int> RunRollout(Invocation call);
 Result<int> RunScale(Invocation call);
 Result<int> RunTaint(Invocation call);
 Result<int> RunToken(Invocation call);
+Result<int> RunMembers(Invocation call);
 Result<int> RunTop(Invocation call);
 Result<int> RunUncordon(Invocation call);
 Result<int> RunWait(Invocation call);

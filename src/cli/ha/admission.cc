@@ -1,0 +1,65 @@
+#include "cli/ha/admission.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "store/etcd/url.h"
+
+namespace gantry::cli {
+namespace {
+
+constexpr Duration kPing = std::chrono::seconds(2);
+
+}  // namespace
+
+std::shared_ptr<store::etcd::EndpointList> EndpointsOf(const std::vector<Peer>& peers) {
+  std::vector<store::etcd::Endpoint> endpoints;
+  for (const Peer& peer : peers) {
+    if (peer.client_url.empty()) continue;
+    Result<store::etcd::Endpoint> endpoint = store::etcd::ParseEndpoint(AddressOf(peer.client_url));
+    if (endpoint.ok()) endpoints.push_back(std::move(endpoint).value());
+  }
+  return std::make_shared<store::etcd::EndpointList>(std::move(endpoints));
+}
+
+Task<bool> Answers(Env& env, store::EtcdOptions etcd, Peer peer) {
+  if (peer.client_url.empty()) co_return false;
+  etcd.url = "etcd://" + AddressOf(peer.client_url);
+  etcd.endpoints = nullptr;
+  Result<store::EtcdHealth> health = co_await store::PingEtcd(env, std::move(etcd), kPing);
+  co_return health.ok();
+}
+
+Task<Result<Admission>> AdmitEtcdMember(Env& env, store::EtcdOptions etcd, std::string name,
+                                        std::string peer_url) {
+  GANTRY_CO_ASSIGN(const std::vector<store::EtcdMember> members,
+                   co_await store::ListEtcdMembers(env, etcd));
+  const std::vector<Peer> peers = PeersOf(members);
+  for (const Peer& peer : peers) {
+    if (peer.name != name && peer.peer_url != peer_url) continue;
+    if (co_await Answers(env, etcd, peer)) {
+      co_return Status(Code::kConflict, "there is a server " + peer.name +
+                                            " already, and its etcd answers at " + peer.client_url +
+                                            "; give this one another name (--node-name)");
+    }
+    log::Info("etcd", "a member that does not answer makes room for its successor",
+              {{"name", name}, {"peer", peer.peer_url}});
+    Status removed = co_await store::RemoveEtcdMember(env, etcd, peer.id);
+    if (!removed.ok() && removed.code() != Code::kNotFound) co_return removed;
+  }
+  Result<store::AddedEtcdMember> added =
+      co_await store::AddEtcdLearner(env, std::move(etcd), std::move(peer_url));
+  // Another one is on its way in, or etcd has just seen members come or go.
+  if (added.code() == Code::kConflict) co_return Unavailable(added.status().message());
+  if (!added.ok()) co_return added.status();
+  log::Info("etcd", "a member was added", {{"name", name}});
+  Admission admission;
+  admission.id = added->id;
+  admission.peers = PeersOf(added->members);
+  for (Peer& peer : admission.peers) {
+    if (peer.id == admission.id) peer.name = name;
+  }
+  co_return admission;
+}
+
+}  // namespace gantry::cli

@@ -1,0 +1,78 @@
+#include "cli/ha/etcd_keys.h"
+
+namespace gantry::cli {
+namespace {
+
+namespace pki = apiserver::pki;
+
+constexpr Duration kLifetime = std::chrono::hours(24 * 3650);
+
+Result<pki::KeyPair> ReadPair(const DataDir& dir, const std::string& name) {
+  GANTRY_ASSIGN(std::string certificate, dir.Read("etcd/" + name + ".crt"));
+  GANTRY_ASSIGN(std::string key, dir.Read("etcd/" + name + ".key"));
+  return pki::KeyPair{std::move(certificate), std::move(key)};
+}
+
+// The key goes first: a certificate that is there has its key.
+Status WritePair(const DataDir& dir, const std::string& name, const pki::KeyPair& pair) {
+  GANTRY_TRY(dir.Write("etcd/" + name + ".key", pair.private_key_pem));
+  return dir.Write("etcd/" + name + ".crt", pair.certificate_pem);
+}
+
+// Members are servers and clients of each other.
+Result<pki::KeyPair> IssueMember(Env& env, const pki::Authority& authority,
+                                 const std::vector<std::string>& names) {
+  GANTRY_ASSIGN(const pki::Key key, pki::Key::Generate());
+  GANTRY_ASSIGN(const std::string request, pki::MakeRequest(key, "gantry-etcd", {}, names));
+  pki::KeyPair pair;
+  GANTRY_ASSIGN(pair.private_key_pem, key.PrivatePem());
+  GANTRY_ASSIGN(pair.certificate_pem,
+                authority.SignRequest(
+                    env, request, {"digital signature", "server auth", "client auth"}, kLifetime));
+  return pair;
+}
+
+}  // namespace
+
+Status MakeEtcdAuthority(Env& env, const DataDir& dir) {
+  if (ReadPair(dir, "ca").ok()) return Status::Ok();
+  GANTRY_ASSIGN(const pki::Authority made, pki::Authority::Create(env, "gantry-etcd-ca"));
+  return WritePair(dir, "ca", made.pair());
+}
+
+Status KeepEtcdAuthority(const DataDir& dir, const pki::KeyPair& authority) {
+  GANTRY_TRY(pki::Authority::Load(authority));
+  return WritePair(dir, "ca", authority);
+}
+
+Result<pki::KeyPair> ReadEtcdAuthority(const DataDir& dir) { return ReadPair(dir, "ca"); }
+
+Status IssueEtcdCertificates(Env& env, const DataDir& dir, const std::vector<std::string>& names) {
+  GANTRY_ASSIGN(const pki::KeyPair ca, ReadPair(dir, "ca"));
+  // Certificates of another authority than the one that is there are of no use.
+  std::string wanted = ca.certificate_pem;
+  for (const std::string& name : names)
+    wanted += name + "\n";
+  if (dir.Read("etcd/names").value_or("") == wanted && ReadPair(dir, "member").ok() &&
+      ReadPair(dir, "client").ok())
+    return Status::Ok();
+  GANTRY_ASSIGN(const pki::Authority authority, pki::Authority::Load(ca));
+  GANTRY_ASSIGN(const pki::KeyPair member, IssueMember(env, authority, names));
+  GANTRY_ASSIGN(const pki::KeyPair client,
+                authority.IssueClient(env, "gantry-server", {}, kLifetime));
+  GANTRY_TRY(WritePair(dir, "member", member));
+  GANTRY_TRY(WritePair(dir, "client", client));
+  return dir.Write("etcd/names", wanted);
+}
+
+Result<store::EtcdOptions> EtcdAccess(const DataDir& dir) {
+  GANTRY_ASSIGN(pki::KeyPair client, ReadPair(dir, "client"));
+  store::EtcdOptions options;
+  options.tls = true;
+  GANTRY_ASSIGN(options.ca_pem, dir.Read("etcd/ca.crt"));
+  options.certificate_pem = std::move(client.certificate_pem);
+  options.private_key_pem = std::move(client.private_key_pem);
+  return options;
+}
+
+}  // namespace gantry::cli

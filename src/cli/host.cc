@@ -95,6 +95,11 @@ std::vector<std::string> LocalAddresses() {
   return addresses;
 }
 
+Status CheckEtcdInstalled() {
+  if (OnPath("etcd")) return Status::Ok();
+  return Status(Code::kNotFound, "etcd not found; install it: apt-get install etcd-server");
+}
+
 Status CheckNodeRequirements() {
   if (geteuid() != 0) {
     return Status(

@@ -21,5 +21,7 @@ std::vector<std::string> LocalAddresses();
 // What the node agent needs of the machine: root, crun or runc, conmon. One line that says what to
 // install or do.
 Status CheckNodeRequirements();
+// What a server with an etcd of its own needs beside that.
+Status CheckEtcdInstalled();
 
 }  // namespace gantry::cli

@@ -107,11 +107,12 @@ Result<SharedEtcd> FindEtcd(RealEnv& env, const DataDir& dir, const ServerOption
     managed.token = options.token;
     managed.settings = SettingsOf(options);
     managed.fast = options.failover == "fast";
+    managed.force_new_cluster = options.force_new_cluster;
     GANTRY_ASSIGN(etcd.own, env.RunToEnd(ManagedEtcd::Open(env, dir, std::move(managed))));
     etcd.store = etcd.own->store_options();
     return etcd;
   }
-  if (ManagedEtcd::IsIn(dir)) {
+  if (ManagedEtcd::IsIn(dir.path())) {
     return BadRequest("data directory " + dir.path() +
                       " is that of a server with an etcd of its own; start it with --ha");
   }
@@ -288,6 +289,7 @@ const ServerOptions& Server::options() const { return parts_->options; }
 Result<std::unique_ptr<Server>> Server::Open(RealEnv& env, ServerOptions options) {
   FillDefaults(&options);
   GANTRY_TRY(CheckHaFlags(options.store, &options));
+  if (options.runs_etcd()) GANTRY_TRY(CheckEtcdInstalled());
   if (!options.no_agent) GANTRY_TRY(CheckNodeRequirements());
   PlaceClusterDns(&options);
   GANTRY_TRY(CheckNetwork(options));

@@ -8,6 +8,7 @@
 #include "cli/data_dir.h"
 #include "cli/etcd_flags.h"
 #include "cli/exit.h"
+#include "cli/ha/managed_etcd.h"
 #include "cli/machine_options.h"
 #include "store/snapshot.h"
 
@@ -23,7 +24,12 @@ struct SnapshotOptions : EtcdFlags {
 Status Save(const SnapshotOptions& options) {
   GANTRY_ASSIGN(store::SnapshotFiles files, ReadClusterFiles(options.data_dir));
   const bool has_keys = files.contains("pki/ca.key");
-  if (options.store == "sqlite") {
+  if (options.store == "sqlite" && ManagedEtcd::IsIn(options.data_dir)) {
+    GANTRY_ASSIGN(store::EtcdOptions etcd, ManagedEtcd::AccessFrom(options.data_dir));
+    RealEnv env;
+    GANTRY_TRY(env.RunToEnd(
+        store::SaveEtcdSnapshot(env, std::move(etcd), options.file, std::move(files))));
+  } else if (options.store == "sqlite") {
     GANTRY_TRY(store::SaveSqliteSnapshot(options.data_dir + kDatabase, options.file, files));
   } else {
     GANTRY_ASSIGN(store::EtcdOptions etcd, EtcdOptionsOf(options));
@@ -38,6 +44,11 @@ Status Save(const SnapshotOptions& options) {
 
 Status Restore(const SnapshotOptions& options) {
   GANTRY_ASSIGN(DataDir dir, DataDir::Open(options.data_dir));
+  if (ManagedEtcd::IsIn(dir.path())) {
+    return Status(Code::kConflict,
+                  "this server has an etcd of its own; stop all servers and move " +
+                      dir.File("etcd") + " away on each, restore here, and begin again with --ha");
+  }
   if (options.store == "sqlite") {
     GANTRY_ASSIGN(const store::SnapshotFiles files,
                   store::RestoreSqliteSnapshot(options.file, dir.path() + kDatabase));

@@ -56,7 +56,7 @@ class HaTest(unittest.TestCase):
             server.wait_ready()
 
     def refused(self, *arguments):
-        """The line with which a server on another host ends at once."""
+        """The line with which a server on another host ends."""
         host = self.network.host("stranger")
         data = self.servers[0].dir / "refused"
         shutil.rmtree(data, ignore_errors=True)
@@ -66,6 +66,13 @@ class HaTest(unittest.TestCase):
         lines = [line for line in done.stderr.splitlines() if line.startswith("gantry: ")]
         self.assertEqual(len(lines), 1, done.stderr)
         return lines[0]
+
+    def refused_to(self, server, *arguments):
+        """The same for one that is stopped meanwhile, with its data directory."""
+        server.stop()
+        done = server.machine.run(GANTRY, *arguments, "--data-dir", server.data, check=False)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        return done.stderr
 
     def all_write(self, name):
         """Every server writes, and sees at once what the others wrote."""
@@ -95,6 +102,10 @@ class HaTest(unittest.TestCase):
                 (("--ha", "--store", "etcd://127.0.0.1:1"), "leave out --store")):
             with self.subTest(message):
                 self.assertIn(message, self.refused(*arguments))
+        stranger = self.network.host("stranger")
+        stranger.run("mount", "--bind", "/dev/null", shutil.which("etcd"))
+        self.assertIn("apt-get install etcd-server", self.refused("--ha"))
+        stranger.run("umount", shutil.which("etcd"))
         agents = self.servers[0].machine.run(GANTRY, "token", "create", "--data-dir", self.servers[0].data).stdout.strip()
         self.assertIn("lets machines join as agents", self.refused("--join", self.url, "--token", agents))
         self.assertEqual(self.servers[0].members(), VOTING)
@@ -113,7 +124,7 @@ class HaTest(unittest.TestCase):
         self.assertEqual(second.members(), VOTING)
 
     def test_4_an_etcd_is_killed(self):
-        for server in self.servers:
+        for server in self.servers[:2]:
             old = server.etcd()
             os.kill(old, signal.SIGKILL)
             server.kubectl("create", "configmap", f"killed-{server.machine.name}")
@@ -158,8 +169,10 @@ class HaTest(unittest.TestCase):
 
     def test_8_all_start_again(self):
         """With the flags that they had."""
+        self.assertIn("gantry: data directory", self.refused_to(self.servers[0], "server", "--no-agent"))
         for server in self.servers:
-            server.stop()
+            if server.process.poll() is None:
+                server.stop()
             self.assertEqual(server.etcd(), 0)
         for server in self.servers:
             server.start(wait=False)
@@ -167,6 +180,48 @@ class HaTest(unittest.TestCase):
             server.wait_ready()
             server.kubectl("get", "configmap", "from-before")
         self.assertEqual(self.servers[0].members(), VOTING)
+
+    def test_9_a_majority_is_lost(self):
+        """The third goes on alone, and the others come in anew."""
+        first, second, third = self.servers
+        for server in (second, third):
+            server.kill()
+            os.kill(server.etcd(), signal.SIGKILL)
+            shutil.rmtree(server.data)
+        first.stop()
+        flags = first.arguments
+        first.arguments = (*flags, "--force-new-cluster")
+        first.start()
+        first.kubectl("get", "configmap", "from-before")
+        self.assertEqual(list(first.members()), ["server-1"])
+        second.start()
+        # Once more it would cut off the others.
+        first.kill()
+        first.start(wait=False)
+        self.assertEqual(first.process.wait(60), 1)
+        self.assertIn("this server's etcd has a majority", first.tail())
+        first.arguments = flags
+        first.start()
+        self.assertEqual(list(first.members()), ["server-1", "server-2"])
+
+    def test_a_restored(self):
+        """From a backup, into an etcd that is begun anew."""
+        first, second, _ = self.servers
+        snapshot = first.dir / "snapshot"
+        second.machine.run(GANTRY, "snapshot", "save", "--data-dir", second.data, snapshot)
+        first.kubectl("create", "configmap", "later")
+        for server in (first, second):
+            server.stop()
+        restore = (GANTRY, "snapshot", "restore", "--data-dir", first.data, snapshot)
+        self.assertIn("this server has an etcd of its own", first.machine.run(*restore, check=False).stderr)
+        for server in (first, second):
+            (server.data / "etcd").rename(server.data / "etcd.old")
+        first.machine.run(*restore)
+        for server in (first, second):
+            server.start()
+            server.kubectl("get", "configmap", "from-before")
+            self.assertIn("NotFound", server.error("get", "configmap", "later"))
+        self.assertEqual(list(second.members()), ["server-1", "server-2"])
 
 
 if __name__ == "__main__":

@@ -30,34 +30,35 @@ Task<bool> Answers(Env& env, store::EtcdOptions etcd, Peer peer) {
   co_return health.ok();
 }
 
-Task<Result<Admission>> AdmitEtcdMember(Env& env, store::EtcdOptions etcd, std::string name,
-                                        std::string peer_url) {
+Task<Result<Admission>> AdmitEtcdMember(Env& env, store::EtcdOptions etcd, Peer newcomer) {
   GANTRY_CO_ASSIGN(const std::vector<store::EtcdMember> members,
                    co_await store::ListEtcdMembers(env, etcd));
   const std::vector<Peer> peers = PeersOf(members);
   for (const Peer& peer : peers) {
-    if (peer.name != name && peer.peer_url != peer_url) continue;
+    if (peer.name != newcomer.name && peer.peer_url != newcomer.peer_url) continue;
     if (co_await Answers(env, etcd, peer)) {
       co_return Status(Code::kConflict, "there is a server " + peer.name +
                                             " already, and its etcd answers at " + peer.client_url +
                                             "; give this one another name (--node-name)");
     }
     log::Info("etcd", "a member that does not answer makes room for its successor",
-              {{"name", name}, {"peer", peer.peer_url}});
+              {{"name", newcomer.name}, {"peer", peer.peer_url}});
     Status removed = co_await store::RemoveEtcdMember(env, etcd, peer.id);
     if (!removed.ok() && removed.code() != Code::kNotFound) co_return removed;
   }
   Result<store::AddedEtcdMember> added =
-      co_await store::AddEtcdLearner(env, std::move(etcd), std::move(peer_url));
+      co_await store::AddEtcdLearner(env, std::move(etcd), newcomer.peer_url);
   // Another one is on its way in, or etcd has just seen members come or go.
   if (added.code() == Code::kConflict) co_return Unavailable(added.status().message());
   if (!added.ok()) co_return added.status();
-  log::Info("etcd", "a member was added", {{"name", name}});
+  log::Info("etcd", "a member was added", {{"name", newcomer.name}});
   Admission admission;
   admission.id = added->id;
   admission.peers = PeersOf(added->members);
   for (Peer& peer : admission.peers) {
-    if (peer.id == admission.id) peer.name = name;
+    if (peer.id != admission.id) continue;
+    peer.name = newcomer.name;
+    peer.client_url = newcomer.client_url;
   }
   co_return admission;
 }

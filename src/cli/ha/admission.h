@@ -15,12 +15,11 @@ struct Admission {
   std::vector<Peer> peers;  // all members, the new one with them
 };
 
-// Makes room for a member of this name at this place: one with the same name or place that does not
-// answer any more (its machine lost its disk) is taken out, and the new one is added as a learner.
+// Makes room for a member and adds it: one with the same name or place that does not
+// answer any more (its machine lost its disk) is taken out first.
 // kConflict: there is such a server, and it runs. kUnavailable: not just now (no majority, or
 // another member is on its way in); worth another try.
-Task<Result<Admission>> AdmitEtcdMember(Env& env, store::EtcdOptions etcd, std::string name,
-                                        std::string peer_url);
+Task<Result<Admission>> AdmitEtcdMember(Env& env, store::EtcdOptions etcd, Peer newcomer);
 
 // Whether its etcd answers. `etcd`: how to come to members.
 Task<bool> Answers(Env& env, store::EtcdOptions etcd, Peer peer);

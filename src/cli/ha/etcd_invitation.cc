@@ -43,6 +43,7 @@ std::string WriteInvitationRequest(const InvitationRequest& request) {
   JsonValue json = JsonValue::MakeObject();
   json["name"] = request.name;
   json["peerURL"] = request.peer_url;
+  json["clientURL"] = request.client_url;
   json["version"] = request.version;
   JsonValue settings = JsonValue::MakeObject();
   for (const auto& [name, value] : request.settings)
@@ -56,9 +57,13 @@ Result<InvitationRequest> ReadInvitationRequest(std::string_view text) {
   InvitationRequest request;
   request.name = TextAt(json, "name");
   request.peer_url = TextAt(json, "peerURL");
+  request.client_url = TextAt(json, "clientURL");
   request.version = TextAt(json, "version");
-  if (request.name.empty() || !request.peer_url.starts_with("https://"))
-    return BadRequest("name and peerURL (https://HOST:PORT) of the new member are wanted");
+  if (request.name.empty() || !request.peer_url.starts_with("https://") ||
+      !request.client_url.starts_with("https://")) {
+    return BadRequest(
+        "name, peerURL and clientURL (https://HOST:PORT) of the new member are wanted");
+  }
   if (const JsonValue* settings = json.Find("settings"); settings && settings->is_object()) {
     for (const auto& [name, value] : settings->as_object()) {
       if (value.is_string()) request.settings[name] = value.as_string();

@@ -20,7 +20,7 @@ inline constexpr char kEtcdMembersPath[] = "/apis/gantry/v1/etcd-members";
 
 struct InvitationRequest {
   std::string name;
-  std::string peer_url;
+  std::string peer_url, client_url;
   std::string version;       // of the program
   ClusterSettings settings;  // what all servers have to be told alike
 };

@@ -65,13 +65,12 @@ Status IssueEtcdCertificates(Env& env, const DataDir& dir, const std::vector<std
   return dir.Write("etcd/names", wanted);
 }
 
-Result<store::EtcdOptions> EtcdAccess(const DataDir& dir) {
-  GANTRY_ASSIGN(pki::KeyPair client, ReadPair(dir, "client"));
+Result<store::EtcdOptions> EtcdAccess(const std::string& data_dir) {
   store::EtcdOptions options;
   options.tls = true;
-  GANTRY_ASSIGN(options.ca_pem, dir.Read("etcd/ca.crt"));
-  options.certificate_pem = std::move(client.certificate_pem);
-  options.private_key_pem = std::move(client.private_key_pem);
+  GANTRY_ASSIGN(options.ca_pem, ReadWholeFile(data_dir + "/etcd/ca.crt"));
+  GANTRY_ASSIGN(options.certificate_pem, ReadWholeFile(data_dir + "/etcd/client.crt"));
+  GANTRY_ASSIGN(options.private_key_pem, ReadWholeFile(data_dir + "/etcd/client.key"));
   return options;
 }
 

@@ -25,7 +25,8 @@ Result<apiserver::pki::KeyPair> ReadEtcdAuthority(const DataDir& dir);
 // names).
 Status IssueEtcdCertificates(Env& env, const DataDir& dir, const std::vector<std::string>& names);
 
-// How to come to members, without saying where they are.
-Result<store::EtcdOptions> EtcdAccess(const DataDir& dir);
+// How to come to members, without saying where they are. Of a data directory that may be another
+// process'.
+Result<store::EtcdOptions> EtcdAccess(const std::string& data_dir);
 
 }  // namespace gantry::cli

@@ -11,6 +11,10 @@ void AddHaFlags(CLI::App& command, HaFlags* flags) {
       .add_option("--join", flags->join,
                   "Join the servers of a cluster that was begun with --ha, with their --token")
       ->type_name("URL");
+  command.add_flag(
+      "--force-new-cluster", flags->force_new_cluster,
+      "Go on alone, with what this server has, after a majority of the servers was lost "
+      "for good (--ha)");
   for (const auto& [flag, port, help] :
        {std::tuple("--etcd-client-port", &flags->etcd_client_port,
                    "Port at which servers reach this server's etcd (--ha, --join)"),
@@ -21,6 +25,8 @@ void AddHaFlags(CLI::App& command, HaFlags* flags) {
 }
 
 Status CheckHaFlags(const std::string& store, HaFlags* flags) {
+  if (flags->force_new_cluster && !flags->ha)
+    return BadRequest("--force-new-cluster goes with --ha");
   if (!flags->runs_etcd()) return Status::Ok();
   const std::string flag = flags->ha ? "--ha" : "--join";
   if (flags->ha && !flags->join.empty()) {

@@ -15,7 +15,8 @@ namespace gantry::cli {
 // Whether this server runs a member of the servers' own etcd.
 struct HaFlags {
   bool ha = false;
-  std::vector<std::string> join;  // "https://10.0.0.1:6443": servers to ask
+  bool force_new_cluster = false;  // its others are gone for good
+  std::vector<std::string> join;   // "https://10.0.0.1:6443": servers to ask
   uint16_t etcd_client_port = 2379;
   uint16_t etcd_peer_port = 2380;
 

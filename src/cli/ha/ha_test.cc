@@ -22,6 +22,7 @@ TEST(HaTest, MembershipIsReadAsItWasWritten) {
   membership.self = MakePeer(0xffffffffffffffff, "one");  // more than JSON readers keep
   membership.others = {MakePeer(2, "two"), MakePeer(3, "three")};
   membership.others[1].client_url.clear();
+  membership.others[1].learner = true;
   Result<Membership> read = ReadMembership(WriteMembership(membership));
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(*read, membership);
@@ -37,17 +38,20 @@ TEST(HaTest, InvitationsAreReadAsTheyWereWritten) {
   InvitationRequest request;
   request.name = "two";
   request.peer_url = "https://10.0.0.2:2380";
+  request.client_url = "https://10.0.0.2:2379";
   request.version = "0.1.0";
   request.settings = {{"service-cidr", "10.43.0.0/16"}};
   Result<InvitationRequest> asked = ReadInvitationRequest(WriteInvitationRequest(request));
   ASSERT_TRUE(asked.ok()) << asked.status().ToString();
   EXPECT_EQ(asked->name, request.name);
   EXPECT_EQ(asked->peer_url, request.peer_url);
+  EXPECT_EQ(asked->client_url, request.client_url);
   EXPECT_EQ(asked->version, request.version);
   EXPECT_EQ(asked->settings, request.settings);
   EXPECT_EQ(ReadInvitationRequest(R"({"name":"two"})").code(), Code::kBadRequest);
-  EXPECT_EQ(ReadInvitationRequest(R"({"name":"two","peerURL":"http://a"})").code(),
-            Code::kBadRequest);
+  EXPECT_EQ(
+      ReadInvitationRequest(R"({"name":"a","peerURL":"http://a","clientURL":"https://a"})").code(),
+      Code::kBadRequest);
 
   Invitation invitation;
   invitation.id = 0xfedcba9876543210;

@@ -29,6 +29,7 @@ constexpr Duration kBetweenLooks = std::chrono::seconds(30);
 constexpr Duration kBetweenPings = std::chrono::milliseconds(100);
 constexpr Duration kPing = std::chrono::seconds(2);
 constexpr Duration kBetweenTries = std::chrono::milliseconds(300);
+constexpr Duration kPatience = std::chrono::seconds(10);     // of who asks to take one out
 constexpr Duration kBetweenLines = std::chrono::seconds(5);  // of the log
 // So long it is waited before the others are asked whether this member is one still.
 constexpr Duration kBeforeDoubt = std::chrono::seconds(3);
@@ -57,6 +58,17 @@ bool IsOfTheMachine(const std::string& failure) {
   return false;
 }
 
+bool CanBeAsked(const Peer& peer) { return !peer.learner && !peer.client_url.empty(); }
+
+// The members that a server remembers, itself first.
+std::string EtcdUrlOf(const Membership& membership) {
+  std::string url = "etcd://" + AddressOf(membership.self.client_url);
+  for (const Peer& peer : membership.others) {
+    if (CanBeAsked(peer)) url += "," + AddressOf(peer.client_url);
+  }
+  return url;
+}
+
 Status NoMemberAnyMore(const std::string& directory) {
   return Status(
       Code::kGone,
@@ -82,7 +94,17 @@ ManagedEtcd::~ManagedEtcd() {
   if (!started_) process_.Signal(SIGTERM);
 }
 
-bool ManagedEtcd::IsIn(const DataDir& dir) { return dir.Read(kMembersFile).ok(); }
+bool ManagedEtcd::IsIn(const std::string& data_dir) {
+  return access((data_dir + "/" + kMembersFile).c_str(), F_OK) == 0;
+}
+
+Result<store::EtcdOptions> ManagedEtcd::AccessFrom(const std::string& data_dir) {
+  GANTRY_ASSIGN(const std::string text, ReadWholeFile(data_dir + "/" + kMembersFile));
+  GANTRY_ASSIGN(const Membership membership, ReadMembership(text));
+  GANTRY_ASSIGN(store::EtcdOptions options, EtcdAccess(data_dir));
+  options.url = EtcdUrlOf(membership);
+  return options;
+}
 
 Task<Result<std::unique_ptr<ManagedEtcd>>> ManagedEtcd::Open(Env& env, const DataDir& dir,
                                                              ManagedEtcdOptions options) {
@@ -102,6 +124,7 @@ Membership ManagedEtcd::membership() const {
 }
 
 Status ManagedEtcd::SetMembership(Membership membership) {
+  absl::MutexLock writing(&file_mutex_);
   {
     absl::MutexLock lock(&mutex_);
     if (membership == membership_) return Status::Ok();
@@ -120,7 +143,7 @@ store::EtcdOptions ManagedEtcd::Others() const {
   store::EtcdOptions others = access_;
   others.url = "etcd://";
   for (const Peer& peer : membership().others) {
-    if (peer.client_url.empty()) continue;
+    if (!CanBeAsked(peer)) continue;
     others.url += (others.url.ends_with('/') ? "" : ",") + AddressOf(peer.client_url);
   }
   return others;
@@ -138,8 +161,8 @@ void ManagedEtcd::PointStoreAt(bool own) {
   std::vector<Peer> peers = membership().others;
   Peer here;
   here.client_url = Url("127.0.0.1", options_.client_port);
-  const bool alone = std::ranges::all_of(peers, [](const Peer& p) { return p.client_url.empty(); });
-  if (own || alone) peers.insert(peers.begin(), here);
+  std::erase_if(peers, [](const Peer& peer) { return !CanBeAsked(peer); });
+  if (own || peers.empty()) peers.insert(peers.begin(), here);
   std::shared_ptr<store::etcd::EndpointList> list = EndpointsOf(peers);
   if (endpoints_) {
     endpoints_->Set(list->All());
@@ -187,6 +210,14 @@ std::vector<std::string> ManagedEtcd::Arguments(const std::vector<Peer>& initial
   return arguments;
 }
 
+Peer ManagedEtcd::Self() const {
+  Peer self;
+  self.name = options_.name;
+  self.peer_url = Url(options_.address, options_.peer_port);
+  self.client_url = Url(options_.address, options_.client_port);
+  return self;
+}
+
 // `initial_cluster`: where there is no data yet.
 Status ManagedEtcd::StartProcess(const std::vector<Peer>& initial_cluster) {
   Status started = process_.Start(Arguments(initial_cluster));
@@ -201,35 +232,46 @@ Task<Status> ManagedEtcd::Begin() {
   if (kept.ok()) {
     Result<Membership> read = ReadMembership(*kept);
     if (!read.ok()) co_return read.status().WithContext(dir_.File(kMembersFile));
-    GANTRY_CO_TRY(IssueEtcdCertificates(env_, dir_, options_.names));
-    GANTRY_CO_ASSIGN(access_, EtcdAccess(dir_));
+    GANTRY_CO_TRY(TakeKeys());
     GANTRY_CO_TRY(SetMembership(*read));
   }
+  const Membership known = membership();
+  // Where nothing has ever voted there is nothing to take up.
+  const bool begins = !kept.ok() || (known.self.id == 0 && known.others.empty() && !HasData());
+  const bool joins = begins && !options_.join.empty();
   int starts = 1;
-  const bool begins =
-      !kept.ok() || (membership().self.id == 0 && membership().others.empty() && !HasData());
-  if (kept.ok() && process_.Adopt()) {
-    log::Info("etcd", "took up the etcd that runs");
-    starts = 0;
-  } else if (begins && !options_.join.empty()) {
+  if (joins) {
     GANTRY_CO_TRY(co_await Join());
   } else if (begins) {
-    GANTRY_CO_TRY(MakeEtcdAuthority(env_, dir_));
-    GANTRY_CO_TRY(IssueEtcdCertificates(env_, dir_, options_.names));
-    GANTRY_CO_ASSIGN(access_, EtcdAccess(dir_));
-    Membership alone;
-    alone.self.name = options_.name;
-    alone.self.peer_url = Url(options_.address, options_.peer_port);
-    GANTRY_CO_TRY(SetMembership(alone));
-    GANTRY_CO_TRY(StartProcess({alone.self}));
+    GANTRY_CO_TRY(BeginAlone());
+  } else if (options_.force_new_cluster && !known.others.empty()) {
+    GANTRY_CO_TRY(co_await ForceNewCluster());
   } else {
     starts = 0;
+    if (process_.Adopt()) log::Info("etcd", "took up the etcd that runs");
   }
-  GANTRY_CO_TRY(co_await BringUp(starts, CancelToken()));
+  Status up = co_await BringUp(starts, CancelToken());
+  if (!up.ok() && joins) co_await Withdraw();
+  if (!up.ok()) co_return up;
   PointStoreAt(true);
   std::error_code error;
   if (fs::exists(dir_.File("state.db"), error)) GANTRY_CO_TRY(co_await MoveFromSqlite());
   co_return Status::Ok();
+}
+
+Status ManagedEtcd::TakeKeys() {
+  GANTRY_TRY(IssueEtcdCertificates(env_, dir_, options_.names));
+  GANTRY_ASSIGN(access_, EtcdAccess(dir_.path()));
+  return Status::Ok();
+}
+
+Status ManagedEtcd::BeginAlone() {
+  GANTRY_TRY(MakeEtcdAuthority(env_, dir_));
+  GANTRY_TRY(TakeKeys());
+  Membership alone;
+  alone.self = Self();
+  GANTRY_TRY(SetMembership(alone));
+  return StartProcess({alone.self});
 }
 
 Task<Status> ManagedEtcd::Join() {
@@ -248,19 +290,18 @@ Task<Status> ManagedEtcd::Join() {
   GANTRY_CO_ASSIGN(const JoinToken token, JoinToken::Parse(text));
   InvitationRequest request;
   request.name = options_.name;
-  request.peer_url = Url(options_.address, options_.peer_port);
+  request.peer_url = Self().peer_url;
+  request.client_url = Self().client_url;
   request.version = ProgramVersion();
   request.settings = options_.settings;
   Result<Invitation> invited =
       co_await AskForInvitation(env_, options_.join, token, std::move(request));
   if (!invited.ok()) co_return invited.status().WithContext("cannot join the cluster");
   GANTRY_CO_TRY(KeepEtcdAuthority(dir_, invited->authority));
-  GANTRY_CO_TRY(IssueEtcdCertificates(env_, dir_, options_.names));
-  GANTRY_CO_ASSIGN(access_, EtcdAccess(dir_));
+  GANTRY_CO_TRY(TakeKeys());
   Membership joined;
+  joined.self = Self();
   joined.self.id = invited->id;
-  joined.self.name = options_.name;
-  joined.self.peer_url = Url(options_.address, options_.peer_port);
   joined.others = Without(invited->peers, invited->id);
   GANTRY_CO_TRY(SetMembership(std::move(joined)));
   // Whatever is there belonged to nothing.
@@ -268,16 +309,63 @@ Task<Status> ManagedEtcd::Join() {
   co_return StartProcess(invited->peers);
 }
 
+// What could not come up here leaves nothing there.
+Task<> ManagedEtcd::Withdraw() {
+  store::EtcdOptions others = Others();
+  Status removed = co_await store::RemoveEtcdMember(env_, std::move(others), membership().self.id);
+  if (!removed.ok()) {
+    log::Warning("etcd", "this server's member stays; take it out with: gantry members remove",
+                 {{"error", removed.message()}});
+    co_return;
+  }
+  co_await process_.End();
+  std::error_code error;
+  fs::remove_all(directory_ + "/data", error);
+  fs::remove(dir_.File(kMembersFile), error);
+}
+
+// Alone, with what is there.
+Task<Status> ManagedEtcd::ForceNewCluster() {
+  Membership known = membership();
+  if (process_.Adopt()) {
+    store::EtcdOptions own = Own();
+    Result<store::EtcdHealth> health = co_await store::PingEtcd(env_, std::move(own), kPing);
+    if (health.ok() && health->has_leader) {
+      started_ = true;  // it goes on as it was
+      co_return Status(Code::kConflict,
+                       "this server's etcd has a majority; --force-new-cluster is for one whose "
+                       "others are gone for good: leave the flag out");
+    }
+  }
+  for (const Peer& peer : known.others) {
+    if (!co_await Answers(env_, access_, peer)) continue;
+    co_return Status(Code::kConflict,
+                     "the etcd of " + peer.name +
+                         " answers; --force-new-cluster is for a server whose others are gone for "
+                         "good: stop " +
+                         peer.name + " first, or leave the flag out");
+  }
+  if (!HasData()) co_return DataLoss("there is nothing to go on with in " + directory_ + "/data");
+  co_await process_.End();
+  log::Warning("etcd", "goes on without the other members, whoever they were");
+  std::vector<std::string> arguments = Arguments({});
+  arguments.emplace_back("--force-new-cluster");
+  GANTRY_CO_TRY(process_.Start(std::move(arguments)));
+  GANTRY_CO_TRY(co_await BringUp(1, CancelToken()));
+  known = membership();
+  known.others.clear();
+  co_return SetMembership(std::move(known));
+}
+
 // By way of the other members, with the keys that are still there.
 Task<Status> ManagedEtcd::Rejoin() {
   Membership known = membership();
   store::EtcdOptions others = Others();
-  const std::string peer_url = Url(options_.address, options_.peer_port);
   // From here on it is no sign of anything that the others do not know this one.
-  known.self.id = 0;
+  known.self = Self();
   GANTRY_CO_TRY(SetMembership(known));
   GANTRY_CO_ASSIGN(Admission admission,
-                   co_await AdmitEtcdMember(env_, std::move(others), options_.name, peer_url));
+                   co_await AdmitEtcdMember(env_, std::move(others), known.self));
   const std::string data = directory_ + "/data", old = directory_ + "/data.old";
   std::error_code error;
   if (fs::exists(data, error)) {
@@ -286,7 +374,6 @@ Task<Status> ManagedEtcd::Rejoin() {
     if (error) co_return InternalError("move " + data + " away: " + error.message());
   }
   known.self.id = admission.id;
-  known.self.peer_url = peer_url;
   known.others = Without(admission.peers, admission.id);
   GANTRY_CO_TRY(SetMembership(std::move(known)));
   log::Warning("etcd", "this server's member comes in anew: what it had on disk is lost");
@@ -348,9 +435,10 @@ Task<Status> ManagedEtcd::BringUp(int starts, CancelToken cancel) {
       continue;
     }
     if (health.ok() && health->has_leader) {
-      Membership known = membership();
-      known.self.id = health->id;
-      co_return SetMembership(std::move(known));
+      Membership voting = membership();
+      voting.self = Self();
+      voting.self.id = health->id;
+      co_return SetMembership(std::move(voting));
     }
     if (!doubted && env_.Steady() > begun + kBeforeDoubt) {
       doubted = true;
@@ -477,12 +565,11 @@ Task<Status> ManagedEtcd::Look() {
   const std::vector<Peer> peers = PeersOf(*members);
   const auto self = std::ranges::find(peers, known.self.id, &Peer::id);
   if (self == peers.end()) co_return NoMemberAnyMore(directory_);
-  const std::string peer_url = Url(options_.address, options_.peer_port);
-  if (self->peer_url != peer_url) {
+  if (self->peer_url != known.self.peer_url) {
     all = store_options();
-    Status moved = co_await store::MoveEtcdMember(env_, std::move(all), known.self.id, peer_url);
+    Status moved =
+        co_await store::MoveEtcdMember(env_, std::move(all), known.self.id, known.self.peer_url);
     if (!moved.ok()) co_return moved.WithContext("tell the others of the new address");
-    known.self.peer_url = peer_url;
   }
   known.others = Without(peers, known.self.id);
   GANTRY_CO_TRY(SetMembership(std::move(known)));
@@ -529,8 +616,11 @@ Task<Result<Invitation>> ManagedEtcd::Admit(InvitationRequest request) {
   GANTRY_CO_TRY(CheckSettings(request.settings, options_.settings));
   GANTRY_CO_TRY(CheckVersions(ProgramVersion(), request.version));
   store::EtcdOptions all = store_options();
-  Result<Admission> admission = co_await AdmitEtcdMember(
-      env_, std::move(all), std::move(request.name), std::move(request.peer_url));
+  Peer newcomer;
+  newcomer.name = request.name;
+  newcomer.peer_url = request.peer_url;
+  newcomer.client_url = request.client_url;
+  Result<Admission> admission = co_await AdmitEtcdMember(env_, std::move(all), std::move(newcomer));
   if (admission.code() == Code::kUnavailable)
     co_return Status(Code::kServiceUnavailable, admission.status().message());
   if (!admission.ok()) co_return admission.status();
@@ -593,7 +683,13 @@ Task<Status> ManagedEtcd::Remove(std::string name) {
     co_return Status(Code::kConflict,
                      "\"" + name + "\" is the only server, and cannot be taken out");
   }
-  Status removed = co_await store::RemoveEtcdMember(env_, std::move(all), member->id);
+  const SteadyTime end = env_.Steady() + kPatience;
+  Status removed = co_await store::RemoveEtcdMember(env_, all, member->id);
+  // For some seconds after members have come or gone etcd does not move on.
+  while (removed.code() == Code::kUnavailable && env_.Steady() < end) {
+    co_await SleepFor(env_, kBetweenTries, stopped_.token());
+    removed = co_await store::RemoveEtcdMember(env_, all, member->id);
+  }
   if (removed.ok()) log::Info("etcd", "a member was taken out", {{"name", name}});
   co_return removed;
 }

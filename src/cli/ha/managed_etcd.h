@@ -32,6 +32,7 @@ struct ManagedEtcdOptions {
   std::vector<std::string> join;  // servers to ask; empty: the first server of a cluster
   std::string token;              // to join with; empty: the one under the data directory
   ClusterSettings settings;
+  bool force_new_cluster = false;  // the others are gone for good
   bool fast = false;  // a leader of etcd that is silent is replaced within half a second
 };
 
@@ -50,8 +51,10 @@ struct ManagedEtcdOptions {
 // Life cycle: Open, Start, Stop. Threading: any thread.
 class ManagedEtcd {
  public:
-  // Whether there is one under `dir`, started or not.
-  static bool IsIn(const DataDir& dir);
+  // Whether there is one under a data directory, running or not; and how to come to it and the
+  // others.
+  static bool IsIn(const std::string& data_dir);
+  static Result<store::EtcdOptions> AccessFrom(const std::string& data_dir);
   // Returns when this machine's member votes, or what keeps it from that in one line. A data
   // directory with objects in SQLite is moved to etcd.
   static Task<Result<std::unique_ptr<ManagedEtcd>>> Open(Env& env, const DataDir& dir,
@@ -77,8 +80,12 @@ class ManagedEtcd {
   ManagedEtcd(Env& env, const DataDir& dir, ManagedEtcdOptions options);
 
   Task<Status> Begin();
+  Status TakeKeys();
+  Status BeginAlone();
   Task<Status> Join();
+  Task<> Withdraw();
   Task<Status> Rejoin();
+  Task<Status> ForceNewCluster();
   Task<Status> BringUp(int starts, CancelToken cancel);
   Task<Status> BecomeVoter(CancelToken cancel);
   Task<bool> WasRemoved();
@@ -94,6 +101,7 @@ class ManagedEtcd {
   Task<> BackUp();
 
   bool HasData() const;
+  Peer Self() const;  // as it is to be; without its id
   Status SetMembership(Membership membership);
   Membership membership() const;
   void PointStoreAt(bool own);
@@ -115,6 +123,7 @@ class ManagedEtcd {
   CancelSource stopped_;
   Gate gate_;
 
+  absl::Mutex file_mutex_;  // of DIR/etcd/members
   mutable absl::Mutex mutex_;
   Membership membership_ ABSL_GUARDED_BY(mutex_);
 };

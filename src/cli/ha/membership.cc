@@ -22,6 +22,7 @@ JsonValue ToJson(const Peer& peer) {
   json["name"] = peer.name;
   json["peerURL"] = peer.peer_url;
   json["clientURL"] = peer.client_url;
+  json["learner"] = peer.learner;
   return json;
 }
 
@@ -32,6 +33,8 @@ Result<Peer> FromJson(const JsonValue& json) {
   peer.name = TextAt(json, "name");
   peer.peer_url = TextAt(json, "peerURL");
   peer.client_url = TextAt(json, "clientURL");
+  const JsonValue* learner = json.Find("learner");
+  peer.learner = learner != nullptr && learner->is_bool() && learner->as_bool();
   if (error != std::errc() || end != id.data() + id.size() || !peer.peer_url.starts_with(kScheme))
     return DataLoss("a member of etcd is not described as it should be");
   return peer;
@@ -80,6 +83,7 @@ std::vector<Peer> PeersOf(const std::vector<store::EtcdMember>& members) {
     Peer& peer = peers.emplace_back();
     peer.id = member.id;
     peer.name = member.name;
+    peer.learner = member.learner;
     if (!member.peer_urls.empty()) peer.peer_url = member.peer_urls.front();
     if (!member.client_urls.empty()) peer.client_url = member.client_urls.front();
   }

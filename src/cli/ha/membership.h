@@ -16,7 +16,8 @@ struct Peer {
   uint64_t id = 0;  // 0: not known yet
   std::string name;
   std::string peer_url;
-  std::string client_url;  // empty: it has not started yet
+  std::string client_url;  // empty: not known yet
+  bool learner = false;    // on its way in: it answers no questions yet
 
   friend bool operator==(const Peer&, const Peer&) = default;
 };

@@ -180,6 +180,13 @@ class ServersTest(unittest.TestCase):
                 "get", "--raw", "/readyz?verbose", check=False).stdout)
         self.assertRegex(server.error("get", "configmap", "kept", "--request-timeout=30s"), "etcd|dial tcp")
         self.assertRegex(server.error("create", "configmap", "new", "--request-timeout=30s"), "etcd|dial tcp")
+        # One that is started now waits, and says for what.
+        starting = self.servers[2]
+        starting.kill()
+        starting.log.write_text("")
+        starting.start(wait=False)
+        wait_for("a word", lambda: "etcd" in starting.log.read_text())
+        self.assertIsNone(starting.process.poll())
         for member in self.cluster.etcd.members:
             member.start()
         for each in self.servers:

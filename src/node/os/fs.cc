@@ -141,10 +141,11 @@ Status WriteKernelFile(const std::string& path, std::string_view contents) {
 Status WriteFileAtomic(const std::string& path, std::string_view contents, mode_t mode, bool sync) {
   std::string temporary = path + ".XXXXXX";
   UniqueFd fd(mkostemp(temporary.data(), O_CLOEXEC));
-  if (!fd) return FromErrno(errno, "create " + temporary);
-  Status status = WriteAll(fd.get(), contents, temporary);
-  if (status.ok() && fchmod(fd.get(), mode) != 0) status = FromErrno(errno, "chmod " + temporary);
-  if (status.ok() && sync && fsync(fd.get()) != 0) status = FromErrno(errno, "fsync " + temporary);
+  // Errors name the file that is meant: the same failure has the same words, and one event.
+  if (!fd) return FromErrno(errno, "create " + path);
+  Status status = WriteAll(fd.get(), contents, path);
+  if (status.ok() && fchmod(fd.get(), mode) != 0) status = FromErrno(errno, "chmod " + path);
+  if (status.ok() && sync && fsync(fd.get()) != 0) status = FromErrno(errno, "fsync " + path);
   if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
     status = FromErrno(errno, "rename " + temporary + " to " + path);
   }

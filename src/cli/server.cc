@@ -77,6 +77,10 @@ Result<Duration> ParseSigningDuration(const std::string& text) {
 }
 
 void FillDefaults(ServerOptions* options) {
+  // "Every address" of a machine that has only IPv6 ones.
+  if (options->bind_address == "0.0.0.0" && DefaultAddress(false).empty() &&
+      !DefaultAddress(true).empty())
+    options->bind_address = "::";
   if (options->advertise_address.empty()) {
     options->advertise_address = options->bind_address == "0.0.0.0" || options->bind_address == "::"
                                      ? DefaultAddress()
@@ -222,6 +226,11 @@ Status Server::Parts::MakeControlPlane() {
   all.node_lifecycle = failover.node_lifecycle;
   all.node_lifecycle.heard = [this](const std::string& node) {
     return gateway.nodes().Hears(node);
+  };
+  all.node_lifecycle.since_refusal = [this]() -> std::optional<Duration> {
+    const std::optional<SteadyTime> at = store->refused_at();
+    if (!at) return std::nullopt;
+    return env.Steady() - *at;
   };
   all.certificate_lifetime = options.signing_duration;
   all.sign = [this](const std::string& request, const std::vector<std::string>& usages,

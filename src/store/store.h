@@ -150,6 +150,9 @@ class Store {
   // they have been told.
   virtual SharedStore* shared() { return nullptr; }
 
+  // When a commit was refused last because the disk was full; nullopt: none was.
+  virtual std::optional<SteadyTime> refused_at() const { return std::nullopt; }
+
   // Forgets history up to `revision`.
   virtual Task<Status> Compact(int64_t revision) = 0;
 

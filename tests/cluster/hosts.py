@@ -32,8 +32,8 @@ HERE = Path(__file__).resolve().parent
 class Network(Switch):
     """A switch with a cable to every host. Faults add up until heal() or, those of one cable, mend()."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, ipv6=False):
+        super().__init__(ipv6)
         self.hosts = {}
         self._delays = {}
         self._drops = []  # (host or None, condition)
@@ -227,7 +227,7 @@ class Agent(Service):
     """`gantry agent` on a host, with the host's name."""
 
     def __init__(self, host, servers, token, *arguments):
-        flags = [part for server in servers for part in ("--server", f"https://{server.machine.address}:6443")]
+        flags = [part for server in servers for part in ("--server", f"https://{server.machine.url_host}:6443")]
         super().__init__(host, "agent", *flags, "--token", token, *arguments)
         self.node = host.name
 

@@ -130,16 +130,17 @@ class BusyboxArchive:
 
 
 class Switch:
-    """The wire between machines, 10.99.0.0/24."""
+    """The wire between machines, 10.99.0.0/24; or fd99::/64, and nothing of the other family."""
 
-    def __init__(self):
+    def __init__(self, ipv6=False):
+        self.ipv6 = ipv6
         self.name = f"gantry-e2e-{os.getpid()}-switch"
         self.machines = 0
         self._guard = guardian.add("ip", "netns", "del", self.name)
         run("ip", "netns", "add", self.name)
         _open.append(self)
         self._ip("link", "add", "br0", "type", "bridge")
-        self._ip("address", "add", "10.99.0.254/24", "dev", "br0")
+        self._ip("address", "add", self._address(254), "dev", "br0")
         self._ip("link", "set", "br0", "up")
 
     def _ip(self, *arguments):
@@ -152,15 +153,18 @@ class Switch:
     def plug(self, namespace):
         """Gives the namespace an eth0 and returns its address."""
         self.machines += 1
-        address = f"10.99.0.{self.machines}"
+        address = self._address(self.machines)
         port = f"port{self.machines}"
         self._ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace)
         self._ip("link", "set", port, "master", "br0", "up")
         run("ip", "-n", namespace, "link", "set", "lo", "up")
-        run("ip", "-n", namespace, "address", "add", address + "/24", "dev", "eth0")
+        run("ip", "-n", namespace, "address", "add", address, "dev", "eth0", *(["nodad"] if self.ipv6 else []))
         run("ip", "-n", namespace, "link", "set", "eth0", "up")
-        run("ip", "-n", namespace, "route", "add", "default", "via", "10.99.0.254")
-        return address
+        run("ip", "-n", namespace, "route", "add", "default", "via", self._address(254).partition("/")[0])
+        return address.partition("/")[0]
+
+    def _address(self, number):
+        return f"fd99::{number:x}/64" if self.ipv6 else f"10.99.0.{number}/24"
 
     def close(self):
         run("ip", "netns", "del", self.name)
@@ -178,6 +182,11 @@ class Machine:
         self.children = []
         self.services = []
         _open.append(self)
+
+    @property
+    def url_host(self):
+        """Its address as it stands in a URL."""
+        return f"[{self.address}]" if ":" in self.address else self.address
 
     def inside(self, *command):
         return ["nsenter", f"--net=/run/netns/{self.namespace}", "--", *map(str, command)]

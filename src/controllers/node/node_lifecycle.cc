@@ -246,8 +246,12 @@ class NodeLifecycleController : public client::Reconciler {
       said = lease->As<Lease>().spec().renew_time().SerializeAsString();
     if (const NodeCondition* ready = Find(node, "Ready"))
       said += "/" + ready->last_heartbeat_time().SerializeAsString();
-    // Nodes could not renew their leases while the control plane was away.
-    const WallTime started{WallTime::duration(started_.load())};
+    // Nodes could not renew their leases while the control plane was away, or the store full.
+    WallTime started{WallTime::duration(started_.load())};
+    if (options_.since_refusal) {
+      if (std::optional<Duration> since = options_.since_refusal())
+        started = std::max(started, now - *since);
+    }
     absl::MutexLock lock(&mutex_);
     auto [it, first] = heard_.try_emplace(name);
     if (first) {

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "client/reconciler.h"
@@ -21,6 +22,9 @@ struct NodeLifecycleOptions {
   // Whether the node's agent is heard through its tunnel. Then the grace period is twice as long:
   // what fails is rather the writing of leases. Empty: nobody listens.
   std::function<bool(const std::string& node)> heard;
+  // How long ago the store refused a write for lack of room; nullopt: it never did. Until then
+  // nodes could not renew their leases. Empty: nobody knows.
+  std::function<std::optional<Duration>()> since_refusal;
 };
 
 // Turns leases (seen to change: clocks of nodes are not believed) and conditions of nodes into the

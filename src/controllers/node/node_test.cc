@@ -236,6 +236,24 @@ TEST(NodeLifecycle, AControlPlaneThatWasAwayGivesNodesTheirTime) {
   EXPECT_EQ(harness.client().Peek<Node>("", "n1")->status().conditions(0).status(), "Unknown");
 }
 
+// While its disk was full, nodes could not renew their leases.
+TEST(NodeLifecycle, AStoreThatTakesNoWritesIsNoReasonToGiveANodeUp) {
+  std::optional<Duration> since_refusal = seconds(2);  // somebody tries all the time
+  NodeLifecycleOptions options;
+  options.since_refusal = [&] { return since_refusal; };
+  client::ReconcilerHarness harness(MakeNodeLifecycleController(options));
+  harness.Put(MakeNode("{type: Ready, status: 'True'}"));
+  harness.Settle();
+  harness.Advance(seconds(200));
+  EXPECT_FALSE(IsUnknown(harness, "n1"));
+  since_refusal = seconds(30);
+  harness.Advance(seconds(19));
+  EXPECT_FALSE(IsUnknown(harness, "n1")) << "it has its time to renew the lease";
+  since_refusal = seconds(51);
+  harness.Advance(seconds(50));
+  EXPECT_TRUE(IsUnknown(harness, "n1"));
+}
+
 TEST(NodeLifecycle, SaysWhenANodeIsTakenAway) {
   client::ReconcilerHarness harness(MakeNodeLifecycleController());
   harness.Put(MakeNode("{type: Ready, status: 'True'}"));

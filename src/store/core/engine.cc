@@ -100,6 +100,12 @@ Task<Status> Engine::Compact(int64_t revision) {
   co_return request.status;
 }
 
+std::optional<SteadyTime> Engine::refused_at() const {
+  const SteadyTime::rep at = refused_at_.load();
+  if (at == 0) return std::nullopt;
+  return SteadyTime(SteadyTime::duration(at));
+}
+
 Task<> Engine::Run(Request& request) {
   if (!log_) {
     absl::MutexLock lock(&commit_mutex_);
@@ -184,7 +190,11 @@ void Engine::RunBatch(const std::vector<Request*>& requests) {
   Reached("commit.checked");
   if (status.ok() && log_ && (!batch.rows.empty() || batch.compact > 0)) {
     status = MakeDurable(batch);
-    if (!status.ok() && !IsRefusal(status)) Fail(status);
+    if (IsRefusal(status)) {
+      refused_at_.store(env_.Steady().time_since_epoch().count());
+    } else if (!status.ok()) {
+      Fail(status);
+    }
   }
   Reached("commit.durable");
   if (status.ok()) Publish(batch);

@@ -40,6 +40,7 @@ class Engine final : public Store {
   void RemoveObserver(CommitObserver* observer) override { published_.RemoveObserver(observer); }
   int64_t revision() const override { return published_.revision(); }
   int64_t compacted_revision() const override { return published_.compacted_revision(); }
+  std::optional<SteadyTime> refused_at() const override;
   Task<Status> Compact(int64_t revision) override;
   Task<> Stop() override;
 
@@ -71,6 +72,8 @@ class Engine final : public Store {
   int64_t last_row_;
   std::vector<int64_t> garbage_;
   int64_t logged_compaction_;
+
+  std::atomic<SteadyTime::rep> refused_at_{0};  // 0: never
 
   // Serialises committers where there is no log.
   absl::Mutex commit_mutex_;

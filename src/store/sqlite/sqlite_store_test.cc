@@ -282,6 +282,7 @@ TEST_F(SqliteTest, AFullDiskRefusesWritesUntilThereIsRoom) {
         EXPECT_EQ(result.code(), Code::kServiceUnavailable) << result.status().ToString();
         EXPECT_EQ(store->revision(), before);
         EXPECT_EQ(Content(*store), content);
+        EXPECT_TRUE(store->refused_at());
         if (refused++ == 0) {
           SqliteOptions crashed(folder / ("crashed-" + std::to_string(first) + ".db"));
           for (const char* suffix : {"", "-wal"})

@@ -64,7 +64,8 @@ HEARD_EVERYWHERE_S = 0.2
 
 class Bench:
     def __init__(self, short):
-        self.hold = 6 if short else 60  # seconds that a machine stays cut off
+        self.hold = 5 if short else 60  # seconds that a machine stays cut off
+        self.margin = 0.5 if short else 2  # seconds of load before a fault and after it
         self.network = hosts.Network()
         etcd = hosts.Etcd([self.network.host(f"etcd-{number + 1}") for number in range(3)])
         self.cluster = hosts.Cluster(self.network, servers=3, agents=5, etcd=etcd,
@@ -98,7 +99,7 @@ class Bench:
         """Puts a load through a fault. `recovered` returns when things are as they should be. Where the fault takes pods
         away it returns when their endpoints went: until then requests may fail, from what was under way on."""
         load = hosts.Load(self.cluster.agents[0].machine, f"http://{self.address}/", timeout=2)
-        time.sleep(1)
+        time.sleep(self.margin)
         start = time.time()
         begin()
         endpoints_gone = recovered()
@@ -107,7 +108,7 @@ class Bench:
         nodes = {agent.node for agent in self.cluster.agents}
         hosts.wait_for("all nodes", lambda: self.all_nodes_ready(nodes), seconds=90)
         hosts.wait_for("all replicas", lambda: self.ready_on(nodes) == REPLICAS, seconds=90)
-        time.sleep(1)
+        time.sleep(self.margin)
         record = load.stop()
         unexplained = [
             request for request in record.failures

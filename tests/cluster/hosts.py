@@ -169,10 +169,10 @@ class EtcdMember:
 
     @property
     def endpoint(self):
-        return f"{self.machine.address}:2379"
+        return f"{self.machine.url_host}:2379"
 
     def start(self):
-        client, peer = (f"http://{self.machine.address}:{port}" for port in (2379, 2380))
+        client, peer = (f"http://{self.machine.url_host}:{port}" for port in (2379, 2380))
         with open(self.dir / "log", "a", encoding="utf-8") as log:
             self.process = self.machine.spawn(
                 "etcd", "--name", self.machine.name, "--data-dir", self.dir / "data", "--listen-client-urls", client,
@@ -209,7 +209,7 @@ class Etcd:
     """An etcd cluster with a member on each of the hosts."""
 
     def __init__(self, hosts):
-        initial = ",".join(f"{host.name}=http://{host.address}:2380" for host in hosts)
+        initial = ",".join(f"{host.name}=http://{host.url_host}:2380" for host in hosts)
         self.members = [EtcdMember(host, initial) for host in hosts]
 
     @property

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "api/core/v1/config_map.pb.h"
+#include "api/same.h"
 #include "base/log.h"
 #include "client/typed.h"
 
@@ -136,8 +137,8 @@ Task<Result<NetworkOptions>> LearnClusterNetwork(client::Client& client, const D
   GANTRY_CO_TRY(Learn(**config, &options));
   ConfigMap keep;
   *keep.mutable_data() = (*config)->data();
-  const std::string bytes = keep.SerializeAsString();
-  if (dir.Read(kKeptFile).value_or("") != bytes) GANTRY_CO_TRY(dir.Write(kKeptFile, bytes));
+  const std::string bytes = api::StableBytes(keep);
+  GANTRY_CO_TRY(dir.Write(kKeptFile, bytes));
   co_return options;
 }
 

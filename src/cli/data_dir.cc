@@ -150,6 +150,8 @@ Result<std::string> ReadWholeFile(const std::string& file) {
 }
 
 Status DataDir::Write(std::string_view name, std::string_view content) const {
+  // What is there already needs no room on a disk that may be full.
+  if (Result<std::string> had = Read(name); had.ok() && *had == content) return Status::Ok();
   const fs::path file = File(name);
   GANTRY_TRY(MakePrivate(file.parent_path()));
   const std::string next = file.string() + ".next";

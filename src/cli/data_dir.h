@@ -35,7 +35,7 @@ class DataDir {
   std::string File(std::string_view name) const { return path_ + "/" + std::string(name); }
 
   // Whole small files. Writing is atomic and durable, mode 0600; directories on the way are made
-  // (0700).
+  // (0700). A file that holds just that is left alone.
   Result<std::string> Read(std::string_view name) const;  // kNotFound
   Status Write(std::string_view name, std::string_view content) const;
 

@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -60,6 +61,29 @@ spec:
 
 # What was sent to a dead pod while the nodes heard that it is no endpoint any more.
 HEARD_EVERYWHERE_S = 0.2
+
+
+class Replicas:
+    """The replicas as a watch tells of them, so that looking takes no time of its own."""
+
+    LINE = '{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}'
+
+    def __init__(self, server):
+        self._watch = server.spawn_kubectl("get", "pods", "-l", "app=web", "--watch", "-o", "jsonpath=" + self.LINE,
+                                           stdout=subprocess.PIPE, text=True)
+        self._ready = {}  # by name: the node where it is ready, or None
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self):
+        for line in self._watch.stdout:
+            name, node, deleted, ready = line.rstrip("\n").split(" ")
+            self._ready[name] = node if ready == "True" and not deleted else None
+
+    def ready_on(self, nodes):
+        return sum(node in nodes for node in list(self._ready.values()))
+
+    def close(self):
+        self._watch.kill()
 
 
 class Bench:
@@ -163,14 +187,16 @@ class Bench:
                           lambda: self.replaced(machine), self.heal)
 
     def replaced(self, machine):
-        """Waits until all replicas run on the other machines. When the endpoints on this one went."""
+        """Waits until all replicas are ready on the other machines. When the endpoints on this one went."""
         others = {agent.node for agent in self.cluster.agents} - {machine.name}
+        replicas = Replicas(self.server)
         used = f'{{.endpoints[?(@.nodeName=="{machine.name}")].conditions.ready}}'
         hosts.wait_for("the endpoints to go", lambda: "true" not in self.server.out(
             "get", "endpointslices", "-l", "kubernetes.io/service-name=web", "-o",
             "jsonpath={range .items[*]}" + used + "{end}"))
         gone = time.time()
-        hosts.wait_for("replacements", lambda: self.ready_on(others) == REPLICAS, seconds=60)
+        hosts.wait_for("replacements", lambda: replicas.ready_on(others) == REPLICAS, seconds=60)
+        replicas.close()
         return gone
 
     def heal(self, start):

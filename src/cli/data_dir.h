@@ -20,6 +20,7 @@ Result<std::string> ReadWholeFile(const std::string& file);
 //   network.pb     the cluster's network, likewise
 //   pki/           the cluster's authority, keys and certificates
 //   state.db       the embedded store
+//   etcd/          the server's own etcd (src/cli/ha/managed_etcd.h)
 //   node/          the node agent's (src/node/paths.h)
 //   net/           addresses in use
 // Life cycle: the lock ends with the object (or the process).

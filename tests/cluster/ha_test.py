@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import unittest
 from pathlib import Path
 
@@ -106,6 +108,12 @@ class HaTest(unittest.TestCase):
         stranger.run("mount", "--bind", "/dev/null", shutil.which("etcd"))
         self.assertIn("apt-get install etcd-server", self.refused("--ha"))
         stranger.run("umount", shutil.which("etcd"))
+        occupant = stranger.spawn(sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "2379",
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("an occupied port", lambda: stranger.fetch("http://127.0.0.1:2379/"))
+        for arguments in (("--ha",), ("--join", self.url, "--token", self.token)):
+            self.assertIn("127.0.0.1:2379: bind: address already in use; stop the other etcd", self.refused(*arguments))
+        occupant.kill()
         agents = self.servers[0].machine.run(GANTRY, "token", "create", "--data-dir", self.servers[0].data).stdout.strip()
         self.assertIn("lets machines join as agents", self.refused("--join", self.url, "--token", agents))
         self.assertEqual(self.servers[0].members(), VOTING)
@@ -147,6 +155,10 @@ class HaTest(unittest.TestCase):
         server.kill()
         os.kill(server.etcd(), signal.SIGKILL)
         wait_for("no etcd", lambda: not server.etcd())
+        stranger = Member(self.network.host("stranger"), "--join", self.url, "--token", self.token)
+        stranger.start(wait=False)
+        wait_for("a reason", lambda: "the etcd of server-3 does not answer; start that server" in stranger.tail())
+        stranger.kill()
         shutil.rmtree(server.data)
         server.start()
         self.assertEqual(server.members(), VOTING)

@@ -10,6 +10,18 @@ namespace {
 
 constexpr Duration kPing = std::chrono::seconds(2);
 
+// etcd lets nobody in while a member is silent. Says which, and what to do.
+Task<Status> Explain(Env& env, store::EtcdOptions etcd, std::vector<Peer> peers, Status refused) {
+  for (const Peer& peer : peers) {
+    if (peer.learner || co_await Answers(env, etcd, peer)) continue;
+    co_return Unavailable(refused.message() + ": the etcd of " + peer.name +
+                          " does not answer; start that server, or take it out with: gantry "
+                          "members remove " +
+                          peer.name);
+  }
+  co_return Unavailable(refused.message());
+}
+
 }  // namespace
 
 std::shared_ptr<store::etcd::EndpointList> EndpointsOf(const std::vector<Peer>& peers) {
@@ -33,9 +45,12 @@ Task<bool> Answers(Env& env, store::EtcdOptions etcd, Peer peer) {
 Task<Result<Admission>> AdmitEtcdMember(Env& env, store::EtcdOptions etcd, Peer newcomer) {
   GANTRY_CO_ASSIGN(const std::vector<store::EtcdMember> members,
                    co_await store::ListEtcdMembers(env, etcd));
-  const std::vector<Peer> peers = PeersOf(members);
-  for (const Peer& peer : peers) {
-    if (peer.name != newcomer.name && peer.peer_url != newcomer.peer_url) continue;
+  std::vector<Peer> others;
+  for (const Peer& peer : PeersOf(members)) {
+    if (peer.name != newcomer.name && peer.peer_url != newcomer.peer_url) {
+      others.push_back(peer);
+      continue;
+    }
     if (co_await Answers(env, etcd, peer)) {
       co_return Status(Code::kConflict, "there is a server " + peer.name +
                                             " already, and its etcd answers at " + peer.client_url +
@@ -47,9 +62,10 @@ Task<Result<Admission>> AdmitEtcdMember(Env& env, store::EtcdOptions etcd, Peer 
     if (!removed.ok() && removed.code() != Code::kNotFound) co_return removed;
   }
   Result<store::AddedEtcdMember> added =
-      co_await store::AddEtcdLearner(env, std::move(etcd), newcomer.peer_url);
-  // Another one is on its way in, or etcd has just seen members come or go.
-  if (added.code() == Code::kConflict) co_return Unavailable(added.status().message());
+      co_await store::AddEtcdLearner(env, etcd, newcomer.peer_url);
+  // Another one is on its way in, etcd has just seen members come or go, or one is silent.
+  if (added.code() == Code::kConflict || added.code() == Code::kUnavailable)
+    co_return co_await Explain(env, std::move(etcd), std::move(others), added.status());
   if (!added.ok()) co_return added.status();
   log::Info("etcd", "a member was added", {{"name", newcomer.name}});
   Admission admission;

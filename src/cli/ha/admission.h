@@ -11,6 +11,7 @@
 namespace gantry::cli {
 
 struct Admission {
+  Admission() = default;
   uint64_t id = 0;          // of the new member
   std::vector<Peer> peers;  // all members, the new one with them
 };

@@ -19,6 +19,7 @@ namespace gantry::cli {
 inline constexpr char kEtcdMembersPath[] = "/apis/gantry/v1/etcd-members";
 
 struct InvitationRequest {
+  InvitationRequest() = default;
   std::string name;
   std::string peer_url, client_url;
   std::string version;       // of the program
@@ -28,6 +29,7 @@ std::string WriteInvitationRequest(const InvitationRequest& request);
 Result<InvitationRequest> ReadInvitationRequest(std::string_view json);
 
 struct Invitation {
+  Invitation() = default;
   uint64_t id = 0;                    // of the new member
   apiserver::pki::KeyPair authority;  // of etcd's certificates
   std::vector<Peer> peers;            // the new member with them

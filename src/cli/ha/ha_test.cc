@@ -1,5 +1,14 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "base/env/real/real_env.h"
+#include "base/env/testing/virtual_env.h"
+#include "cli/ha/backups.h"
 #include "cli/ha/etcd_invitation.h"
 #include "cli/ha/etcd_process.h"
 #include "cli/ha/ha_flags.h"
@@ -76,6 +85,78 @@ TEST(HaTest, TheFailureInALogOfEtcdIsFound) {
             "discovery failed: listen tcp 10.0.0.1:2380: bind: address already in use");
   EXPECT_EQ(FailureInLog("panic: freepages: failed to get all reachable pages\n\ngoroutine 1:\n"),
             "freepages: failed to get all reachable pages");
+}
+
+class HaDirectoryTest : public ::testing::Test {
+ protected:
+  HaDirectoryTest()
+      : path_(std::filesystem::temp_directory_path() / ("ha-" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(path_);
+  }
+  ~HaDirectoryTest() override { std::filesystem::remove_all(path_); }
+  const std::filesystem::path path_;
+};
+
+TEST_F(HaDirectoryTest, AProcessOutlivesWhoStartedItAndIsTakenUp) {
+  RealEnv env;
+  const std::vector<std::string> says_and_waits = {"sh", "-c",
+                                                   "echo 'panic: no' >&2; exec sleep 1000"};
+  {
+    EtcdProcess first(env, path_);
+    EXPECT_FALSE(first.Adopt());
+    ASSERT_TRUE(first.Start(says_and_waits).ok());
+    EXPECT_TRUE(first.running());
+  }
+  EtcdProcess second(env, path_);
+  ASSERT_TRUE(second.Adopt());
+  EXPECT_TRUE(second.running());
+  EXPECT_EQ(second.LastWords(), "") << "what was said before is another's";
+  second.Signal(SIGKILL);
+  EXPECT_EQ(env.RunToEnd(second.AwaitEnd(CancelToken(), std::nullopt)), Wake::kNotified);
+  EXPECT_FALSE(second.running());
+  EXPECT_FALSE(EtcdProcess(env, path_).Adopt());
+
+  ASSERT_TRUE(second.Start({"sh", "-c", "echo 'panic: yes' >&2"}).ok());
+  EXPECT_EQ(env.RunToEnd(second.AwaitEnd(CancelToken(), std::nullopt)), Wake::kNotified);
+  EXPECT_EQ(second.LastWords(), "yes");
+}
+
+TEST_F(HaDirectoryTest, OnlyTheProcessThatWasStartedIsEnded) {
+  RealEnv env;
+  EtcdProcess process(env, path_);
+  ASSERT_TRUE(process.Start({"sleep", "1000"}).ok());
+  // Somebody else who has the pid by now: another start time.
+  const std::string file = path_ / "process";
+  std::string noted;
+  std::getline(std::ifstream(file), noted);
+  std::ofstream(file) << noted.substr(0, noted.find(' ')) << " 1\n";
+  EXPECT_TRUE(EndEtcdProcess(path_).ok());
+  EXPECT_TRUE(process.running());
+  EXPECT_FALSE(EtcdProcess(env, path_).Adopt());
+  std::ofstream(file) << noted << "\n";
+  EXPECT_TRUE(EndEtcdProcess(path_).ok());
+  EXPECT_EQ(env.RunToEnd(process.AwaitEnd(CancelToken(), std::nullopt)), Wake::kNotified);
+}
+
+TEST_F(HaDirectoryTest, FiveBackupsAreKeptTwelveHoursApart) {
+  VirtualEnv env;
+  const std::string directory = path_ / "backups";
+  for (int made = 0; made < 7; ++made) {
+    ASSERT_TRUE(BackupIsDue(env, directory));
+    std::ofstream(NextBackup(env, directory)) << made;
+    EXPECT_FALSE(BackupIsDue(env, directory));
+    RemoveOldBackups(directory);
+    env.Advance(std::chrono::hours(12) - std::chrono::minutes(1));
+    EXPECT_FALSE(BackupIsDue(env, directory));
+    env.Advance(std::chrono::minutes(1));
+  }
+  std::vector<std::string> kept;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::string content;
+    std::getline(std::ifstream(entry.path()), content);
+    kept.push_back(content);
+  }
+  EXPECT_THAT(kept, ::testing::UnorderedElementsAre("2", "3", "4", "5", "6"));
 }
 
 TEST(HaTest, FlagsThatDoNotGoTogether) {

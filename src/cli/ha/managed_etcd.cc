@@ -77,6 +77,11 @@ Status NoMemberAnyMore(const std::string& directory) {
 }
 
 Status DoesNotStart(const std::string& failure, const std::string& directory) {
+  if (failure.find("address already in use") != std::string::npos) {
+    return InternalError("etcd does not start: " + failure +
+                         "; stop the other etcd (systemctl disable --now etcd), or choose other "
+                         "ports with --etcd-client-port and --etcd-peer-port");
+  }
   return InternalError("etcd does not start: " + (failure.empty() ? "it says nothing" : failure) +
                        " (its log is " + directory + "/log)");
 }
@@ -396,7 +401,7 @@ Task<bool> ManagedEtcd::WasRemoved() {
 // with kGone when it is no member any more, with other failures when it cannot be helped.
 Task<Status> ManagedEtcd::BringUp(int starts, CancelToken cancel) {
   const SteadyTime begun = env_.Steady();
-  SteadyTime next_line = begun + kBetweenLines;
+  SteadyTime next_line = begun + kBeforeDoubt;
   bool doubted = false;
   while (!cancel.cancelled()) {
     if (!process_.running()) {

@@ -71,6 +71,7 @@ class ManagedEtcd {
   Task<Result<Invitation>> Admit(InvitationRequest request);
   Task<Status> Remove(std::string name);
   struct State {
+    State() = default;
     Peer peer;
     bool learner = false, answers = false;
   };

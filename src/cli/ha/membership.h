@@ -13,6 +13,7 @@ namespace gantry::cli {
 
 // A member of the servers' own etcd, as the others reach it.
 struct Peer {
+  Peer() = default;
   uint64_t id = 0;  // 0: not known yet
   std::string name;
   std::string peer_url;
@@ -24,6 +25,7 @@ struct Peer {
 
 // What a server remembers of the etcd that it is a member of, in DIR/etcd/members.
 struct Membership {
+  Membership() = default;
   Peer self;
   std::vector<Peer> others;
 

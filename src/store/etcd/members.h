@@ -27,6 +27,7 @@ Task<Result<std::vector<EtcdMember>>> ListEtcdMembers(Env& env, EtcdOptions opti
 
 // One that follows until it is promoted; all members with it. At most one learner at a time.
 struct AddedEtcdMember {
+  AddedEtcdMember() = default;
   uint64_t id = 0;
   std::vector<EtcdMember> members;
 };
@@ -40,6 +41,7 @@ Task<Status> MoveEtcdMember(Env& env, EtcdOptions options, uint64_t id, std::str
 
 // The etcd at the other end, by itself.
 struct EtcdHealth {
+  EtcdHealth() = default;
   uint64_t id = 0;          // 0: it has no leader and says no more
   bool has_leader = false;  // it belongs to a majority
   bool learner = false;

@@ -5,11 +5,23 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
 from hosts import GANTRY, Network, Server, close_all, main, wait_for
 
+SLOWNESS = int(os.environ.get("GANTRY_TEST_SLOWNESS", "1"))
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: main, image: none}]}
+"""
 VOTING = {f"server-{number}": "voting" for number in (1, 2, 3)}
 
 
@@ -130,6 +142,21 @@ class HaTest(unittest.TestCase):
         second.kubectl("get", "configmap", "meanwhile")
         self.assertEqual([server.etcd() for server in self.servers], before)
         self.assertEqual(second.members(), VOTING)
+
+    def test_3_b_a_machine_dies(self):
+        """The one whose server runs the controllers; and comes back."""
+        lease = ("lease", "gantry-control-plane", "{.spec.holderIdentity}", "-n", "kube-system")
+        leader = self.servers[0].get(*lease).partition("_")[0]
+        victim = next(server for server in self.servers if server.machine.name == leader)
+        one, other = (server for server in self.servers if server is not victim)
+        victim.machine.power_off()
+        began = time.monotonic()
+        wait_for("a write", lambda: one.apply(DEPLOYMENT))
+        wait_for("a replica set", lambda: other.out("get", "rs", "-o", "name"))
+        self.assertLessEqual(time.monotonic() - began, 5 * SLOWNESS)
+        victim.machine.power_on()
+        victim.wait_ready()
+        self.assertEqual(victim.members(), VOTING)
 
     def test_4_an_etcd_is_killed(self):
         for server in self.servers[:2]:

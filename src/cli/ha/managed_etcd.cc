@@ -199,7 +199,7 @@ std::vector<std::string> ManagedEtcd::Arguments(const std::vector<Peer>& initial
       "--peer-cert-file=" + certificate,
       "--peer-key-file=" + key,
       "--heartbeat-interval=" + std::string(options_.fast ? "50" : "100"),
-      "--election-timeout=" + std::string(options_.fast ? "500" : "1000"),
+      "--election-timeout=" + std::string(options_.fast ? "250" : "500"),
       "--snapshot-count=10000",
       "--quota-backend-bytes=8589934592",
       "--logger=zap",

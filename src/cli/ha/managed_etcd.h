@@ -33,7 +33,7 @@ struct ManagedEtcdOptions {
   std::string token;              // to join with; empty: the one under the data directory
   ClusterSettings settings;
   bool force_new_cluster = false;  // the others are gone for good
-  bool fast = false;  // a leader of etcd that is silent is replaced within half a second
+  bool fast = false;               // --failover fast
 };
 
 // The machine's own member of the etcd that all servers of a cluster share: makes it or lets it

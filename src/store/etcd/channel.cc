@@ -1,5 +1,6 @@
 #include "store/etcd/channel.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/env/run_on.h"
@@ -11,6 +12,8 @@ namespace {
 // An unused connection is not kept awake by these: nobody waits at it.
 constexpr Duration kPingAfter = std::chrono::seconds(6);
 constexpr Duration kPingTimeout = std::chrono::seconds(3);
+// A machine that is off does not even refuse.
+constexpr Duration kDialWithOthers = std::chrono::seconds(1);
 
 bool IsHere(const Endpoint& endpoint) {
   return endpoint.host == "localhost" || endpoint.host == "::1" ||
@@ -168,7 +171,8 @@ Task<Status> Channel::Dial(std::shared_ptr<wire::Http2Connection>* out) {
     dial.host = endpoint.host;
     dial.port = endpoint.port;
     dial.tls = options_.tls;
-    dial.timeout = options_.dial_timeout;
+    dial.timeout =
+        has_others() ? std::min(options_.dial_timeout, kDialWithOthers) : options_.dial_timeout;
     const Executor strand = env_.MakeStrand();
     Result<std::shared_ptr<wire::Socket>> socket =
         co_await RunOn(strand, wire::Dial(env_, std::move(dial)));

@@ -22,6 +22,8 @@
 
 namespace gantry::cli {
 
+inline constexpr char kEtcdMembersFile[] = "etcd/members";
+
 struct ManagedEtcdOptions {
   ManagedEtcdOptions() = default;
   std::string name;                // of the member: the server's
@@ -80,6 +82,7 @@ class ManagedEtcd {
  private:
   ManagedEtcd(Env& env, const DataDir& dir, ManagedEtcdOptions options);
 
+  // managed_etcd_start.cc
   Task<Status> Begin();
   Status TakeKeys();
   Status BeginAlone();
@@ -91,17 +94,22 @@ class ManagedEtcd {
   Task<Status> BecomeVoter(CancelToken cancel);
   Task<bool> WasRemoved();
   Task<Status> MoveFromSqlite();
-  Status StartProcess(const std::vector<Peer>& initial_cluster);
-  std::vector<std::string> Arguments(const std::vector<Peer>& initial_cluster) const;
 
+  // managed_etcd_watch.cc
   Task<> Watch();
   Task<Status> Revive();
   Task<Status> Look();
-  Task<> Await(uint64_t newcomer);
   Task<> RemoveDeadLearners(std::vector<store::EtcdMember> members);
   Task<> BackUp();
 
+  // managed_etcd_members.cc
+  Task<> Await(uint64_t newcomer);
+
+  // `initial_cluster`: where there is no data yet.
+  Status StartProcess(const std::vector<Peer>& initial_cluster);
+  std::vector<std::string> Arguments(const std::vector<Peer>& initial_cluster) const;
   bool HasData() const;
+  Status NoMemberAnyMore() const;
   Peer Self() const;  // as it is to be; without its id
   Status SetMembership(Membership membership);
   Membership membership() const;

@@ -3,13 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <map>
 #include <set>
 
 #include "api/core/v1/container.pb.h"
 #include "api/core/v1/node.pb.h"
-#include "api/core/v1/persistent_volume_claim.pb.h"
 #include "api/core/v1/pod_status.pb.h"
 #include "api/core/v1/service.pb.h"
 #include "api/duration.h"
@@ -18,11 +16,10 @@
 #include "base/env/run_on.h"
 #include "base/env/spawn.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "client/events.h"
 #include "client/informer.h"
 #include "client/typed.h"
-#include "node/fencing.h"
+#include "node/fence.h"
 #include "node/images/images.h"
 #include "node/machine.h"
 #include "node/node_object.h"
@@ -33,12 +30,12 @@
 #include "node/pod/worker.h"
 #include "node/registration.h"
 #include "node/runtime/crun_runtime.h"
+#include "node/runtime/signals.h"
 #include "node/streams/node_streams.h"
 
 namespace gantry::node {
 
 using api::core::v1::Node;
-using api::core::v1::PersistentVolumeClaim;
 using api::core::v1::Pod;
 using api::core::v1::Service;
 using std::chrono::seconds;
@@ -53,32 +50,15 @@ constexpr Duration kImageSweepPeriod = std::chrono::minutes(5);
 constexpr Duration kImageYouth = std::chrono::minutes(2);
 // Images go when the disk is fuller than the first, until it is no fuller than the second.
 constexpr double kSweepAbove = 0.85, kSweepTo = 0.80;
-// After a renewal of the lease that failed, at first; doubling.
-constexpr Duration kLeaseRetry = std::chrono::milliseconds(200);
 constexpr Duration kServerRetry = seconds(5);
 // Of a random id that tells agents apart.
 constexpr size_t kAgentIdSize = 16;
-
-Gauge& FencedPods() {
-  static Gauge& gauge =
-      MetricRegistry::Default()
-          .Gauges("gantry_node_fenced_pods", "Pods that are stopped because no server is reached.")
-          .With({});
-  return gauge;
-}
-
-Counter& Fencings() {
-  static Counter& counter = MetricRegistry::Default()
-                                .Counters("gantry_node_fenced_pods_total",
-                                          "Pods that were stopped because no server was reached.")
-                                .With({});
-  return counter;
-}
 
 }  // namespace
 
 class Agent::Impl : public PodLookup,
                     public PodList,
+                    public FencedNode,
                     public std::enable_shared_from_this<Agent::Impl> {
  public:
   Impl(Env& env, client::Client& client, AgentOptions options, net::PodNetwork* network,
@@ -89,7 +69,8 @@ class Agent::Impl : public PodLookup,
         paths_(options_.data_dir),
         strand_(env.MakeStrand()),
         informers_(env, client),
-        lease_(env, client, options_.node_name, paths_.run_dir() + "/renewed"),
+        lease_(env, client, options_.node_name, options_.lease,
+               std::make_unique<RenewalFile>(paths_.run_dir() + "/renewed")),
         events_(env, client, "kubelet", options_.node_name),
         network_(network),
         drain_(drain) {}
@@ -105,22 +86,16 @@ class Agent::Impl : public PodLookup,
   Task<std::vector<api::Ref<Pod>>> Pods() override;
   Task<std::vector<PodUsage>> Groups() override;
 
+  std::vector<PodHere> PodsHere() override;
+  void OnReleased(const std::string& uid) override;
+
  private:
   Task<Status> Prepare();
   Task<Status> Register();
   // Until a server has answered.
   Task<Status> RegisterAtLast();
   Task<Status> WriteNodeStatus(bool only_changes);
-  Task<Status> RenewLease();
-  Task<> KeepLease();
   Task<> KeepHouse();
-  FenceTimes FencedAfter() const;
-  Task<> KeepFence();
-  Task<> FenceWorkers(SteadyTime kill);
-  Task<> FenceRecorded(SteadyTime kill);
-  Task<> EndFence();
-  Task<> LookUpClaims(api::Ref<Pod> pod);
-  std::function<bool(const std::string&)> SharedClaims(const std::string& ns) const;
   Result<std::string> AgentId() const;
   void NodeChanged(const api::ObjectPtr& after);
   Task<> TakePodCidrs();
@@ -150,6 +125,7 @@ class Agent::Impl : public PodLookup,
   std::unique_ptr<LocalImages> own_images_;
   Runtime* runtime_ = nullptr;
   Images* images_ = nullptr;
+  std::unique_ptr<Fence> fence_;  // null: none is wanted
   std::unique_ptr<WatchedObjects> objects_;
   std::unique_ptr<NodeContext> context_;
   std::unique_ptr<NodePages> pages_;
@@ -163,13 +139,9 @@ class Agent::Impl : public PodLookup,
   std::string pod_cidrs_;
   std::map<std::string, std::shared_ptr<PodWorker>> workers_;
   std::string agent_id_;
-  SteadyTime began_;
-  std::set<std::string> fenced_;         // uids
-  std::set<std::string> shared_claims_;  // "namespace/name" of claims that many nodes may use
   CancelSource stop_;
-  Notifier wake_, cidrs_changed_, lease_wake_, fence_wake_;
+  Notifier wake_, cidrs_changed_;
   Gate gate_;
-  std::atomic<bool> running_ = false;
 };
 
 Task<Status> Agent::Impl::Prepare() {
@@ -209,10 +181,8 @@ Task<Status> Agent::Impl::Prepare() {
 Task<Status> Agent::Impl::Start() {
   if (options_.node_name.empty()) options_.node_name = DefaultNodeName();
   if (options_.node_ips.empty()) options_.node_ips = {DefaultNodeAddress()};
-  began_ = env_.Steady();
   GANTRY_CO_TRY(co_await Prepare());
   GANTRY_CO_ASSIGN(agent_id_, AgentId());
-  lease_.SetTimes(options_.lease);
   auto poke = [weak = weak_from_this()](const std::string& uid) {
     if (auto self = weak.lock()) {
       if (auto it = self->workers_.find(uid); it != self->workers_.end()) it->second->Poke();
@@ -231,6 +201,7 @@ Task<Status> Agent::Impl::Start() {
   context_->cluster_domain = options_.cluster_domain;
   context_->log_limits = options_.log_limits;
   context_->admit = [this](const Pod& pod) { return Admit(pod); };
+  context_->fenced = [this](const api::Ref<Pod>& pod) { return fence_ && fence_->Forbids(pod); };
   context_->services = [this] { return client::Typed<Service>(services_->List()); };
   NodePages::Options pages;
   pages.node_name = options_.node_name;
@@ -248,8 +219,14 @@ Task<Status> Agent::Impl::Start() {
     });
   });
   // Pods from before may have to be fenced while no server answers.
-  auto keep_fence = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->KeepFence(); };
-  if (options_.fencing) Spawn(strand_, gate_, "node fence", keep_fence(shared_from_this()));
+  auto keep_fence = [](std::shared_ptr<Impl> self) -> Task<> {
+    co_await self->fence_->Keep(self->stop_.token());
+  };
+  if (options_.fencing) {
+    fence_ = std::make_unique<Fence>(env_, client_, *runtime_, events_, lease_, *this);
+    lease_.OnGranted([this] { fence_->LeaseGranted(); });
+    Spawn(strand_, gate_, "node fence", keep_fence(shared_from_this()));
+  }
   GANTRY_CO_TRY(co_await gantry::RunOn(strand_, RegisterAtLast()));
 
   client::ListOptions mine;
@@ -267,10 +244,12 @@ Task<Status> Agent::Impl::Start() {
   informers_.Start();
   GANTRY_CO_TRY(co_await services_->WaitForSync(stop_.token()));
   GANTRY_CO_TRY(co_await nodes_->WaitForSync(stop_.token()));
-  running_ = true;
   auto take_cidrs = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->TakePodCidrs(); };
   auto keep_house = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->KeepHouse(); };
-  auto keep_lease = [](std::shared_ptr<Impl> self) -> Task<> { co_await self->KeepLease(); };
+  auto keep_lease = [](std::shared_ptr<Impl> self) -> Task<> {
+    std::function<std::string()> uid = [&self] { return self->node_->metadata().uid(); };
+    co_await self->lease_.Keep(std::move(uid), self->stop_.token());
+  };
   auto follow_pods = [](std::shared_ptr<Impl> self) -> Task<> {
     Status synced = co_await self->pods_->WaitForSync(self->stop_.token());
     if (synced.ok()) self->TakeUpOrphans();
@@ -286,8 +265,6 @@ Task<> Agent::Impl::Stop() {
   stop_.Cancel();
   wake_.Notify();
   cidrs_changed_.Notify();
-  lease_wake_.Notify();
-  fence_wake_.Notify();
   auto stop_workers = [self = shared_from_this()] {
     for (auto& [uid, worker] : self->workers_)
       worker->Stop();
@@ -333,7 +310,8 @@ Task<Status> Agent::Impl::Register() {
                                                 std::move(registration), stop_.token()));
   Status written = co_await WriteNodeStatus(true);
   GANTRY_CO_TRY(written);
-  co_return co_await RenewLease();
+  std::string uid = node_->metadata().uid();
+  co_return co_await lease_.Renew(std::move(uid));
 }
 
 Task<Status> Agent::Impl::RegisterAtLast() {
@@ -370,13 +348,6 @@ Task<Status> Agent::Impl::WriteNodeStatus(bool only_changes) {
   co_return Status(Code::kConflict, "the node's status changes too often");
 }
 
-Task<Status> Agent::Impl::RenewLease() {
-  std::string uid = node_->metadata().uid();
-  Status renewed = co_await lease_.Renew(std::move(uid));
-  if (renewed.ok() && !fenced_.empty()) fence_wake_.Notify();
-  co_return renewed;
-}
-
 void Agent::Impl::SetLeaseTimes(LeaseTimes times) {
   boost::asio::post(strand_, [self = shared_from_this(), times] {
     if (times == self->lease_.times()) return;
@@ -384,28 +355,7 @@ void Agent::Impl::SetLeaseTimes(LeaseTimes times) {
               {{"renew_ms", times.renew / std::chrono::milliseconds(1)},
                {"duration_s", times.duration / seconds(1)}});
     self->lease_.SetTimes(times);
-    self->lease_wake_.Notify();
   });
-}
-
-Task<> Agent::Impl::KeepLease() {
-  CancelToken cancel = stop_.token();
-  Duration retry = kLeaseRetry;
-  bool renewed = true;
-  LeaseTimes times = lease_.granted();
-  while (!cancel.cancelled()) {
-    const Duration pause = renewed ? lease_.times().renew : std::min(retry, lease_.times().renew);
-    co_await lease_wake_.Wait(env_, cancel, env_.Steady() + pause);
-    if (cancel.cancelled()) break;
-    Status status = co_await RenewLease();
-    retry = renewed ? kLeaseRetry : retry * 2;
-    renewed = status.ok();
-    if (!renewed) log::Warning("node", "lease was not renewed", {{"error", status.ToString()}});
-    if (lease_.granted() != times) {
-      times = lease_.granted();
-      fence_wake_.Notify();
-    }
-  }
 }
 
 Task<> Agent::Impl::KeepHouse() {
@@ -434,125 +384,31 @@ Task<> Agent::Impl::KeepHouse() {
   }
 }
 
-// When fencing has to begin, going by the last lease that was granted.
-FenceTimes Agent::Impl::FencedAfter() const {
-  return FenceAfter(lease_.renewed().value_or(began_), lease_.granted());
-}
-
-Task<> Agent::Impl::KeepFence() {
-  CancelToken cancel = stop_.token();
-  FencedPods().Set(0);  // the figures are there from the start
-  Fencings().Add(0);
-  while (!cancel.cancelled()) {
-    const FenceTimes times = FencedAfter();
-    const SteadyTime now = env_.Steady();
-    if (now < times.begin) {
-      if (!fenced_.empty()) co_await EndFence();
-      // A renewal moves the time; that is seen when it comes.
-      co_await fence_wake_.Wait(
-          env_, cancel, fenced_.empty() ? times.begin : std::min(times.begin, now + seconds(1)));
-      continue;
-    }
-    // One task to await: GCC 12 destroys twice what a conditional co_await gives.
-    Task<> fence = running_ ? FenceWorkers(times.kill) : FenceRecorded(times.kill);
-    co_await std::move(fence);
-    co_await fence_wake_.Wait(env_, cancel, env_.Steady() + seconds(1));
+std::vector<FencedNode::PodHere> Agent::Impl::PodsHere() {
+  std::vector<PodHere> here;
+  auto add = [&here](api::Ref<Pod> pod, const ContainerRuns& runs) {
+    PodHere& entry = here.emplace_back();
+    entry.pod = std::move(pod);
+    for (const ContainerRun* run : runs.Running())
+      entry.running.push_back({run->id, run->bundle, StopSignalOf(run->bundle)});
+  };
+  for (const auto& [uid, worker] : workers_) {
+    if (worker->pod()) add(worker->pod(), worker->runs());
   }
-}
-
-std::function<bool(const std::string&)> Agent::Impl::SharedClaims(const std::string& ns) const {
-  return [this, ns](const std::string& claim) { return shared_claims_.contains(ns + "/" + claim); };
-}
-
-Task<> Agent::Impl::FenceWorkers(SteadyTime kill) {
-  std::vector<ContainerToEnd> containers;
-  for (auto& [uid, worker] : workers_) {
-    const api::Ref<Pod>& pod = worker->pod();
-    if (!pod || !HasIdentity(*pod, SharedClaims(pod->metadata().namespace_()))) continue;
-    if (fenced_.insert(uid).second) {
-      worker->SetFenced(true);
-      Fencings().Add();
-      log::Warning("node", "no server is reached: a pod of which there must be only one is stopped",
-                   {{"pod", pod->metadata().namespace_() + "/" + pod->metadata().name()}});
-      events_.Record(
-          pod.object(), "Warning", "Fenced",
-          "Stopped: the node reached no server for most of its lease, and the pod may be "
-          "replaced elsewhere");
-    }
-    for (const ContainerRun* run : worker->runs().Running())
-      containers.push_back({run->id, run->bundle});
-  }
-  FencedPods().Set(static_cast<double>(fenced_.size()));
-  if (!containers.empty())
-    co_await EndContainers(env_, *runtime_, std::move(containers), kill, stop_.token());
-}
-
-// What a former agent left running, before any server has told what should run.
-Task<> Agent::Impl::FenceRecorded(SteadyTime kill) {
-  std::vector<ContainerToEnd> containers;
   for (const std::string& uid : ListDir(paths_.Pods())) {
+    if (workers_.contains(uid)) continue;
     Pod pod;
     Result<std::string> stored = ReadFile(paths_.Pod(uid) + "/pod.pb");
     if (!stored.ok() || !pod.ParseFromString(*stored)) continue;
-    if (!HasIdentity(pod, SharedClaims(pod.metadata().namespace_()))) continue;
     ContainerRuns runs(std::make_unique<RunRecordFiles>(paths_), uid);
     runs.Load(*runtime_);
-    for (const ContainerRun* run : runs.Running())
-      containers.push_back({run->id, run->bundle});
+    add(api::Ref<Pod>::Of(std::move(pod)), runs);
   }
-  if (containers.empty()) co_return;
-  log::Warning("node", "no server is reached: pods of which there must be only one are stopped",
-               {{"containers", containers.size()}});
-  Fencings().Add();
-  co_await EndContainers(env_, *runtime_, std::move(containers), kill, stop_.token());
+  return here;
 }
 
-// A server is back. Pods that are still ours go on.
-Task<> Agent::Impl::EndFence() {
-  const std::set<std::string> fenced = fenced_;
-  for (const std::string& uid : fenced) {
-    auto it = workers_.find(uid);
-    if (it == workers_.end() || !it->second->pod()) {
-      fenced_.erase(uid);
-      continue;
-    }
-    const api::Ref<Pod> pod = it->second->pod();
-    std::string ns = pod->metadata().namespace_(), name = pod->metadata().name();
-    Result<api::Ref<Pod>> newest =
-        co_await client::Get<Pod>(client_, std::move(ns), std::move(name));
-    if (!newest.ok() && newest.code() != Code::kNotFound) break;
-    fenced_.erase(uid);
-    // What is deleted, or another pod by now, ends as any such pod does.
-    if (newest.ok() && (*newest)->metadata().uid() == uid &&
-        !(*newest)->metadata().has_deletion_timestamp()) {
-      if (auto now = workers_.find(uid); now != workers_.end()) now->second->SetFenced(false);
-    }
-  }
-  FencedPods().Set(static_cast<double>(fenced_.size()));
-}
-
-// Which of the pod's claims many nodes may use; asked now, since at the time of need nobody
-// answers.
-Task<> Agent::Impl::LookUpClaims(api::Ref<Pod> pod) {
-  for (const auto& volume : pod->spec().volumes()) {
-    const auto& source = volume.volume_source();
-    if (!source.has_persistent_volume_claim()) continue;
-    std::string ns = pod->metadata().namespace_();
-    std::string name = source.persistent_volume_claim().claim_name();
-    const std::string key = ns + "/" + name;
-    Result<api::Ref<PersistentVolumeClaim>> claim =
-        co_await client::Get<PersistentVolumeClaim>(client_, std::move(ns), std::move(name));
-    if (!claim.ok()) continue;
-    const auto& modes = (*claim)->spec().access_modes();
-    const bool shared =
-        !modes.empty() && std::all_of(modes.begin(), modes.end(), [](const auto& m) {
-          return m == "ReadWriteMany" || m == "ReadOnlyMany";
-        });
-    if (shared)
-      shared_claims_.insert(key);
-    else
-      shared_claims_.erase(key);
-  }
+void Agent::Impl::OnReleased(const std::string& uid) {
+  if (auto it = workers_.find(uid); it != workers_.end()) it->second->Poke();
 }
 
 // The id of this data directory's agent: made once.
@@ -654,9 +510,9 @@ void Agent::Impl::TakeUp(const std::string& uid, api::Ref<Pod> pod) {
                              return volume.volume_source().has_persistent_volume_claim();
                            });
     auto look_up = [](std::shared_ptr<Impl> self, api::Ref<Pod> pod) -> Task<> {
-      co_await self->LookUpClaims(std::move(pod));
+      co_await self->fence_->LookUpClaims(std::move(pod));
     };
-    if (has_claims && options_.fencing)
+    if (has_claims && fence_)
       Spawn(strand_, gate_, "node claims", look_up(shared_from_this(), pod));
     worker->Update(std::move(pod));
     worker->Start(gate_);

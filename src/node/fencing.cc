@@ -5,8 +5,6 @@
 
 #include "api/core/v1/volume.pb.h"
 #include "base/env/notifier.h"
-#include "node/os/fs.h"
-#include "node/runtime/signals.h"
 
 namespace gantry::node {
 namespace {
@@ -43,8 +41,7 @@ Task<> EndContainers(Env& env, Runtime& runtime, std::vector<ContainerToEnd> con
                      SteadyTime kill, CancelToken cancel) {
   for (const ContainerToEnd& container : containers) {
     std::string id = container.id, bundle = container.bundle;
-    const int signal = SignalNumber(ReadFile(bundle + "/stop-signal").value_or(""));
-    (void)co_await runtime.Kill(std::move(id), std::move(bundle), signal);
+    (void)co_await runtime.Kill(std::move(id), std::move(bundle), container.stop_signal);
   }
   bool killed = false;
   SteadyTime end = kill + kLastWait;

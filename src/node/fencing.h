@@ -30,6 +30,7 @@ bool HasIdentity(const api::core::v1::Pod& pod,
 
 struct ContainerToEnd {
   std::string id, bundle;
+  int stop_signal;
 };
 // Sends each its stop signal, and SIGKILL at `kill`; returns when all have ended, or soon after
 // that. Says nothing to a server and changes no record: whoever keeps the pod finds the exits.

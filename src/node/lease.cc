@@ -1,9 +1,11 @@
 #include "node/lease.h"
 
+#include <algorithm>
 #include <sstream>
 #include <utility>
 
 #include "api/duration.h"
+#include "base/log.h"
 #include "client/typed.h"
 #include "node/os/fs.h"
 
@@ -15,31 +17,61 @@ using api::coordination::v1::Lease;
 constexpr char kNamespace[] = "kube-node-lease";
 constexpr int kTries = 3;
 
-// "TIME DURATION", as counts.
-struct Record {
-  SteadyTime renewed;
-  Duration duration;
-};
+// After a renewal that failed, at first; doubling.
+constexpr Duration kRetry = std::chrono::milliseconds(200);
 
-std::optional<Record> ReadRecord(const std::string& file, SteadyTime now) {
-  Result<std::string> text = ReadFile(file);
+}  // namespace
+
+// "TIME DURATION", as counts.
+std::optional<Renewal> RenewalFile::Read() {
+  Result<std::string> text = ReadFile(file_);
   if (!text.ok()) return std::nullopt;
   std::istringstream in(*text);
   SteadyTime::rep time = 0;
   Duration::rep duration = 0;
-  if (!(in >> time >> duration) || duration <= 0) return std::nullopt;
-  const Record record{SteadyTime(SteadyTime::duration(time)), Duration(duration)};
-  // A later time is that of another boot.
-  return record.renewed > now ? std::nullopt : std::optional(record);
+  if (!(in >> time >> duration)) return std::nullopt;
+  return Renewal{SteadyTime(SteadyTime::duration(time)), Duration(duration)};
 }
 
-}  // namespace
+void RenewalFile::Write(const Renewal& renewal) {
+  (void)WriteFile(file_,
+                  std::to_string(renewal.asked.time_since_epoch().count()) + " " +
+                      std::to_string(renewal.duration.count()),
+                  0600);
+}
 
-NodeLease::NodeLease(Env& env, client::Client& client, std::string node_name, std::string record)
-    : env_(env), client_(client), node_name_(std::move(node_name)), record_(std::move(record)) {
-  if (const std::optional<Record> kept = ReadRecord(record_, env.Steady())) {
-    renewed_ = kept->renewed;
-    granted_.duration = kept->duration;
+NodeLease::NodeLease(Env& env, client::Client& client, std::string node_name, LeaseTimes times,
+                     std::unique_ptr<RenewalRecord> record)
+    : env_(env),
+      client_(client),
+      node_name_(std::move(node_name)),
+      record_(std::move(record)),
+      times_(times) {
+  const std::optional<Renewal> kept = record_->Read();
+  // A later time is that of another boot.
+  if (!kept || kept->asked > env.Steady() || kept->duration <= Duration::zero()) return;
+  renewed_ = kept->asked;
+  granted_.duration = kept->duration;
+}
+
+void NodeLease::SetTimes(LeaseTimes times) {
+  if (times == times_) return;
+  times_ = times;
+  times_changed_.Notify();
+}
+
+Task<> NodeLease::Keep(std::function<std::string()> node_uid, CancelToken cancel) {
+  Duration retry = kRetry;
+  bool renewed = true;
+  while (!cancel.cancelled()) {
+    const Duration pause = renewed ? times_.renew : std::min(retry, times_.renew);
+    co_await times_changed_.Wait(env_, cancel, env_.Steady() + pause);
+    if (cancel.cancelled()) break;
+    std::string uid = node_uid();
+    Status status = co_await Renew(std::move(uid));
+    retry = renewed ? kRetry : retry * 2;
+    renewed = status.ok();
+    if (!renewed) log::Warning("node", "lease was not renewed", {{"error", status.ToString()}});
   }
 }
 
@@ -73,10 +105,8 @@ Task<Status> NodeLease::Renew(std::string node_uid) {
       lease_ = *written;
       renewed_ = asked;
       granted_ = times;
-      (void)WriteFile(record_,
-                      std::to_string(asked.time_since_epoch().count()) + " " +
-                          std::to_string(times.duration.count()),
-                      0600);
+      record_->Write(Renewal{asked, times.duration});
+      if (on_granted_) on_granted_();
       co_return done;
     }
     if (done.code() == Code::kNotFound) {

@@ -196,7 +196,8 @@ class LeaseTest : public Registration {
 };
 
 TEST_F(LeaseTest, IsMadeRenewedAndTakenUpAfterAConflict) {
-  NodeLease lease(env_, client_, "n1", "/nonexistent/renewed");
+  NodeLease lease(env_, client_, "n1", LeaseTimes(),
+                  std::make_unique<RenewalFile>("/nonexistent/renewed"));
   EXPECT_FALSE(lease.renewed());
   ASSERT_TRUE(Renew(lease).ok());
   const auto made = client_.Peek<Lease>("kube-node-lease", "n1");

@@ -70,6 +70,8 @@ struct NodeContext {
   std::function<std::vector<api::Ref<api::core::v1::Service>>()> services;
   // Whether the node can take one more pod.
   std::function<std::optional<Rejection>(const api::core::v1::Pod& pod)> admit;
+  // Whether no container of the pod may be started now (node/fence.h).
+  std::function<bool(const api::Ref<api::core::v1::Pod>& pod)> fenced;
 };
 
 }  // namespace gantry::node

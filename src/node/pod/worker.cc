@@ -86,11 +86,6 @@ void PodWorker::Update(api::Ref<Pod> pod) {
   Poke();
 }
 
-void PodWorker::SetFenced(bool fenced) {
-  fenced_ = fenced;
-  Poke();
-}
-
 void PodWorker::Poke() {
   wake_.Notify();
   exited_.Notify();

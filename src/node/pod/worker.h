@@ -42,8 +42,6 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void Update(api::Ref<api::core::v1::Pod> pod);
   // Something about it may have changed: look again.
   void Poke();
-  // While it is fenced, no container of it is started.
-  void SetFenced(bool fenced);
 
   const std::string& uid() const { return uid_; }
   const api::Ref<api::core::v1::Pod>& pod() const { return pod_; }
@@ -109,7 +107,6 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   api::Ref<api::core::v1::Pod> pod_;
   std::unique_ptr<ContainerList> containers_;  // of pod_
   bool gone_ = false;                          // the API object is
-  bool fenced_ = false;
   ContainerRuns runs_;
   Prober prober_;
   int sandbox_ = 0;

@@ -112,13 +112,9 @@ Task<> PodWorker::KillContainer(std::string id, std::string message, bool deleti
   std::string signal_name;
   if (const ContainerEntry* entry = containers_->Find(name))
     signal_name = entry->spec->lifecycle().stop_signal();
-  if (signal_name.empty()) {
-    Result<std::string> recorded = ReadFile(bundle + "/stop-signal");
-    if (recorded.ok()) signal_name = *recorded;
-  }
+  const int signal = signal_name.empty() ? StopSignalOf(bundle) : SignalNumber(signal_name);
   // A container that was created but never started has no program to ask.
-  Status sent =
-      co_await node_.runtime.Kill(id, bundle, started ? SignalNumber(signal_name) : SIGKILL);
+  Status sent = co_await node_.runtime.Kill(id, bundle, started ? signal : SIGKILL);
   bool killed = !started;
   SteadyTime kill_deadline = node_.env.Steady() + kKillTimeout;
   while (!stop_.token().cancelled()) {

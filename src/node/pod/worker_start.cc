@@ -21,6 +21,8 @@ using std::chrono::seconds;
 
 namespace {
 
+constexpr char kFenced[] = "the node reaches no server, and the pod may be replaced elsewhere";
+
 // How a container's status names its image: in full, and by what the registry calls it.
 void NameImage(const std::string& wanted, const Image& image, std::string* name, std::string* id) {
   *name = wanted;
@@ -37,7 +39,8 @@ void NameImage(const std::string& wanted, const Image& image, std::string* name,
 
 Task<> PodWorker::StartContainers(std::vector<std::string> names) {
   for (const std::string& name : names) {
-    if (stop_.token().cancelled() || gone_ || fenced_ || pod_->metadata().has_deletion_timestamp())
+    if (stop_.token().cancelled() || gone_ || pod_->metadata().has_deletion_timestamp() ||
+        node_.fenced(pod_))
       co_return;
     co_await StartContainer(name);
   }
@@ -214,13 +217,16 @@ Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
   Result<ContainerSpec> spec = Status(mounted);
   if (mounted.ok()) spec = co_await Describe(name, image, home, bundle);
   entry = containers_->Find(name);
-  if (!spec.ok() || entry == nullptr) {
+  // The way here may have been long: an image was fetched.
+  const bool fenced = node_.fenced(pod_);
+  if (!spec.ok() || entry == nullptr || fenced) {
     auto unmount = [&node = node_, home]() -> Status {
       GANTRY_TRY(node.images.UnmountRoot(home));
       return RemoveTree(home);
     };
     Status dropped = co_await RunBlocking(node_.env, std::move(unmount));
     if (entry == nullptr) co_return Canceled("container is gone");
+    if (fenced) co_return Unavailable(kFenced);
     std::string reason = mounted.ok() ? "CreateContainerConfigError" : "CreateContainerError";
     bool told = waiting_.contains(name) && waiting_[name].message == spec.status().message();
     waiting_[name] = {reason, spec.status().message()};
@@ -260,7 +266,9 @@ Task<Status> PodWorker::Launch(std::string name, ImagePtr image) {
   Status started = pid.status();
   if (started.ok()) {
     Event("Normal", "Created", "Created container: " + name, name);
-    started = co_await node_.runtime.Start(id);
+    // What the fence found while it was being made could not be told to end.
+    started = node_.fenced(pod_) ? Unavailable(kFenced) : Status::Ok();
+    if (started.ok()) started = co_await node_.runtime.Start(id);
   }
   ContainerRun* run = runs_.FindId(id);
   if (!started.ok()) {

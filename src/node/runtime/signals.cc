@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "node/os/fs.h"
+
 namespace gantry::node {
 
 int SignalNumber(std::string_view name) {
@@ -32,6 +34,10 @@ int SignalNumber(std::string_view name) {
   if (name.starts_with("RTMIN+")) return SIGRTMIN + std::atoi(std::string(name.substr(6)).c_str());
   if (name.starts_with("RTMAX-")) return SIGRTMAX - std::atoi(std::string(name.substr(6)).c_str());
   return SIGTERM;
+}
+
+int StopSignalOf(const std::string& bundle) {
+  return SignalNumber(ReadFile(bundle + "/stop-signal").value_or(""));
 }
 
 }  // namespace gantry::node

@@ -31,14 +31,21 @@ struct VirtualEnv::State {
 
   void Poll() {
     io.restart();
-    while (io.poll() > 0) {
+    while (handlers_left > 0 ? PollOne() : io.poll() > 0) {
     }
+  }
+  bool PollOne() {
+    if (io.poll_one() == 0) return false;
+    if (--handlers_left == 0) std::exchange(after_handlers, {})();
+    return true;
   }
 
   asio::io_context io{1};
   SteadyTime now{std::chrono::hours(1)};
   uint64_t random;
   uint64_t last_timer = 0;
+  int handlers_left = 0;  // 0: nothing is called
+  absl::AnyInvocable<void()> after_handlers;
   std::map<TimerKey, absl::AnyInvocable<void()>> timers;
 };
 
@@ -93,6 +100,11 @@ std::unique_ptr<TimerHandle> VirtualEnv::CallAt(SteadyTime when, absl::AnyInvoca
   std::pair<SteadyTime, uint64_t> key(std::max(when, state_->now), ++state_->last_timer);
   state_->timers.emplace(key, std::move(call));
   return std::make_unique<VirtualTimer<State>>(state_, key);
+}
+
+void VirtualEnv::AfterHandlers(int count, absl::AnyInvocable<void()> call) {
+  state_->handlers_left = count;
+  state_->after_handlers = std::move(call);
 }
 
 void VirtualEnv::RunUntilIdle() {

@@ -24,6 +24,10 @@ class VirtualEnv : public Env {
   Executor MakeThread() override;
   std::unique_ptr<TimerHandle> CallAt(SteadyTime when, absl::AnyInvocable<void()> call) override;
 
+  // Calls once, when so many more handlers have run: between two steps of whatever runs then, at
+  // the end of an await. The last one that was asked for counts.
+  void AfterHandlers(int count, absl::AnyInvocable<void()> call);
+
   // Runs what can run now.
   void RunUntilIdle();
   // Moves the clock on, stopping at each timer on the way to run what it sets off.

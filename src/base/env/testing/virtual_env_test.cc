@@ -41,6 +41,19 @@ TEST(VirtualEnv, ADroppedTimerDoesNotFire) {
   EXPECT_FALSE(fired);
 }
 
+TEST(VirtualEnv, CallsBetweenTwoHandlers) {
+  VirtualEnv env;
+  Gate gate;
+  std::vector<int> order;
+  for (int wait : {1, 2, 3, 4})
+    Spawn(env.executor(), gate, "sleeper", Note(env, wait, order));
+  env.AfterHandlers(3, [&] { order.push_back(0); });
+  env.RunUntilIdle();
+  EXPECT_EQ(order, (std::vector<int>{0}));  // in the middle of their starts
+  env.RunToEnd(gate.Close(env));
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+}
+
 TEST(VirtualEnv, TheSeedDecidesWhatIsRandom) {
   VirtualEnv a(7), b(7), c(8);
   const std::string first = RandomUuid(a);

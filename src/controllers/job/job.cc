@@ -1,6 +1,7 @@
 #include "controllers/job/job.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,22 @@ using client::EventNote;
 using client::Plan;
 using JobRef = api::Ref<Job>;
 using PodRef = api::Ref<Pod>;
+
+// Tracked pods by the namespace and name of the job that controls them; no name: none does.
+constexpr char kTrackedByJob[] = "tracked-by-job";
+
+std::string TrackedKey(std::string_view ns, std::string_view job) {
+  return std::string(ns) + "/" + std::string(job);
+}
+
+// The name of the job by which the pod's end is counted; empty: of none. nullopt: it is not
+// tracked, or is another kind's.
+std::optional<std::string> TrackedBy(const api::Object& object) {
+  if (!IsTracked(object.As<Pod>())) return std::nullopt;
+  const api::meta::v1::OwnerReference* owner = api::ControllerOf(object.meta());
+  if (owner == nullptr) return std::string();
+  return owner->kind() == "Job" ? std::optional(owner->name()) : std::nullopt;
+}
 
 constexpr int kBurst = 500;
 constexpr Duration kFirstBackoff = std::chrono::seconds(10);
@@ -179,13 +196,26 @@ class JobController : public client::Reconciler {
     jobs_ = &informers.For<Job>();
     pods_ = &informers.For<Pod>();
     IndexByController(*pods_);
+    pods_->AddIndex(kTrackedByJob, [](const api::Object& object) {
+      const std::optional<std::string> job = TrackedBy(object);
+      return job ? std::vector<std::string>{TrackedKey(object.ns(), *job)}
+                 : std::vector<std::string>();
+    });
+    pods_->AddHandler([enqueue](const api::ObjectPtr&, const api::ObjectPtr& after) {
+      if (after && TrackedBy(*after) == "") enqueue({after->ns(), ""});
+    });
     WatchAll(*jobs_, enqueue);
     WatchOwned(*pods_, api::KindOf<Job>(), *jobs_, Selects<Job>, enqueue);
   }
 
   Result<Plan> Reconcile(const Key& key, WallTime now) override {
     Plan plan;
+    if (key.name.empty()) {
+      ReleaseOrphans(key.ns, &plan);
+      return plan;
+    }
     JobRef job = client::GetFrom<Job>(*jobs_, key.ns, key.name);
+    ReleaseOfFormerJobs(key, job, &plan);
     if (!job || IsManagedElsewhere(*job)) return plan;
     GANTRY_ASSIGN(api::Selector selector, api::Selector::From(job->spec().selector()));
     if (selector.empty()) return plan;
@@ -252,6 +282,26 @@ class JobController : public client::Reconciler {
   static void Release(const std::vector<PodRef>& pods, Plan* plan) {
     for (const PodRef& pod : pods)
       Release(pod, plan);
+  }
+
+  // Nobody counts the pods of a job that is gone; those that remain of it are being deleted.
+  void ReleaseOfFormerJobs(const Key& key, const JobRef& job, Plan* plan) const {
+    for (const PodRef& pod :
+         client::Typed<Pod>(pods_->ByIndex(kTrackedByJob, TrackedKey(key.ns, key.name)))) {
+      const bool former = !job || !api::IsControlledBy(pod->metadata(), job->metadata().uid());
+      if (former && api::IsBeingDeleted(pod->metadata())) Release(pod, plan);
+    }
+  }
+  // Pods that outlived their job (--cascade=orphan), unless another one would take them.
+  void ReleaseOrphans(const std::string& ns, Plan* plan) const {
+    const std::vector<JobRef> jobs = client::Typed<Job>(jobs_->List(ns));
+    for (const PodRef& pod :
+         client::Typed<Pod>(pods_->ByIndex(kTrackedByJob, TrackedKey(ns, "")))) {
+      const bool wanted = std::any_of(jobs.begin(), jobs.end(), [&pod](const JobRef& job) {
+        return Selects<Job>(*job.object(), *pod.object());
+      });
+      if (!wanted || api::IsBeingDeleted(pod->metadata())) Release(pod, plan);
+    }
   }
 
   // Pods that the controller itself ends count neither as failed nor as succeeded.

@@ -263,6 +263,40 @@ TEST_F(JobTest, AnInterruptedCountIsTakenUp) {
   EXPECT_EQ(Status().uncounted_terminated_pods().succeeded_size(), 0);
 }
 
+// A job that is deleted while its pods run (kubectl delete job): the collector deletes them when it
+// is gone, and nobody else would take their finalizers.
+TEST_F(JobTest, PodsOfAJobThatIsGoneCanGo) {
+  Put();
+  ASSERT_EQ(Active().size(), 2u);
+  harness_.client().Remove<Job>("default", "sums");
+  harness_.Settle();
+  for (const Pod& pod : Active()) {
+    EXPECT_TRUE(IsTracked(pod)) << "it may still be counted";
+    Pod leaving = pod;
+    api::SetTime(harness_.env().Now(), leaving.mutable_metadata()->mutable_deletion_timestamp());
+    harness_.Put(std::move(leaving));
+  }
+  harness_.Settle();
+  for (const Pod& pod : Active())
+    EXPECT_FALSE(IsTracked(pod));
+  EXPECT_THAT(harness_.Restless(), IsEmpty());
+}
+
+// kubectl delete job --cascade=orphan
+TEST_F(JobTest, PodsThatOutliveTheirJobAreTrackedNoMore) {
+  Put();
+  harness_.client().Remove<Job>("default", "sums");
+  for (const Pod& pod : Active()) {
+    Pod orphan = pod;
+    orphan.mutable_metadata()->clear_owner_references();
+    harness_.Put(std::move(orphan));
+  }
+  harness_.Settle();
+  ASSERT_EQ(Active().size(), 2u);
+  for (const Pod& pod : Active())
+    EXPECT_FALSE(IsTracked(pod));
+}
+
 TEST_F(JobTest, AFinishedJobGoesWhenItsTimeIsOver) {
   Put([](Job& job) {
     job.mutable_spec()->set_completions(1);

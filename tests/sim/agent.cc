@@ -1,38 +1,58 @@
 #include "sim/agent.h"
 
+#include <algorithm>
+#include <csignal>
 #include <set>
 #include <utility>
 
-#include "api/coordination/v1/lease.pb.h"
 #include "api/core/v1/node.pb.h"
-#include "api/duration.h"
 #include "base/env/spawn.h"
 #include "client/informer.h"
 #include "client/typed.h"
+#include "node/fence.h"
 #include "node/node_object.h"
+#include "node/registration.h"
 #include "sim/audited_client.h"
 #include "sim/pod_worker.h"
 #include "sim/remote_client.h"
 
 namespace gantry::sim {
 
-using api::coordination::v1::Lease;
 using api::core::v1::Node;
 using api::core::v1::Pod;
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 namespace {
 
-constexpr Duration kLeasePeriod = seconds(10);
-constexpr int kLeaseSeconds = 40;
+constexpr Duration kHousePeriod = seconds(10);
 constexpr Duration kStatusPeriod = std::chrono::minutes(5);
+constexpr Duration kServerRetry = seconds(1);
 constexpr int kTries = 5;
-constexpr char kLeaseNamespace[] = "kube-node-lease";
+
+// When the machine's lease was last renewed, where a loss of power ends it.
+class MachineRenewal final : public node::RenewalRecord {
+ public:
+  MachineRenewal(Machine& machine, Process& process) : machine_(machine), process_(process) {}
+  std::optional<node::Renewal> Read() override { return machine_.renewal; }
+  void Write(const node::Renewal& renewal) override {
+    if (process_.alive()) machine_.renewal = renewal;
+  }
+
+ private:
+  Machine& machine_;
+  Process& process_;
+};
+
+bool IsGivenUp(const Node& node) {
+  const auto& conditions = node.status().conditions();
+  return std::any_of(conditions.begin(), conditions.end(), [](const auto& condition) {
+    return condition.type() == "Ready" && condition.status() == "Unknown";
+  });
+}
 
 }  // namespace
 
-class Agent::Life {
+class Agent::Life : public node::FencedNode {
  public:
   Life(Agent& agent)
       : agent_(agent),
@@ -42,7 +62,13 @@ class Agent::Life {
                                     {"system:nodes", "system:authenticated"})),
         client_(remote_, *process, agent.truth_, "the agent of " + agent.name()),
         informers_(*process, client_),
-        context_(*process, agent.machine_, client_) {}
+        context_(*process, agent.machine_, client_),
+        events_(*process, client_, "kubelet", agent.name()),
+        lease_(*process, client_, agent.name(), agent.lease_,
+               std::make_unique<MachineRenewal>(agent.machine_, *process)),
+        fence_(*process, client_, context_.runtime, events_, lease_, *this) {
+    lease_.OnGranted([this] { fence_.LeaseGranted(); });
+  }
 
   void Start(std::shared_ptr<Life> self) {
     Spawn(process->executor(), gate_, "agent", Run(std::move(self)));
@@ -51,6 +77,7 @@ class Agent::Life {
   Task<> Stop() {
     co_await informers_.Stop();
     co_await gate_.Close(*process);
+    co_await events_.Stop();
     co_await process->gate().Close(*process);
   }
 
@@ -58,8 +85,10 @@ class Agent::Life {
   Task<> Run(std::shared_ptr<Life> self);
   Task<Status> Register();
   Task<Status> WriteNodeStatus(bool only_changes);
-  Task<> RenewLease();
   node::NodeInputs Inputs() const;
+  void NodeChanged(const api::ObjectPtr& after);
+  std::vector<PodHere> PodsHere() override;
+  void OnReleased(const std::string& uid) override;
   void PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after);
   void TakeUp(const std::string& uid, api::Ref<Pod> pod);
   void TakeUpOrphans();
@@ -75,6 +104,9 @@ class Agent::Life {
   AuditedClient client_;
   client::InformerSet informers_;
   AgentContext context_;
+  client::EventRecorder events_;
+  node::NodeLease lease_;
+  node::Fence fence_;
   client::Informer* pods_ = nullptr;
   client::Informer* nodes_ = nullptr;
   api::Ref<Node> node_;
@@ -96,33 +128,14 @@ node::NodeInputs Agent::Life::Inputs() const {
 }
 
 Task<Status> Agent::Life::Register() {
-  const node::NodeInputs inputs = Inputs();
-  for (int attempt = 0; attempt < kTries; ++attempt) {
-    std::string name = agent_.name(), none;
-    Result<api::Ref<Node>> found = co_await client::Get<Node>(client_, none, name);
-    if (found.ok()) {
-      Node node = **found;
-      node::SetNodeLabels(inputs, &node);
-      Result<api::Ref<Node>> updated = co_await client::Update<Node>(client_, std::move(node));
-      if (updated.code() == Code::kConflict) continue;
-      GANTRY_CO_TRY(updated);
-      node_ = *updated;
-    } else if (found.code() == Code::kNotFound) {
-      Node node;
-      node.mutable_metadata()->set_name(agent_.name());
-      node.mutable_spec();
-      node::SetNodeLabels(inputs, &node);
-      node::SetNodeStatus(inputs, &node);
-      Result<api::Ref<Node>> created = co_await client::Create<Node>(client_, std::move(node));
-      if (created.code() == Code::kAlreadyExists) continue;
-      GANTRY_CO_TRY(created);
-      node_ = *created;
-    } else {
-      co_return found.status();
-    }
-    co_return co_await WriteNodeStatus(true);
-  }
-  co_return Unavailable("the node changes too often");
+  node::NodeInputs inputs = Inputs();
+  node::RegistrationOptions options;
+  options.agent_id = "agent-of-" + agent_.name();
+  GANTRY_CO_ASSIGN(node_, co_await node::RegisterNode(*process, client_, std::move(inputs),
+                                                      std::move(options), process->death()));
+  GANTRY_CO_TRY(co_await WriteNodeStatus(true));
+  std::string uid = node_->metadata().uid();
+  co_return co_await lease_.Renew(std::move(uid));
 }
 
 Task<Status> Agent::Life::WriteNodeStatus(bool only_changes) {
@@ -145,40 +158,22 @@ Task<Status> Agent::Life::WriteNodeStatus(bool only_changes) {
   co_return Status(Code::kConflict, "the node's status changes too often");
 }
 
-Task<> Agent::Life::RenewLease() {
-  std::string ns = kLeaseNamespace, name = agent_.name();
-  Result<api::Ref<Lease>> found = co_await client::Get<Lease>(client_, ns, name);
-  if (!found.ok() && found.code() != Code::kNotFound) co_return;
-  Lease lease;
-  if (found.ok()) lease = **found;
-  lease.mutable_metadata()->set_name(name);
-  lease.mutable_metadata()->set_namespace_(ns);
-  lease.mutable_spec()->set_holder_identity(name);
-  lease.mutable_spec()->set_lease_duration_seconds(kLeaseSeconds);
-  api::SetTime(process->Now(), lease.mutable_spec()->mutable_renew_time());
-  Status done;
-  if (found.ok()) {
-    Result<api::Ref<Lease>> written = co_await client::Update<Lease>(client_, std::move(lease));
-    done = written.status();
-  } else {
-    Result<api::Ref<Lease>> written = co_await client::Create<Lease>(client_, std::move(lease));
-    done = written.status();
-  }
-  if (!done.ok() && process->alive())
-    agent_.world_.Tell(agent_.name() + " did not renew its lease: " + done.ToString());
-}
-
 Task<> Agent::Life::Run(std::shared_ptr<Life> self) {
   const CancelToken death = process->death();
+  if (agent_.fences_) Spawn(process->executor(), gate_, "fence", fence_.Keep(death));
   while (process->alive()) {
     Status registered = co_await Register();
     if (registered.ok()) break;
-    co_await SleepFor(*process, seconds(1), death);
+    co_await SleepFor(*process, kServerRetry, death);
   }
   if (!process->alive()) co_return;
-  co_await RenewLease();
+  Spawn(process->executor(), gate_, "lease",
+        lease_.Keep([this] { return node_->metadata().uid(); }, death));
 
   context_.admit = [this](const Pod& pod) { return Admit(pod); };
+  context_.fenced = [this](const api::Ref<Pod>& pod) {
+    return agent_.fences_ && fence_.Forbids(pod);
+  };
   context_.runtime.OnExit([this](const std::string& id) {
     for (auto& [uid, worker] : workers_) {
       if (worker->HasContainer(id)) worker->Poke();
@@ -190,9 +185,7 @@ Task<> Agent::Life::Run(std::shared_ptr<Life> self) {
   pods_ = &informers_.For(api::KindOf<Pod>(), mine);
   nodes_ = &informers_.For(api::KindOf<Node>(), own_node);
   nodes_->AddHandler([this](const api::ObjectPtr&, const api::ObjectPtr& after) {
-    if (!after) return;
-    context_.pod_range = after->As<Node>().spec().pod_cidr();
-    wake_.Notify();
+    if (process->alive()) NodeChanged(after);
   });
   informers_.Start();
   Status synced = co_await nodes_->WaitForSync(death);
@@ -204,18 +197,53 @@ Task<> Agent::Life::Run(std::shared_ptr<Life> self) {
   if (!synced.ok()) co_return;
   TakeUpOrphans();
 
-  SteadyTime next = process->Steady() + kLeasePeriod;
+  SteadyTime next = process->Steady() + kHousePeriod;
   while (process->alive()) {
     const Wake woken = co_await wake_.Wait(*process, death, next);
     if (!process->alive()) break;
-    if (woken == Wake::kTimeout) {
-      next = process->Steady() + kLeasePeriod;
-      co_await RenewLease();
-    }
+    if (woken == Wake::kTimeout) next = process->Steady() + kHousePeriod;
     const bool refresh = process->Now() - status_written_ >= kStatusPeriod;
-    Status written = co_await WriteNodeStatus(!refresh);
+    const bool deleted = nodes_->List().empty();
+    Status written = co_await WriteNodeStatus(!refresh && !deleted);
     if (written.code() == Code::kNotFound) written = co_await Register();
   }
+}
+
+void Agent::Life::NodeChanged(const api::ObjectPtr& after) {
+  if (!after) {
+    wake_.Notify();  // somebody deleted the node
+    return;
+  }
+  if (after->revision() > node_.revision()) node_ = api::Ref<Node>(after);
+  const std::string& range = node_->spec().pod_cidr();
+  if (range != context_.pod_range || IsGivenUp(*node_)) wake_.Notify();
+  context_.pod_range = range;
+}
+
+std::vector<node::FencedNode::PodHere> Agent::Life::PodsHere() {
+  std::vector<PodHere> here;
+  auto add = [this, &here](api::Ref<Pod> pod, const std::vector<node::ContainerRun>& runs) {
+    PodHere& entry = here.emplace_back();
+    entry.pod = std::move(pod);
+    for (const node::ContainerRun& run : runs) {
+      if (context_.runtime.RunningPid(run.bundle))
+        entry.running.push_back({run.id, run.bundle, SIGTERM});
+    }
+  };
+  for (const auto& [uid, worker] : workers_) {
+    if (!worker->pod()) continue;
+    auto stored = agent_.machine_.disk.find(uid);
+    const bool known = stored != agent_.machine_.disk.end();
+    add(worker->pod(), known ? stored->second.runs : std::vector<node::ContainerRun>());
+  }
+  for (const auto& [uid, stored] : agent_.machine_.disk) {
+    if (!workers_.contains(uid)) add(api::Ref<Pod>::Of(stored.pod), stored.runs);
+  }
+  return here;
+}
+
+void Agent::Life::OnReleased(const std::string& uid) {
+  if (auto it = workers_.find(uid); it != workers_.end()) it->second->Poke();
 }
 
 void Agent::Life::PodChanged(const api::ObjectPtr& before, const api::ObjectPtr& after) {
@@ -261,11 +289,13 @@ std::optional<node::Rejection> Agent::Life::Admit(const Pod& pod) {
 }
 
 Agent::Agent(World& world, Network& network, Truth& truth, std::vector<Server*> servers,
-             std::string name, int index)
+             std::string name, int index, node::LeaseTimes lease, bool fences)
     : world_(world),
       network_(network),
       truth_(truth),
       servers_(std::move(servers)),
+      lease_(lease),
+      fences_(fences),
       machine_(world, std::move(name), index) {
   host_ = network_.AddHost(machine_.name(), [] { return std::shared_ptr<Process>(); });
 }
@@ -274,8 +304,18 @@ Agent::~Agent() = default;
 
 std::shared_ptr<Process> Agent::process() const { return life_ ? life_->process : nullptr; }
 
+bool Agent::HasHadTimeToFence(SteadyTime now) const {
+  if (!machine_.on()) return true;
+  if (!life_) return false;
+  const std::optional<node::Renewal>& renewal = machine_.renewal;
+  const SteadyTime awake = life_->process->awake_since();
+  if (!renewal) return now >= awake + lease_.duration;
+  return now >= std::max(awake, renewal->asked) + renewal->duration;
+}
+
 void Agent::Start() {
   if (life_) return;
+  machine_.TurnOn();
   world_.Tell(name() + "'s agent starts");
   life_ = std::make_shared<Life>(*this);
   life_->Start(life_);

@@ -3,19 +3,43 @@
 #include <google/protobuf/message.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+
+#include "api/core/v1/pod.pb.h"
+#include "api/selector.h"
 
 namespace gantry::sim {
 namespace {
+
+// Of the fields by which watches are judged.
+std::string ValueOf(const api::Object& object, std::string_view field) {
+  if (field == "spec.nodeName") return object.As<api::core::v1::Pod>().spec().node_name();
+  return field == "metadata.name" ? object.name() : object.ns();
+}
+
+bool CanJudge(const api::KindInfo& kind, const client::ListOptions& options,
+              const api::FieldSelector& fields) {
+  return options.label_selector.empty() &&
+         std::all_of(fields.requirements().begin(), fields.requirements().end(),
+                     [&kind](const api::FieldSelector::Requirement& requirement) {
+                       return requirement.field == "metadata.name" ||
+                              requirement.field == "metadata.namespace" ||
+                              (requirement.field == "spec.nodeName" &&
+                               &kind == &api::KindOf<api::core::v1::Pod>());
+                     });
+}
 
 // Walks along the facts of a kind beside a watcher.
 class AuditedWatcher final : public client::Watcher {
  public:
   AuditedWatcher(std::unique_ptr<client::Watcher> real, const api::KindInfo& kind, std::string ns,
-                 int64_t revision, Process& process, Truth& truth, std::string whose)
+                 api::FieldSelector fields, int64_t revision, Process& process, Truth& truth,
+                 std::string whose)
       : real_(std::move(real)),
         kind_(*kind.storage_kind),
         prefix_(api::StoragePrefix(kind_, ns)),
+        fields_(std::move(fields)),
         process_(process),
         truth_(truth),
         whose_(std::move(whose)) {
@@ -45,9 +69,19 @@ class AuditedWatcher final : public client::Watcher {
     const std::vector<Fact>& facts = truth_.Of(kind_);
     return next_ < facts.size() ? &facts[next_] : nullptr;
   }
-  // To the next fact of the watched namespace.
+  bool Selects(const api::ObjectPtr& object) const {
+    return object &&
+           fields_.Matches([&object](std::string_view field) { return ValueOf(*object, field); });
+  }
+  // What the watch has to say of it; nothing of what it does not select.
+  std::optional<Type> TypeOf(const Fact& fact) const {
+    const bool was = Selects(fact.before), is = Selects(fact.after);
+    if (is) return was ? Type::kModified : Type::kAdded;
+    return was ? std::optional(Type::kDeleted) : std::nullopt;
+  }
+  // To the next fact that is watched.
   void Skip() {
-    while (Expected() != nullptr && !Expected()->key.starts_with(prefix_))
+    while (Expected() != nullptr && (!Expected()->key.starts_with(prefix_) || !TypeOf(*Expected())))
       ++next_;
   }
 
@@ -61,7 +95,7 @@ class AuditedWatcher final : public client::Watcher {
     }
     const std::string key = event.object->Key();
     if (fact == nullptr || fact->revision != event.revision || fact->key != key ||
-        fact->deleted != (event.type == Type::kDeleted)) {
+        TypeOf(*fact) != event.type) {
       Complain(key + " at " + std::to_string(event.revision), fact);
       return;
     }
@@ -79,6 +113,7 @@ class AuditedWatcher final : public client::Watcher {
   std::unique_ptr<client::Watcher> real_;
   const api::KindInfo& kind_;
   const std::string prefix_;
+  const api::FieldSelector fields_;
   Process& process_;
   Truth& truth_;
   const std::string whose_;
@@ -113,13 +148,14 @@ Task<Result<client::List>> AuditedClient::ListObjects(const api::KindInfo& kind,
 Task<Result<std::unique_ptr<client::Watcher>>> AuditedClient::Watch(const api::KindInfo& kind,
                                                                     client::ListOptions options,
                                                                     int64_t revision) {
-  const bool whole = options.label_selector.empty() && options.field_selector.empty();
+  const Result<api::FieldSelector> fields = api::FieldSelector::Parse(options.field_selector);
+  const bool judged = fields.ok() && CanJudge(kind, options, *fields);
   std::string ns = options.ns;
   Result<std::unique_ptr<client::Watcher>> watcher =
       co_await real_.Watch(kind, std::move(options), revision);
-  if (!watcher.ok() || !whole) co_return watcher;
+  if (!watcher.ok() || !judged) co_return watcher;
   co_return std::unique_ptr<client::Watcher>(std::make_unique<AuditedWatcher>(
-      std::move(*watcher), kind, std::move(ns), revision, process_, truth_, whose_));
+      std::move(*watcher), kind, std::move(ns), *fields, revision, process_, truth_, whose_));
 }
 
 Task<Result<api::ObjectPtr>> AuditedClient::Create(

@@ -10,7 +10,8 @@
 namespace gantry::sim {
 
 // Passes calls on and holds the answers to the truth: what is acknowledged was committed, and a
-// watch (without selectors) is every change of its kind after its beginning, once, in order.
+// watch (by name, namespace, node, or of everything) is every change of what it selects after its
+// beginning, once, in order.
 // Answers that come to a dead process count for nothing. Threading: one thread.
 class AuditedClient final : public client::Client {
  public:

@@ -5,6 +5,7 @@
 #include "api/apps/v1/deployment.pb.h"
 #include "api/apps/v1/replica_set.pb.h"
 #include "api/core/v1/pod.pb.h"
+#include "api/int_or_percent.h"
 
 namespace gantry::sim {
 
@@ -22,11 +23,19 @@ std::string OwnerOf(const api::meta::v1::ObjectMeta& meta) {
 }
 
 // As the controller rounds it: percentages of surge up.
-int SurgeOf(const Deployment& deployment) {
+int SurgeOf(const Deployment& deployment, int replicas) {
   if (deployment.spec().strategy().type() == "Recreate") return 0;
-  const auto& surge = deployment.spec().strategy().rolling_update().max_surge();
-  return static_cast<int>(surge.int_val());
+  return api::Scaled(deployment.spec().strategy().rolling_update().max_surge(), replicas,
+                     api::Rounding::kUp);
 }
+
+bool HasIdentity(const Container& container) {
+  return container.pod.find("/db-") != std::string::npos;
+}
+
+constexpr Duration kLook = std::chrono::milliseconds(500);
+// What a machine may need for its last signal, unless it is slow.
+constexpr Duration kLastSignal = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -38,6 +47,7 @@ Checkers::Checkers(Cluster& cluster) : cluster_(cluster), world_(cluster.world()
       OnCreate(machine, container);
     };
   }
+  world_.After(kLook, [this] { LookAtFences(); });
 }
 
 void Checkers::OnFact(const Fact& fact) {
@@ -94,7 +104,7 @@ void Checkers::OnReplicaSet(const Fact& fact) {
   for (const api::Ref<Deployment>& deployment :
        cluster_.truth().All<Deployment>(fact.after->ns())) {
     if (deployment->metadata().uid() != owner) continue;
-    const int bound = highest_[owner] + SurgeOf(*deployment);
+    const int bound = highest_[owner] + SurgeOf(*deployment, highest_[owner]);
     if (asked > bound) {
       world_.Breach("the sets of deployment " + deployment->metadata().name() + " ask for " +
                     std::to_string(asked) + " pods where " + std::to_string(bound) +
@@ -108,7 +118,7 @@ void Checkers::OnCreate(const Machine& machine, const Container& container) {
     world_.Breach(machine.name() + " runs containers of " + std::to_string(machine.CpuInUse()) +
                   "m where it has " + std::to_string(machine.cpu_capacity()) + "m");
   }
-  if (container.pod.find("/db-") == std::string::npos) return;
+  if (!HasIdentity(container)) return;
   for (const auto& agent : cluster_.agents()) {
     for (const auto& [id, other] : agent->machine().containers) {
       if (other.running() && other.pod == container.pod && other.pod_uid != container.pod_uid) {
@@ -117,6 +127,19 @@ void Checkers::OnCreate(const Machine& machine, const Container& container) {
       }
     }
   }
+}
+
+void Checkers::LookAtFences() {
+  const SteadyTime now = world_.env().Steady();
+  for (const auto& agent : cluster_.agents()) {
+    const Machine& machine = agent->machine();
+    if (!agent->HasHadTimeToFence(now - kLastSignal * machine.slowness)) continue;
+    for (const auto& [id, container] : machine.containers) {
+      if (container.running() && HasIdentity(container))
+        world_.Breach(agent->name() + " still runs " + container.pod + " after its lease");
+    }
+  }
+  world_.After(kLook, [this] { LookAtFences(); });
 }
 
 }  // namespace gantry::sim

@@ -14,7 +14,8 @@ namespace gantry::sim {
 //   replicas that were asked of it since all was last as it should be (what a set asks for, not the
 //   pods of a moment: one set may be slower to shrink than another is to grow);
 // - no machine runs containers that ask for more than it has;
-// - of a pod with an identity (name "db-...") containers run for one uid at a time in the cluster.
+// - of a pod with an identity (name "db-...") containers run for one uid at a time in the cluster,
+//   and none run any more where no server was reached for as long as the lease is.
 // What is said of watches, revisions and acknowledged writes is checked by Truth and AuditedClient.
 // Threading: one thread.
 class Checkers {
@@ -27,6 +28,7 @@ class Checkers {
   void OnDeployment(const Fact& fact);
   void OnReplicaSet(const Fact& fact);
   void OnCreate(const Machine& machine, const Container& container);
+  void LookAtFences();
 
   Cluster& cluster_;
   World& world_;

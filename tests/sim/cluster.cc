@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "cli/failover.h"
+
 namespace gantry::sim {
 
 namespace {
@@ -42,17 +44,19 @@ Cluster::Cluster(World& world, const Shape& shape, const Plants& plants)
     }
     backend = etcd_.get();
   }
+  const cli::FailoverProfile failover =
+      *cli::FindFailoverProfile(shape.fast_failover ? "fast" : "default");
   std::vector<Server*> servers;
   for (int i = 0; i < (shape.disk ? 1 : shape.servers); ++i) {
     std::string name = "server-" + std::to_string(i);
     servers_.push_back(std::make_unique<Server>(world, network_, truth_, *backend, std::move(name),
-                                                plants.controllers));
+                                                failover, plants.controllers));
     servers.push_back(servers_.back().get());
   }
   for (int i = 0; i < shape.agents; ++i) {
     std::string name = "node-" + std::to_string(i);
-    agents_.push_back(
-        std::make_unique<Agent>(world, network_, truth_, servers, std::move(name), i));
+    agents_.push_back(std::make_unique<Agent>(world, network_, truth_, servers, std::move(name), i,
+                                              failover.lease, !plants.agents_do_not_fence));
   }
   user_ = std::make_shared<Process>(world, "user", user_clock_);
   const HostId host = network_.AddHost("user", [] { return std::shared_ptr<Process>(); });

@@ -22,11 +22,14 @@ struct Plants {
   bool store_skips_a_change = false;
   // A disk that does not sync.
   bool disk_lies = false;
+  // Agents that stop nothing when they reach no server.
+  bool agents_do_not_fence = false;
 };
 
 struct Shape {
   int servers = 3, agents = 4;
-  bool disk = false;  // one server over a disk of its own; else all over one etcd
+  bool disk = false;           // one server over a disk of its own; else all over one etcd
+  bool fast_failover = false;  // the silent are soon taken for dead (cli/failover.h)
 };
 
 // Servers, agents, what connects them, and a user outside. Life cycle: Start; Shutdown before

@@ -6,6 +6,7 @@
 
 #include "api/apps/v1/deployment.pb.h"
 #include "api/apps/v1/replica_set.pb.h"
+#include "api/batch/v1/job.pb.h"
 #include "api/core/v1/config_map.pb.h"
 #include "api/core/v1/namespace.pb.h"
 #include "api/core/v1/node.pb.h"
@@ -19,6 +20,7 @@ namespace gantry::sim {
 
 using api::apps::v1::Deployment;
 using api::apps::v1::ReplicaSet;
+using api::batch::v1::Job;
 using api::core::v1::Namespace;
 using api::core::v1::Node;
 using api::core::v1::Pod;
@@ -121,6 +123,43 @@ void CompareIdentities(Truth& truth, const std::string& ns, const std::string& n
   out->Expect("pods of " + name, pods, identities.replicas);
 }
 
+void CompareDaemons(Cluster& cluster, const std::string& ns, const std::string& name,
+                    const std::string& image, Differences* out) {
+  std::map<std::string, int> ready;  // by node
+  for (const auto& pod : cluster.truth().All<Pod>(ns)) {
+    if (!LabelIs(pod->metadata(), "app", name)) continue;
+    if (pod->spec().containers(0).image() != image)
+      out->Add(pod->metadata().name() + " has another image than " + image);
+    if (api::IsReady(*pod)) ++ready[pod->spec().node_name()];
+  }
+  for (const auto& agent : cluster.agents())
+    out->Expect("pods of " + name + " on " + agent->name(), ready[agent->name()], 1);
+}
+
+void CompareJob(Truth& truth, const std::string& ns, const std::string& name, int completions,
+                Differences* out) {
+  api::ObjectPtr object = truth.At(api::StorageKey(api::KindOf<Job>(), ns, name));
+  if (completions == 0) {
+    if (object) out->Add(name + " is still there");
+    for (const auto& pod : truth.All<Pod>(ns)) {
+      if (LabelIs(pod->metadata(), "app", name))
+        out->Add(pod->metadata().name() + " is still there");
+    }
+    return;
+  }
+  if (!object) {
+    out->Add(name + " is not there");
+    return;
+  }
+  const auto& status = object->As<Job>().status();
+  out->Expect(name + " succeeded", status.succeeded(), completions);
+  out->Expect(name + " active", status.active(), 0);
+  bool complete = false;
+  for (const auto& condition : status.conditions())
+    complete = complete || (condition.type() == "Complete" && condition.status() == "True");
+  if (!complete) out->Add(name + " is not complete");
+}
+
 void CompareNodes(Cluster& cluster, Differences* out) {
   std::map<std::string, std::set<std::string>> bound;  // by node: uids of pods that should run
   for (const auto& pod : cluster.truth().All<Pod>()) {
@@ -177,6 +216,10 @@ std::string Difference(Cluster& cluster, const Wanted& wanted) {
   }
   for (const auto& [key, identities] : wanted.identities)
     CompareIdentities(truth, key.first, key.second, identities, &out);
+  for (const auto& [key, image] : wanted.daemons)
+    CompareDaemons(cluster, key.first, key.second, image, &out);
+  for (const auto& [key, completions] : wanted.jobs)
+    CompareJob(truth, key.first, key.second, completions, &out);
   CompareNodes(cluster, &out);
   for (const auto& server : cluster.servers()) {
     // It may lag behind by what is on its way; what stays behind is seen at the end.

@@ -17,12 +17,7 @@ struct Faults::Kind {
 const std::vector<Faults::Kind>& Faults::Kinds() {
   static const std::vector<Kind> kinds = {
       // An agent dies; its containers live on.
-      {3,
-       [](Faults& f) {
-         Agent& agent = f.AnyAgent();
-         agent.Crash("killed");
-         f.Undo(f.dice_.Between(milliseconds(100), seconds(70)), [&agent] { agent.Start(); });
-       }},
+      {3, [](Faults& f) { f.CrashAgent(f.AnyAgent()); }},
       // A machine loses its power.
       {2,
        [](Faults& f) {
@@ -35,6 +30,22 @@ const std::vector<Faults::Kind>& Faults::Kinds() {
       {3,
        [](Faults& f) {
          if (Server* leader = f.Leader()) f.CrashServer(*leader);
+       }},
+      // A process dies in the middle of something, at whatever await that is.
+      {4,
+       [](Faults& f) {
+         const bool server = f.dice_.Percent(50);
+         Agent* agent = server ? nullptr : &f.AnyAgent();
+         Server* victim = server ? &f.AnyServer() : nullptr;
+         auto die = [&f, agent, victim, round = f.round_] {
+           if (!f.on_ || round != f.round_) return;
+           if (victim != nullptr) {
+             f.CrashServer(*victim);
+           } else {
+             f.CrashAgent(*agent);
+           }
+         };
+         f.world_.env().AfterHandlers(1 + f.dice_.Below(3000), std::move(die));
        }},
       // An agent loses one server, or all of them.
       {3,
@@ -201,6 +212,11 @@ void Faults::CrashServer(Server& server) {
   server.Crash("killed");
   if (cluster_.disk() != nullptr) cluster_.disk()->disk().Crash();
   Undo(dice_.Between(milliseconds(100), seconds(20)), [&server] { server.Start(); });
+}
+
+void Faults::CrashAgent(Agent& agent) {
+  agent.Crash("killed");
+  Undo(dice_.Between(milliseconds(100), seconds(70)), [&agent] { agent.Start(); });
 }
 
 void Faults::CutOff(HostId host, const std::vector<HostId>& from, Duration duration) {

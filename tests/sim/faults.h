@@ -26,6 +26,7 @@ class Faults {
   Server* Leader();
 
   void CrashServer(Server& server);
+  void CrashAgent(Agent& agent);
   void CutOff(HostId host, const std::vector<HostId>& from, Duration duration);
 
   Cluster& cluster_;

@@ -13,7 +13,8 @@ using std::chrono::seconds;
 Behaviour Behaviour::Of(const std::string& image) {
   auto says = [&image](std::string_view word) { return image.find(word) != std::string::npos; };
   Behaviour behaviour;
-  behaviour.crashes = says(":crash");
+  behaviour.crashes = says(":crash") || says(":flaky");
+  behaviour.ends = says(":done") || says(":flaky");
   behaviour.ready = !says(":unready");
   behaviour.exists = !says(":missing");
   return behaviour;
@@ -47,8 +48,10 @@ Duration Machine::Takes(Duration least, Duration most) {
 
 void Machine::LosePower() {
   ++boots_;
+  on_ = false;
   containers.clear();
   sandboxes.clear();
+  renewal.reset();
 }
 
 int64_t Machine::CpuInUse() const {
@@ -71,9 +74,10 @@ void Machine::Begin(const std::string& id) {
   Container& container = containers[id];
   container.started_at = world_.env().Now() + clock_.offset;
   const Behaviour behaviour = Behaviour::Of(container.image);
-  if (behaviour.crashes) {
+  if (behaviour.crashes || behaviour.ends) {
+    const bool fails = behaviour.crashes && (!behaviour.ends || world_.dice().Percent(50));
     Later(id, world_.dice().Between(milliseconds(500), seconds(8)),
-          [this, id](Container&) { End(id, 1); });
+          [this, id, fails](Container&) { End(id, fails ? 1 : 0); });
   } else if (behaviour.ready) {
     Later(id, Takes(milliseconds(100), seconds(3)), [this, id](Container& container) {
       container.ready = true;

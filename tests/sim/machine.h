@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/core/v1/pod.pb.h"
+#include "node/lease.h"
 #include "node/machine.h"
 #include "node/pod/containers.h"
 #include "node/runtime/runtime.h"
@@ -19,10 +20,12 @@ namespace gantry::sim {
 // What a program does, read from its image's name: "APP:BEHAVIOUR-VERSION".
 //   good     becomes ready and runs until it is told to stop
 //   crash    ends with code 1 after a while
+//   done     ends with code 0 after a while
+//   flaky    ends with code 1 or 0 after a while
 //   unready  runs, but never becomes ready
 //   missing  is in no registry
 struct Behaviour {
-  bool crashes = false, ready = true, exists = true;
+  bool crashes = false, ends = false, ready = true, exists = true;
   static Behaviour Of(const std::string& image);
 };
 
@@ -64,8 +67,10 @@ class Machine {
   int slowness = 1;
   Duration Takes(Duration least, Duration most);
 
-  // Everything that runs is gone; the disk stays.
+  // Everything that runs is gone; the disk stays. It is off until TurnOn.
   void LosePower();
+  void TurnOn() { on_ = true; }
+  bool on() const { return on_; }
 
   // The agent's runtime hears of ends and of readiness.
   std::function<void(const std::string& id)> on_change;
@@ -74,6 +79,7 @@ class Machine {
   std::function<void(const Container& container)> on_create;
 
   std::map<std::string, StoredPod> disk;        // by pod uid
+  std::optional<node::Renewal> renewal;         // of the node's lease; gone with the power
   std::set<std::string> sandboxes;              // pod uids; gone with the power
   std::set<std::string> images;                 // on disk
   std::map<std::string, Container> containers;  // by id
@@ -93,6 +99,7 @@ class Machine {
   const std::string name_;
   const int index_;
   MachineClock clock_;
+  bool on_ = true;
   int boots_ = 0;
   int last_address_ = 1;
 };

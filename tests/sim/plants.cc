@@ -77,6 +77,12 @@ Plants SkippingStore() {
   return plants;
 }
 
+Plants NoFence() {
+  Plants plants;
+  plants.agents_do_not_fence = true;
+  return plants;
+}
+
 Plants LyingDisk() {
   Plants plants;
   plants.disk_lies = true;

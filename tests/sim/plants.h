@@ -15,6 +15,9 @@ Plants LazyController();
 // A store client that goes on one change too late when its feed broke.
 Plants SkippingStore();
 
+// Agents that stop nothing when they reach no server.
+Plants NoFence();
+
 // A disk that says that it has synced and has not.
 Plants LyingDisk();
 

@@ -148,7 +148,7 @@ Task<> SimulatedPod::Sync() {
     actions = ComputeActions(*pod_, *containers_, Observe());
   }
   for (const std::string& name : actions.start) {
-    if (!alive() || gone_ || pod_->metadata().has_deletion_timestamp()) break;
+    if (!alive() || gone_ || pod_->metadata().has_deletion_timestamp() || node_.fenced(pod_)) break;
     co_await StartContainer(name);
   }
   if (!alive()) co_return;
@@ -213,7 +213,7 @@ Task<> SimulatedPod::StartContainer(std::string name) {
   std::string image = containers_->Find(name)->spec->image();
   if (!co_await EnsureImage(name, image)) co_return;
   const node::ContainerEntry* entry = containers_->Find(name);
-  if (entry == nullptr || !alive()) co_return;
+  if (entry == nullptr || !alive() || node_.fenced(pod_)) co_return;
   Container container;
   container.image = image;
   container.pod_uid = uid_;
@@ -230,6 +230,7 @@ Task<> SimulatedPod::StartContainer(std::string name) {
   Result<pid_t> pid = co_await node_.runtime.Create(std::move(request));
   if (!alive()) co_return;
   Status started = pid.status();
+  if (started.ok() && node_.fenced(pod_)) started = Unavailable("the node reaches no server");
   if (started.ok()) started = co_await node_.runtime.Start(id);
   if (!alive()) co_return;
   ContainerRun* begun = runs_.FindId(id);

@@ -27,6 +27,7 @@ struct AgentContext {
   MachineRuntime runtime;
   std::string pod_range;  // the node's; empty: not known yet
   std::function<std::optional<node::Rejection>(const api::core::v1::Pod& pod)> admit;
+  std::function<bool(const api::Ref<api::core::v1::Pod>& pod)> fenced;
 };
 
 // One pod on a simulated machine, after node::PodWorker: compares, does the next step, reports;

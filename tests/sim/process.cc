@@ -79,7 +79,11 @@ class Process::Thread {
 };
 
 Process::Process(World& world, std::string name, const MachineClock& clock)
-    : world_(world), name_(std::move(name)), clock_(clock), dice_(world.dice().Next()) {}
+    : world_(world),
+      name_(std::move(name)),
+      clock_(clock),
+      dice_(world.dice().Next()),
+      began_(world.env().Steady()) {}
 
 void Process::Kill() {
   if (!std::exchange(alive_, false)) return;
@@ -87,7 +91,9 @@ void Process::Kill() {
   death_.Cancel();
 }
 
-void Process::PauseFor(Duration duration) { paused_until_ = world_.env().Steady() + duration; }
+void Process::PauseFor(Duration duration) {
+  paused_until_ = std::max(paused_until_, world_.env().Steady() + duration);
+}
 
 void Process::SlowThreads(Duration least, Duration most) {
   least_step_ = least;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -36,6 +37,8 @@ class Process : public Env, public std::enable_shared_from_this<Process> {
   Gate& gate() { return gate_; }
 
   void PauseFor(Duration duration);
+  // Since when it has been running without a pause; in the future while it is paused.
+  SteadyTime awake_since() const { return std::max(began_, paused_until_); }
   // A blocking thread (the committer's) takes this long for each step.
   void SlowThreads(Duration least, Duration most);
 
@@ -62,6 +65,7 @@ class Process : public Env, public std::enable_shared_from_this<Process> {
   const std::string name_;
   const MachineClock& clock_;
   Dice dice_;
+  const SteadyTime began_;
   bool alive_ = true;
   CancelSource death_;
   Gate gate_;

@@ -19,12 +19,14 @@ using std::chrono::seconds;
 
 namespace {
 
-apiserver::ApiServerOptions ApiOptions(const std::string& address) {
+apiserver::ApiServerOptions ApiOptions(const std::string& address,
+                                       const cli::FailoverProfile& failover) {
   // The same for all servers and all runs.
   static const apiserver::pki::Key key = *apiserver::pki::Key::Generate();
   apiserver::ApiServerOptions options;
   options.service_account_keys.push_back(key);
   options.advertise_address = address;
+  options.default_toleration_seconds = failover.toleration_seconds;
   return options;
 }
 
@@ -45,8 +47,9 @@ client::LeaderOptions LeaderOptions(std::string identity) {
   return options;
 }
 
-controllers::Options ControllerOptions() {
+controllers::Options ControllerOptions(const cli::FailoverProfile& failover) {
   controllers::Options options;
+  options.node_lifecycle = failover.node_lifecycle;
   options.ca_certificate = "CA";
   options.node_ipam.cluster_cidr = "10.42.0.0/16";
   options.sign = [](const std::string&, const std::vector<std::string>&,
@@ -64,12 +67,13 @@ controllers::Options ControllerOptions() {
 // What runs where leading is.
 struct ControlPlane {
   ControlPlane(Env& env, client::Client& controllers, client::Client& scheduler_client,
-               const ChangeControllers& change)
+               const cli::FailoverProfile& failover, const ChangeControllers& change)
       : informers(env, controllers),
         runner(env, controllers, informers),
         scheduler(*scheduler::Scheduler::Make(env, scheduler_client, informers,
                                               scheduler::Configuration())) {
-    Result<std::vector<controllers::Controller>> all = controllers::MakeAll(ControllerOptions());
+    Result<std::vector<controllers::Controller>> all =
+        controllers::MakeAll(ControllerOptions(failover));
     if (change) change(*all);
     for (controllers::Controller& controller : *all)
       runner.Add(std::move(controller.reconciler), controller.workers);
@@ -124,12 +128,13 @@ class Server::Life : public store::CommitObserver {
 };
 
 Server::Server(World& world, Network& network, Truth& truth, Backend& backend, std::string name,
-               ChangeControllers change)
+               cli::FailoverProfile failover, ChangeControllers change)
     : world_(world),
       network_(network),
       truth_(truth),
       backend_(backend),
       name_(std::move(name)),
+      failover_(std::move(failover)),
       change_(std::move(change)) {
   host_ = network_.AddHost(name_, [this] { return serving() ? life_->process : nullptr; });
 }
@@ -187,7 +192,7 @@ Task<> Server::Run(std::shared_ptr<Life> life) {
   life->store->AddObserver(life.get());
   life->compactor = std::make_unique<store::Compactor>(process, *life->store, CompactorOptions());
   life->api = std::make_unique<apiserver::ApiServer>(
-      process, *life->store, ApiOptions("10.1.0." + std::to_string(host_ + 1)));
+      process, *life->store, ApiOptions("10.1.0." + std::to_string(host_ + 1), failover_));
   Status started = co_await life->api->Start();
   if (!process.alive()) co_return;
   if (!started.ok()) {
@@ -208,8 +213,8 @@ Task<> Server::Run(std::shared_ptr<Life> life) {
 
   auto lead = [this, raw = life.get()] {
     if (raw->process->alive()) world_.Tell(name_ + " leads");
-    raw->plane =
-        std::make_unique<ControlPlane>(*raw->process, *raw->controllers, *raw->scheduler, change_);
+    raw->plane = std::make_unique<ControlPlane>(*raw->process, *raw->controllers, *raw->scheduler,
+                                                failover_, change_);
     raw->plane->Start();
   };
   if (!backend_.shared()) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apiserver/authn/user.h"
+#include "cli/failover.h"
 #include "client/client.h"
 #include "controllers/all.h"
 #include "sim/backend.h"
@@ -24,7 +25,7 @@ class Server {
   class Life;
 
   Server(World& world, Network& network, Truth& truth, Backend& backend, std::string name,
-         ChangeControllers change);
+         cli::FailoverProfile failover, ChangeControllers change);
   ~Server();
 
   const std::string& name() const { return name_; }
@@ -62,6 +63,7 @@ class Server {
   Truth& truth_;
   Backend& backend_;
   const std::string name_;
+  const cli::FailoverProfile failover_;
   const ChangeControllers change_;
   MachineClock clock_;
   HostId host_ = 0;

@@ -43,6 +43,7 @@ TEST_F(SimulationTest, FindsWhatWasPlanted) {
       {"greedy controller", GreedyController, false, "ask for"},
       {"lazy controller", LazyController, false, "does not converge"},
       {"skipping store", SkippingStore, false, "watches"},
+      {"no fence", NoFence, false, "still runs"},
       {"lying disk", LyingDisk, true, "the store "},
   };
   for (const Planted& row : planted) {

@@ -5,49 +5,23 @@
 
 #include "api/apps/v1/stateful_set.pb.h"
 #include "api/core/v1/namespace.pb.h"
-#include "api/core/v1/node.pb.h"
 #include "api/core/v1/pod.pb.h"
 #include "api/core/v1/service.pb.h"
-#include "api/policy/v1/disruption_budget.pb.h"
 #include "api/testing/from_yaml.h"
 #include "base/env/spawn.h"
 #include "client/typed.h"
+#include "sim/manifests.h"
 
 namespace gantry::sim {
 
 using api::apps::v1::Deployment;
 using api::apps::v1::StatefulSet;
 using api::core::v1::Namespace;
-using api::core::v1::Node;
 using api::core::v1::Pod;
 using api::core::v1::Service;
 using api::testing::FromYaml;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-namespace {
-
-constexpr char kContainers[] = R"(
-      automountServiceAccountToken: false
-      terminationGracePeriodSeconds: GRACE
-      containers:
-      - name: main
-        image: "IMAGE"
-        resources: {requests: {cpu: 500m}}
-        readinessProbe: {tcpSocket: {port: 80}}
-)";
-
-std::string With(std::string text, std::string_view word, const std::string& value) {
-  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at))
-    text.replace(at, word.size(), value);
-  return text;
-}
-
-bool IsAny(const Status& status, std::initializer_list<Code> codes) {
-  return std::find(codes.begin(), codes.end(), status.code()) != codes.end();
-}
-
-}  // namespace
 
 Workload::Workload(Cluster& cluster)
     : cluster_(cluster), world_(cluster.world()), dice_(cluster.world().dice().Next()) {}
@@ -58,7 +32,10 @@ void Workload::Start() {
     Spawn(executor, gate_, "app", OwnApp("default", name));
   Spawn(executor, gate_, "tenant", OwnTenant("team"));
   Spawn(executor, gate_, "identity", OwnIdentities("default", "db"));
+  Spawn(executor, gate_, "jobs", OwnJobs("default"));
+  Spawn(executor, gate_, "daemons", OwnDaemons("default", "log"));
   Spawn(executor, gate_, "nodes", OperateNodes());
+  Spawn(executor, gate_, "lost nodes", ReplaceLostNodes());
 }
 
 Task<> Workload::Finish() {
@@ -104,7 +81,12 @@ spec:
   deployment.mutable_spec()->mutable_strategy()->set_type("RollingUpdate");
   const int surge = dice_.Below(3);
   auto* rolling = deployment.mutable_spec()->mutable_strategy()->mutable_rolling_update();
-  rolling->mutable_max_surge()->set_int_val(surge);
+  if (surge == 2 && dice_.Percent(50)) {
+    rolling->mutable_max_surge()->set_type(1);
+    rolling->mutable_max_surge()->set_str_val("34%");
+  } else {
+    rolling->mutable_max_surge()->set_int_val(surge);
+  }
   rolling->mutable_max_unavailable()->set_int_val(surge == 0 ? 1 + dice_.Below(2) : dice_.Below(3));
   Service service = FromYaml<Service>(
       With("{metadata: {name: NAME}, spec: {selector: {app: NAME}, ports: [{port: 80}]}}", "NAME",
@@ -299,69 +281,6 @@ spec:
       co_return written.status();
     };
     co_await Insist("wants " + std::to_string(wanted.replicas) + " of " + wanted.image, act);
-  }
-}
-
-Task<> Workload::SetUnschedulable(std::string node, bool value) {
-  auto act = [this, node, value]() -> Task<Status> {
-    std::string none;
-    Result<api::Ref<Node>> found = co_await client::Get<Node>(cluster_.user_client(), none, node);
-    if (found.code() == Code::kNotFound) co_return Status::Ok();
-    GANTRY_CO_TRY(found);
-    Node changed = **found;
-    if (value) {
-      changed.mutable_spec()->set_unschedulable(true);
-    } else {
-      changed.mutable_spec()->clear_unschedulable();
-    }
-    Result<api::Ref<Node>> written =
-        co_await client::Update<Node>(cluster_.user_client(), std::move(changed));
-    co_return written.status();
-  };
-  co_await Insist((value ? "cordons " : "takes back ") + node, act);
-}
-
-// Evicts every pod of the node, as long as it is worth while.
-Task<> Workload::Drain(std::string node) {
-  for (int round = 0; round < 20 && !finishing_; ++round) {
-    client::ListOptions options;
-    options.field_selector = "spec.nodeName=" + node;
-    Result<client::List> pods =
-        co_await cluster_.user_client().ListObjects(api::KindOf<Pod>(), std::move(options));
-    if (pods.ok() && pods->items.empty()) {
-      world_.Tell("user: has drained " + node);
-      co_return;
-    }
-    if (pods.ok()) {
-      for (const api::ObjectPtr& pod : pods->items) {
-        if (pod->meta().has_deletion_timestamp()) continue;
-        auto eviction = std::make_unique<api::policy::v1::Eviction>();
-        eviction->mutable_metadata()->set_name(pod->name());
-        eviction->mutable_metadata()->set_namespace_(pod->ns());
-        std::string ns = pod->ns(), name = pod->name(), sub = "eviction";
-        client::WriteOptions none;
-        std::unique_ptr<google::protobuf::Message> body = std::move(eviction);
-        Result<api::ObjectPtr> evicted = co_await cluster_.user_client().Create(
-            api::KindOf<Pod>(), std::move(ns), std::move(name), std::move(sub), std::move(body),
-            std::move(none));
-        (void)evicted.ok();
-      }
-    }
-    co_await Rest(milliseconds(500), seconds(3));
-  }
-}
-
-Task<> Workload::OperateNodes() {
-  const auto& agents = cluster_.agents();
-  while (!finishing_) {
-    co_await Rest(seconds(5), seconds(60));
-    if (finishing_) break;
-    std::string node =
-        agents[static_cast<size_t>(dice_.Below(static_cast<int>(agents.size())))]->name();
-    co_await SetUnschedulable(node, true);
-    if (dice_.Percent(60)) co_await Drain(node);
-    co_await Rest(seconds(1), seconds(30));
-    co_await SetUnschedulable(node, false);
   }
 }
 

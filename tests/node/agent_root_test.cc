@@ -77,6 +77,38 @@ TEST(Agent, ContainersOutliveIt) {
   EXPECT_TRUE(node.UntilTrue([&] { return node.Logs("stay").size() > before.size(); }));
 }
 
+// The watch of pods goes on where the lease can no longer be renewed.
+TEST(Agent, StartsNothingThatMustNotRunTwiceWhenItsLeaseIsOver) {
+  TestNode node;
+  node.StartAgent(LeaseTimes{std::chrono::seconds(1), std::chrono::seconds(3)});
+  auto identity = [](const std::string& name) {
+    Pod pod = ShellPod(name, kForever);
+    auto* owner = pod.mutable_metadata()->add_owner_references();
+    owner->set_kind("StatefulSet");
+    owner->set_name("db");
+    owner->set_uid("db");
+    owner->set_controller(true);
+    return pod;
+  };
+  node.Run(identity("db-0"));
+  ASSERT_TRUE(node.UntilReady("db-0"));
+  node.api().SetFault([](const client::FakeClient::Call& call) {
+    return call.kind->kind == "Lease" ? Unavailable("no server") : Status::Ok();
+  });
+  ASSERT_TRUE(
+      node.UntilTrue([&] { return node.HasEvent("Fenced", "Stopped: the node reached no"); }));
+  node.Run(identity("db-1"));
+  node.Run(ShellPod("web", kForever));
+  ASSERT_TRUE(node.UntilReady("web"));
+  for (const auto& status : node.Get("db-1")->status().container_statuses()) {
+    EXPECT_TRUE(status.state().has_waiting());
+    EXPECT_FALSE(status.last_state().has_terminated());
+  }
+  node.api().SetFault({});
+  EXPECT_TRUE(node.UntilReady("db-1"));
+  EXPECT_TRUE(node.UntilReady("db-0"));
+}
+
 // It was killed when the program had been started and that had not been written down.
 TEST(Agent, AStartThatWasNotRecordedIsFound) {
   TestNode node;

@@ -45,10 +45,11 @@ TestNode::~TestNode() {
   (void)RemoveTree(dir_);
 }
 
-void TestNode::StartAgent() {
+void TestNode::StartAgent(LeaseTimes lease) {
   AgentOptions options;
   options.node_name = "node-1";
   options.node_ips = {"127.0.0.1"};
+  options.lease = lease;
   options.data_dir = paths_->data_dir();
   options.cluster_dns = {"10.43.0.10"};
   agent_ = std::make_unique<Agent>(env_, *api_, options, &network_, nullptr);

@@ -30,7 +30,7 @@ class TestNode {
   TestNode();
   ~TestNode();
 
-  void StartAgent();
+  void StartAgent(LeaseTimes lease = LeaseTimes());
   // Like kill -9 as far as an agent can tell: nothing is said goodbye to.
   void DropAgent();
   // Ends all processes of the node and empties what a reboot empties: run directory, mounts,

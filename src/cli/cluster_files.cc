@@ -14,8 +14,8 @@ Result<store::SnapshotFiles> ReadClusterFiles(const std::string& data_dir) {
   store::SnapshotFiles files;
   for (const char* name : kClusterFiles) {
     Result<std::string> content = ReadWholeFile(data_dir + "/" + name);
-    if (content.ok()) files[name] = std::move(content).value();
     if (!content.ok() && content.code() != Code::kNotFound) return content.status();
+    if (content.ok()) files[name] = std::move(content).value();
   }
   return files;
 }

@@ -78,9 +78,9 @@ std::string TextOf(const api::JsonValue& line, const char* field) {
 
 }  // namespace
 
-// Shared with what waits in the kernel.
+// Shared with what waits for the end, which goes on when nobody else does.
 struct EtcdProcess::Watched : std::enable_shared_from_this<EtcdProcess::Watched> {
-  Watched(Executor e, pid_t p, int pidfd) : executor(e), pid(p), descriptor(e, pidfd) {}
+  Watched(const Executor& e, pid_t p, int pidfd) : executor(e), pid(p), descriptor(e, pidfd) {}
 
   void Wait() {
     descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
@@ -102,14 +102,6 @@ struct EtcdProcess::Watched : std::enable_shared_from_this<EtcdProcess::Watched>
 
 EtcdProcess::EtcdProcess(Env& env, std::string directory)
     : env_(env), directory_(std::move(directory)), since_(env.Steady()) {}
-
-EtcdProcess::~EtcdProcess() {
-  if (!watched_) return;
-  asio::post(watched_->executor, [watched = watched_] {
-    boost::system::error_code ignored;
-    watched->descriptor.close(ignored);
-  });
-}
 
 void EtcdProcess::Watch(int pid, int pidfd) {
   since_ = env_.Steady();

@@ -18,7 +18,7 @@ namespace gantry::cli {
 class EtcdProcess {
  public:
   EtcdProcess(Env& env, std::string directory);
-  ~EtcdProcess();  // the process goes on
+  // The process goes on when this ends.
 
   // Takes up the one that runs. False where there is none.
   bool Adopt();

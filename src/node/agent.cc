@@ -124,6 +124,7 @@ class Agent::Impl : public PodLookup,
   std::unique_ptr<CrunRuntime> own_runtime_;
   std::unique_ptr<LocalImages> own_images_;
   Runtime* runtime_ = nullptr;
+  std::string runtime_version_;  // empty until it is known
   Images* images_ = nullptr;
   std::unique_ptr<Fence> fence_;  // null: none is wanted
   std::unique_ptr<WatchedObjects> objects_;
@@ -227,6 +228,11 @@ Task<Status> Agent::Impl::Start() {
     lease_.OnGranted([this] { fence_->LeaseGranted(); });
     Spawn(strand_, gate_, "node fence", keep_fence(shared_from_this()));
   }
+  auto learn_version = [](std::shared_ptr<Impl> self) -> Task<> {
+    self->runtime_version_ = co_await self->runtime_->Version();
+    self->wake_.Notify();
+  };
+  Spawn(strand_, gate_, "node runtime version", learn_version(shared_from_this()));
   GANTRY_CO_TRY(co_await gantry::RunOn(strand_, RegisterAtLast()));
 
   client::ListOptions mine;
@@ -289,7 +295,7 @@ NodeInputs Agent::Impl::Inputs() {
   inputs.name = options_.node_name;
   inputs.ips = options_.node_ips;
   inputs.machine = ReadMachine(paths_.data_dir());
-  inputs.runtime_version = runtime_->Version();
+  inputs.runtime_version = runtime_version_;
   inputs.images = images_->List();
   inputs.network_not_ready = network_ == nullptr ? std::string() : network_->NotReadyReason();
   inputs.now = env_.Now();

@@ -34,6 +34,8 @@ namespace {
 
 using api::JsonValue;
 
+constexpr Duration kVersionTimeout = std::chrono::seconds(5);
+
 std::string FindInPath(std::string_view name) {
   for (const char* dir : {"/usr/local/bin/", "/usr/local/sbin/", "/usr/bin/", "/usr/sbin/", "/bin/",
                           "/sbin/", "/usr/libexec/podman/"}) {
@@ -187,7 +189,7 @@ Result<std::unique_ptr<CrunRuntime>> CrunRuntime::Open(Env& env, const Paths& pa
     return FromErrno(errno, "watch " + paths.Exits());
   }
   runtime->exits_ = std::make_shared<ExitWatch>(env.MakeStrand(), inotify.release(), paths.Exits());
-  runtime->version_ = !crun.empty() ? "crun://" : "runc://";
+  runtime->is_crun_ = !crun.empty();
   return runtime;
 }
 
@@ -198,7 +200,18 @@ CrunRuntime::~CrunRuntime() {
   });
 }
 
-std::string CrunRuntime::Version() const { return version_; }
+// They say "crun version 1.8.1" and "runc version 1.1.5+ds1" first.
+Task<std::string> CrunRuntime::Version() {
+  const std::string name = is_crun_ ? "crun" : "runc", words = name + " version ";
+  ProcessOptions options;
+  options.argv = {program_, "--version"};
+  Result<CommandResult> said =
+      co_await RunCommand(env_, std::move(options), std::string(), kVersionTimeout);
+  std::string version;
+  if (said.ok() && said->out.starts_with(words))
+    version = said->out.substr(words.size(), said->out.find('\n') - words.size());
+  co_return name + "://" + version;
+}
 
 void CrunRuntime::OnExit(std::function<void(const std::string&)> callback) {
   asio::post(exits_->descriptor.get_executor(),
@@ -300,7 +313,7 @@ Task<Result<pid_t>> CrunRuntime::Create(CreateRequest request) {
 // Whoever is killed between the two leaves a container that runs and whose pipe is there: it is
 // taken for one that was not started, and replaced.
 bool CrunRuntime::StartInPlace(const std::string& id) {
-  if (!version_.starts_with("crun")) return false;
+  if (!is_crun_) return false;
   std::string pipe = paths_.RuntimeState() + "/" + id + "/exec.fifo";
   UniqueFd fd(open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return false;
@@ -345,7 +358,7 @@ Task<Status> CrunRuntime::Kill(std::string id, std::string bundle, int signal) {
 // What `crun delete` does for a container that has ended: its control groups go, and then what the
 // runtime remembers of it.
 Task<bool> CrunRuntime::DeleteInPlace(std::string state) {
-  if (!version_.starts_with("crun")) co_return false;
+  if (!is_crun_) co_return false;
   Result<JsonValue> status = JsonValue::Parse(ReadFile(state + "/status").value_or(""));
   if (!status.ok()) co_return false;
   const JsonValue* group = status->Find("cgroup-path");
@@ -448,7 +461,7 @@ Task<Result<std::unique_ptr<client::ExecSession>>> CrunRuntime::Exec(ExecRequest
   options.mount_namespace = mount_namespace_.get();
   // runc hands terminals over only when it does not wait for the process.
   std::string console;
-  if (request.terminal && version_.starts_with("crun"))
+  if (request.terminal && is_crun_)
     console = paths_.run_dir() + "/" + file.substr(file.rfind('/') + 1);
   co_return co_await StartExec(env_, std::move(options), std::move(request), std::move(file),
                                std::move(console));

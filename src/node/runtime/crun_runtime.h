@@ -23,7 +23,7 @@ class CrunRuntime : public Runtime {
                                                    const std::string& wanted);
   ~CrunRuntime() override;
 
-  std::string Version() const override;
+  Task<std::string> Version() override;
   void OnExit(std::function<void(const std::string& id)> callback) override;
   Task<Result<pid_t>> Create(CreateRequest request) override;
   Task<Status> Start(std::string id) override;
@@ -54,7 +54,8 @@ class CrunRuntime : public Runtime {
   Env& env_;
   const Paths& paths_;
   const Cgroups& cgroups_;
-  std::string program_, conmon_, version_;
+  std::string program_, conmon_;
+  bool is_crun_ = false;
   bool pinned_ = false;  // program_ is on a read-only mount of our own
   UniqueFd mount_namespace_;
   std::shared_ptr<ExitWatch> exits_;

@@ -53,7 +53,8 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
 
-  virtual std::string Version() const = 0;  // "crun://1.8.1"
+  // "crun://1.8.1". The program is asked: worth remembering.
+  virtual Task<std::string> Version() = 0;
 
   // Called for every container that ends from now on, on some executor. Before the first Create.
   virtual void OnExit(std::function<void(const std::string& id)> callback) = 0;

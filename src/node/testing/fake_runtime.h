@@ -14,7 +14,7 @@ class FakeRuntime : public Runtime {
   std::map<std::string, int> ends_at;  // by bundle: the signal; what is not named has ended
   std::vector<std::string> signals;
 
-  std::string Version() const override { return "fake"; }
+  Task<std::string> Version() override { co_return "fake"; }
   void OnExit(std::function<void(const std::string&)>) override {}
   Task<Result<pid_t>> Create(CreateRequest) override { co_return pid_t{1}; }
   Task<Status> Start(std::string) override { co_return Status::Ok(); }

@@ -223,10 +223,14 @@ Task<Status> Agent::Impl::Start() {
   auto keep_fence = [](std::shared_ptr<Impl> self) -> Task<> {
     co_await self->fence_->Keep(self->stop_.token());
   };
+  auto release = [](std::shared_ptr<Impl> self) -> Task<> {
+    co_await self->fence_->KeepReleasing(self->stop_.token());
+  };
   if (options_.fencing) {
     fence_ = std::make_unique<Fence>(env_, client_, *runtime_, events_, lease_, *this);
     lease_.OnGranted([this] { fence_->LeaseGranted(); });
     Spawn(strand_, gate_, "node fence", keep_fence(shared_from_this()));
+    Spawn(strand_, gate_, "node fence release", release(shared_from_this()));
   }
   auto learn_version = [](std::shared_ptr<Impl> self) -> Task<> {
     self->runtime_version_ = co_await self->runtime_->Version();

@@ -1,6 +1,7 @@
 #include "node/fence.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "api/core/v1/persistent_volume_claim.pb.h"
@@ -49,10 +50,11 @@ Fence::Fence(Env& env, client::Client& client, Runtime& runtime, client::EventRe
       duration_(lease.granted().duration) {}
 
 void Fence::LeaseGranted() {
+  if (!fenced_.empty()) release_.Notify();
   // Else the time to begin has only moved on, which is seen when it comes.
-  if (fenced_.empty() && lease_.granted().duration == duration_) return;
+  if (lease_.granted().duration == duration_) return;
   duration_ = lease_.granted().duration;
-  wake_.Notify();
+  lease_changed_.Notify();
 }
 
 // When it has to begin, going by the last lease that was granted.
@@ -67,13 +69,20 @@ Task<> Fence::Keep(CancelToken cancel) {
     const FenceTimes times = Times();
     const SteadyTime now = env_.Steady();
     if (now < times.begin) {
-      if (!fenced_.empty()) co_await LetGo(cancel);
-      co_await wake_.Wait(env_, cancel,
-                          fenced_.empty() ? times.begin : std::min(times.begin, now + kLook));
+      co_await lease_changed_.Wait(env_, cancel, times.begin);
       continue;
     }
     co_await StopPods(times.kill, cancel);
-    co_await wake_.Wait(env_, cancel, env_.Steady() + kLook);
+    co_await lease_changed_.Wait(env_, cancel, env_.Steady() + kLook);
+  }
+}
+
+Task<> Fence::KeepReleasing(CancelToken cancel) {
+  while (!cancel.cancelled()) {
+    std::optional<SteadyTime> next;
+    if (!fenced_.empty()) next = env_.Steady() + kLook;
+    co_await release_.Wait(env_, cancel, next);
+    if (!fenced_.empty() && env_.Steady() < Times().begin) co_await LetGo(cancel);
   }
 }
 

@@ -42,8 +42,11 @@ class Fence {
   Fence(Env& env, client::Client& client, Runtime& runtime, client::EventRecorder& events,
         const NodeLease& lease, FencedNode& node);
 
-  // Until `cancel`.
+  // Stops pods when it is time, until `cancel`.
   Task<> Keep(CancelToken cancel);
+  // Lets them go on, until `cancel`. Apart from Keep: a server that does not answer may be waited
+  // for longer than the lease is.
+  Task<> KeepReleasing(CancelToken cancel);
   // The lease was renewed.
   void LeaseGranted();
   // Whether no container of the pod may be started now. Asked at the last moment before each.
@@ -73,7 +76,7 @@ class Fence {
   };
   std::map<std::string, Fenced> fenced_;  // by uid
   std::set<std::string> shared_claims_;   // "namespace/name" of claims that many nodes may use
-  Notifier wake_;
+  Notifier lease_changed_, release_;
 };
 
 }  // namespace gantry::node

@@ -9,6 +9,7 @@
 #include "api/core/v1/event.pb.h"
 #include "api/core/v1/persistent_volume_claim.pb.h"
 #include "api/testing/from_yaml.h"
+#include "base/env/notifier.h"
 #include "base/env/spawn.h"
 #include "base/env/testing/virtual_env.h"
 #include "client/testing/fake_client.h"
@@ -34,6 +35,21 @@ class NoRecord final : public RenewalRecord {
   std::optional<Renewal> kept_;
 };
 
+// A server that may take its time to tell of pods.
+class SlowClient final : public client::FakeClient {
+ public:
+  explicit SlowClient(Env& env) : FakeClient(env), env_(env) {}
+  Duration answers_after{};
+  Task<Result<api::ObjectPtr>> Get(const api::KindInfo& kind, std::string ns,
+                                   std::string name) override {
+    if (answers_after > Duration::zero()) co_await SleepFor(env_, answers_after);
+    co_return co_await FakeClient::Get(kind, std::move(ns), std::move(name));
+  }
+
+ private:
+  Env& env_;
+};
+
 // A node with two pods, one of which has an identity, and a server that may be away.
 class FenceTest : public ::testing::Test, public FencedNode {
  protected:
@@ -55,6 +71,7 @@ class FenceTest : public ::testing::Test, public FencedNode {
     fence_.emplace(env_, client_, runtime_, events_, *lease_, *this);
     lease_->OnGranted([this] { fence_->LeaseGranted(); });
     Spawn(env_.executor(), gate_, "fence", fence_->Keep(stop_.token()));
+    Spawn(env_.executor(), gate_, "release", fence_->KeepReleasing(stop_.token()));
     Spawn(env_.executor(), gate_, "lease", lease_->Keep([] { return "uid"; }, stop_.token()));
     env_.RunUntilIdle();
   }
@@ -77,7 +94,7 @@ class FenceTest : public ::testing::Test, public FencedNode {
   bool Forbids(const api::Ref<Pod>& pod) { return fence_->Forbids(pod); }
 
   VirtualEnv env_;
-  client::FakeClient client_{env_};
+  SlowClient client_{env_};
   client::EventRecorder events_{env_, client_, "kubelet"};
   FakeRuntime runtime_;
   api::Ref<Pod> db_, web_;
@@ -136,6 +153,26 @@ TEST_F(FenceTest, WhatComesWhenTheLeaseIsOverIsNotStarted) {
   FindServer();
   env_.Advance(seconds(20));
   EXPECT_THAT(released_, ElementsAre("db1"));
+}
+
+// It is asked whether a pod is still wanted, and the way is lost again.
+TEST_F(FenceTest, AServerThatDoesNotAnswerHoldsNothingUp) {
+  Begin();
+  env_.Advance(milliseconds(10500));
+  LoseServer();
+  env_.Advance(seconds(40));
+  ASSERT_TRUE(Forbids(db_));
+  client_.answers_after = seconds(600);
+  FindServer();
+  env_.Advance(seconds(15));
+  db_ = client_.Put(FromYaml<Pod>(
+      "{metadata: {name: db-1, namespace: default, uid: db1, ownerReferences: [{kind: "
+      "StatefulSet, controller: true, name: db, uid: s}]}}"));
+  ASSERT_FALSE(Forbids(db_));
+  runtime_.ends_at["/b/db1"] = SIGTERM;
+  LoseServer();
+  env_.Advance(seconds(40));
+  EXPECT_THAT(runtime_.signals, ElementsAre("db:15", "db1:15"));
 }
 
 TEST_F(FenceTest, GoesByTheLeaseOfTheAgentBefore) {

@@ -160,7 +160,10 @@ Task<Status> Agent::Life::WriteNodeStatus(bool only_changes) {
 
 Task<> Agent::Life::Run(std::shared_ptr<Life> self) {
   const CancelToken death = process->death();
-  if (agent_.fences_) Spawn(process->executor(), gate_, "fence", fence_.Keep(death));
+  if (agent_.fences_) {
+    Spawn(process->executor(), gate_, "fence", fence_.Keep(death));
+    Spawn(process->executor(), gate_, "fence release", fence_.KeepReleasing(death));
+  }
   while (process->alive()) {
     Status registered = co_await Register();
     if (registered.ok()) break;

@@ -121,7 +121,7 @@ node::NodeInputs Agent::Life::Inputs() const {
   inputs.name = agent_.name();
   inputs.ips = {agent_.machine_.address()};
   inputs.machine = agent_.machine_.facts();
-  inputs.runtime_version = context_.runtime.Version();
+  inputs.runtime_version = "sim://1.0";
   if (context_.pod_range.empty()) inputs.network_not_ready = "the node has no pod range yet";
   inputs.now = process->Now();
   return inputs;

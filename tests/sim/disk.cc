@@ -101,7 +101,7 @@ bool Disk::Fails() {
 }
 
 Status Disk::Append(const std::string& bytes) {
-  if (full) return Unavailable("no space left on device");
+  if (full) return Status(Code::kServiceUnavailable, "no space left on device");
   unsynced_ += bytes;
   if (Fails()) return Unavailable("the power failed");
   return Status::Ok();

@@ -16,7 +16,7 @@ class Disk {
  public:
   explicit Disk(World& world) : world_(world) {}
 
-  // Whether it is full now; writing fails then.
+  // Whether it is full now: what is written then is refused, and nothing of it is there.
   bool full = false;
   // It says that it has synced and has not: a fault that tests plant.
   bool lies = false;

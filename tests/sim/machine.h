@@ -109,7 +109,7 @@ class MachineRuntime final : public node::Runtime {
  public:
   MachineRuntime(Machine& machine, Process& process) : machine_(machine), process_(process) {}
 
-  std::string Version() const override { return "sim://1.0"; }
+  Task<std::string> Version() override { co_return "sim://1.0"; }
   void OnExit(std::function<void(const std::string& id)> callback) override;
   Task<Result<pid_t>> Create(node::CreateRequest request) override;
   Task<Status> Start(std::string id) override;

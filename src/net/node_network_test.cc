@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <thread>
 
 #include "api/core/v1/namespace.pb.h"
 #include "api/core/v1/node.pb.h"
@@ -76,8 +77,10 @@ TEST(NodeNetwork, FromNodeObjectToNameAndBackToNothing) {
   client.Put(MakeService("web", "10.43.0.5", ports));
   client.Put(MakeSlice("web", ports, {{"10.42.7.2"}}));
   testing::Reply reply;
-  for (int i = 0; i < 100 && reply.text.empty(); ++i)
+  for (int i = 0; i < 500 && reply.text.empty(); ++i) {
     reply = AskFrom(b, "10.43.0.5", 80, false, 0, 200);
+    if (reply.text.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
   EXPECT_EQ(reply.text, "a 10.42.7.3");
   EXPECT_EQ(Ask("127.0.0.1", 30080).text, "a 10.42.7.1");
   if (std::system("command -v dig > /dev/null") == 0) {

@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 
-from cluster import GANTRY, IMAGE, ClusterTest, wait_for
+from cluster import GANTRY, IMAGE, BusyboxArchive, ClusterTest, wait_for
 
 
 class PodsTest(ClusterTest):
@@ -81,7 +81,7 @@ class PodsTest(ClusterTest):
     @classmethod
     def import_variant(cls, name, **config):
         """The busybox image with another configuration."""
-        source, target = cls.server.dir / "busybox.tar", cls.server.dir / "variant.tar"
+        source, target = BusyboxArchive.path(), cls.server.dir / "variant.tar"
         with tarfile.open(source) as old, tarfile.open(target, "w") as new:
             manifest = json.load(old.extractfile("manifest.json"))[0]
             image = json.load(old.extractfile(manifest["Config"]))

@@ -10,7 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from cluster import GANTRY, IMAGE, ClusterTest, main, pod, run, wait_for
+from cluster import GANTRY, IMAGE, BusyboxArchive, ClusterTest, main, pod, run, wait_for
 
 PLAIN, GUARDED, HELD = "127.0.0.1:5000", "127.0.0.1:5001", "127.0.0.1:5009"
 RUNS = "sleep 1000"
@@ -79,7 +79,7 @@ class RegistryTest(ClusterTest):
         cls.serve(GUARDED, f"auth: {{htpasswd: {{realm: test, path: {cls.dir}/htpasswd}}}}\n")
         cls.serve(cls.secure, tls=f"  tls: {{certificate: {cls.dir}/ca.crt, key: {cls.dir}/key}}\n")
         wait_for("the registry", lambda: cls.machine.fetch(f"http://{PLAIN}/v2/"))
-        cls.archive = cls.dir / "busybox.tar"
+        cls.archive = BusyboxArchive.path()
         cls.push(cls.archive, "team/app:v1")
         cls.push(cls.archive, "team/app:latest")
 

@@ -149,6 +149,27 @@ TEST_F(JobTest, FailedPodsAreReplacedLaterAndLaterUpToTheLimit) {
               Contains("Warning BackoffLimitExceeded Job has reached the specified backoff limit"));
 }
 
+TEST_F(JobTest, ANodeWhoseClockIsAheadHoldsNothingUp) {
+  Put([](Job& job) {
+    job.mutable_spec()->set_parallelism(1);
+    job.mutable_spec()->set_completions(1);
+  });
+  Pod pod = Active().at(0);
+  const WallTime now = harness_.env().Now();
+  auto* report = pod.mutable_metadata()->add_managed_fields();
+  report->set_subresource("status");
+  api::SetTime(now, report->mutable_time());
+  pod.mutable_status()->set_phase("Failed");
+  auto* end = pod.mutable_status()->add_container_statuses()->mutable_state()->mutable_terminated();
+  end->set_exit_code(1);
+  api::SetTime(now + std::chrono::hours(1), end->mutable_finished_at());
+  harness_.Put(std::move(pod));
+  harness_.Settle();
+  EXPECT_THAT(Active(), IsEmpty());
+  harness_.Advance(std::chrono::seconds(11));
+  EXPECT_EQ(Active().size(), 1u);
+}
+
 TEST_F(JobTest, ADeadlineEndsTheJob) {
   Put([](Job& job) { job.mutable_spec()->set_active_deadline_seconds(30); });
   harness_.Advance(std::chrono::seconds(31));

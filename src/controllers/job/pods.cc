@@ -42,6 +42,17 @@ void AddIndexVariable(Container* container) {
       std::string("metadata.labels['") + kIndex + "']");
 }
 
+// When the API server last heard of the pod's state, by its own clock; nullopt when nobody noted
+// it.
+std::optional<WallTime> LastReport(const Pod& pod) {
+  std::optional<WallTime> last;
+  for (const auto& entry : pod.metadata().managed_fields()) {
+    if (entry.subresource() != "status" || !entry.has_time()) continue;
+    last = std::max(last.value_or(WallTime()), api::ToWallTime(entry.time()));
+  }
+  return last;
+}
+
 }  // namespace
 
 bool IsIndexed(const Job& job) { return job.spec().completion_mode() == "Indexed"; }
@@ -97,7 +108,8 @@ WallTime FinishTime(const Pod& pod) {
     if (status.state().has_terminated())
       latest = std::max(latest, api::ToWallTime(status.state().terminated().finished_at()));
   }
-  if (latest != WallTime()) return latest;
+  // A node whose clock is ahead holds up nothing.
+  if (latest != WallTime()) return std::min(latest, LastReport(pod).value_or(latest));
   if (pod.metadata().has_deletion_timestamp())
     return api::ToWallTime(pod.metadata().deletion_timestamp());
   return api::ToWallTime(pod.metadata().creation_timestamp());

@@ -16,7 +16,7 @@ namespace gantry::net {
 
 // Whose packets a table sees. Rules and sets of a table hold addresses of its family.
 enum class NftFamily : uint8_t { kIp = 2, kIp6 = 10 };
-constexpr NftFamily NftFamilyOf(const IpAddress& ip) {
+inline NftFamily NftFamilyOf(const IpAddress& ip) {
   return ip.is_v6() ? NftFamily::kIp6 : NftFamily::kIp;
 }
 

@@ -1,5 +1,6 @@
 #include "cli/credentials.h"
 
+#include "cli/key_files.h"
 #include "client/kubeconfig.h"
 
 namespace gantry::cli {
@@ -10,24 +11,12 @@ namespace pki = apiserver::pki;
 constexpr Duration kYear = std::chrono::hours(24 * 365);
 constexpr Duration kRenewBefore = std::chrono::hours(24 * 30);
 
-Result<pki::KeyPair> ReadPair(const DataDir& dir, const std::string& name) {
-  GANTRY_ASSIGN(std::string certificate, dir.Read("pki/" + name + ".crt"));
-  GANTRY_ASSIGN(std::string key, dir.Read("pki/" + name + ".key"));
-  return pki::KeyPair{std::move(certificate), std::move(key)};
-}
-
-// The key goes first: a certificate that is there has its key.
-Status WritePair(const DataDir& dir, const std::string& name, const pki::KeyPair& pair) {
-  GANTRY_TRY(dir.Write("pki/" + name + ".key", pair.private_key_pem));
-  return dir.Write("pki/" + name + ".crt", pair.certificate_pem);
-}
-
 Result<pki::Authority> LoadAuthority(Env& env, const DataDir& dir) {
-  Result<pki::KeyPair> pair = ReadPair(dir, "ca");
+  Result<pki::KeyPair> pair = ReadKeyPair(dir, "pki/ca");
   if (pair.ok()) return pki::Authority::Load(*pair);
   if (pair.code() != Code::kNotFound) return pair.status();
   GANTRY_ASSIGN(pki::Authority made, pki::Authority::Create(env, "gantry-ca"));
-  GANTRY_TRY(WritePair(dir, "ca", made.pair()));
+  GANTRY_TRY(WriteKeyPair(dir, "pki/ca", made.pair()));
   return made;
 }
 
@@ -41,21 +30,21 @@ Result<pki::KeyPair> LoadServer(Env& env, const DataDir& dir, const pki::Authori
   std::string wanted;
   for (const std::string& name : names)
     wanted += name + "\n";
-  Result<pki::KeyPair> pair = ReadPair(dir, "server");
+  Result<pki::KeyPair> pair = ReadKeyPair(dir, "pki/server");
   Result<std::string> had = dir.Read("pki/server.names");
   if (pair.ok() && had.ok() && *had == wanted && IsFresh(env, pair->certificate_pem)) return pair;
   GANTRY_ASSIGN(pki::KeyPair made, authority.IssueServer(env, "gantry", names, kYear));
-  GANTRY_TRY(WritePair(dir, "server", made));
+  GANTRY_TRY(WriteKeyPair(dir, "pki/server", made));
   GANTRY_TRY(dir.Write("pki/server.names", wanted));
   return made;
 }
 
 Result<pki::KeyPair> LoadAdmin(Env& env, const DataDir& dir, const pki::Authority& authority) {
-  Result<pki::KeyPair> pair = ReadPair(dir, "admin");
+  Result<pki::KeyPair> pair = ReadKeyPair(dir, "pki/admin");
   if (pair.ok() && IsFresh(env, pair->certificate_pem)) return pair;
   GANTRY_ASSIGN(pki::KeyPair made,
                 authority.IssueClient(env, "kubernetes-admin", {"system:masters"}, kYear));
-  GANTRY_TRY(WritePair(dir, "admin", made));
+  GANTRY_TRY(WriteKeyPair(dir, "pki/admin", made));
   return made;
 }
 

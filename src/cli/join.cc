@@ -182,19 +182,25 @@ Task<Result<std::string>> FetchCa(Env& env, std::vector<std::string> servers, st
   co_return problems;
 }
 
+Result<client::HttpTransportOptions> TransportFor(const std::vector<std::string>& servers,
+                                                  const std::string& ca_pem,
+                                                  const JoinToken& token) {
+  wire::TlsClientOptions tls;
+  tls.ca_pem = ca_pem;
+  client::HttpTransportOptions options;
+  options.servers = servers;
+  options.bearer_token = token.Bearer();
+  GANTRY_ASSIGN(options.tls, wire::TlsContext::Client(tls));
+  return options;
+}
+
 Task<Result<NodeIdentity>> JoinCluster(Env& env, const DataDir& dir,
                                        std::vector<std::string> servers, JoinToken token,
                                        std::string node_name) {
   Result<NodeIdentity> kept = Kept(env, dir, token, node_name);
   if (kept.ok() || kept.code() != Code::kNotFound) co_return kept;
   GANTRY_CO_ASSIGN(std::string ca_pem, co_await FetchCa(env, servers, token.ca_pin));
-
-  wire::TlsClientOptions tls;
-  tls.ca_pem = ca_pem;
-  client::HttpTransportOptions options;
-  options.servers = servers;
-  options.bearer_token = token.Bearer();
-  GANTRY_CO_ASSIGN(options.tls, wire::TlsContext::Client(tls));
+  GANTRY_CO_ASSIGN(client::HttpTransportOptions options, TransportFor(servers, ca_pem, token));
   auto transport = std::make_shared<client::HttpTransport>(env, options);
   client::HttpClient client(env, transport);
   Result<NodeIdentity> identity = co_await MakeIdentity(env, client, std::move(ca_pem), node_name);

@@ -33,6 +33,11 @@ Task<Result<NodeIdentity>> JoinCluster(Env& env, const DataDir& dir,
 // pin trusts it, and says so in the log.
 Task<Result<std::string>> FetchCa(Env& env, std::vector<std::string> servers, std::string pin);
 
+// How one who has no more than a token talks to the servers of that CA.
+Result<client::HttpTransportOptions> TransportFor(const std::vector<std::string>& servers,
+                                                  const std::string& ca_pem,
+                                                  const JoinToken& token);
+
 // Another certificate for the node, asked for by `client`, which acts as that node; kept in the
 // data directory.
 Task<Result<NodeIdentity>> RenewIdentity(Env& env, const DataDir& dir, client::Client& client,

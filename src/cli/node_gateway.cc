@@ -8,6 +8,7 @@
 #include "api/json_value.h"
 #include "apiserver/authz/node_authorizer.h"
 #include "apiserver/status_body.h"
+#include "cli/text_field.h"
 #include "cli/version.h"
 
 namespace gantry::cli {
@@ -45,11 +46,6 @@ std::optional<int64_t> IntOf(const JsonValue& object, const char* field) {
   const JsonValue* value = object.Find(field);
   if (value == nullptr || !value->is_int()) return std::nullopt;
   return value->as_int();
-}
-
-std::string TextOf(const JsonValue& object, const char* field) {
-  const JsonValue* value = object.Find(field);
-  return value != nullptr && value->is_string() ? value->as_string() : std::string();
 }
 
 Status NoNode(const ResourceRequest& request) {
@@ -131,8 +127,8 @@ std::string WriteClusterFacts(const ClusterFacts& facts) {
 Result<ClusterFacts> ReadClusterFacts(std::string_view text) {
   GANTRY_ASSIGN(const JsonValue json, JsonValue::Parse(text));
   ClusterFacts facts;
-  facts.version = TextOf(json, "version");
-  GANTRY_ASSIGN(facts.now, api::ParseTime(TextOf(json, "time")));
+  facts.version = TextField(json, "version");
+  GANTRY_ASSIGN(facts.now, api::ParseTime(TextField(json, "time")));
   if (auto lease = LeaseOf(IntOf(json, "leaseMilliseconds"), IntOf(json, "renewMilliseconds")))
     facts.lease = *lease;
   return facts;

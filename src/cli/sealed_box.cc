@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "api/json_value.h"
+#include "cli/text_field.h"
 
 namespace gantry::cli {
 namespace {
@@ -41,14 +42,9 @@ std::string RandomText(Env& env, size_t size) {
   return text;
 }
 
-std::string TextOf(const api::JsonValue& box, const char* name) {
-  const api::JsonValue* value = box.Find(name);
-  return value != nullptr && value->is_string() ? value->as_string() : std::string();
-}
-
 std::string BytesOf(const api::JsonValue& box, const char* name) {
   std::string bytes;
-  return absl::Base64Unescape(TextOf(box, name), &bytes) ? bytes : std::string();
+  return absl::Base64Unescape(TextField(box, name), &bytes) ? bytes : std::string();
 }
 
 }  // namespace
@@ -80,10 +76,11 @@ Result<std::string> Seal(Env& env, std::string_view secret, std::string_view tex
 Result<std::string> Unseal(std::string_view secret, std::string_view text) {
   const Status none = DataLoss("these are no sealed keys of a cluster");
   Result<api::JsonValue> box = api::JsonValue::Parse(text);
-  if (!box.ok() || TextOf(*box, "kdf") != kKdf || TextOf(*box, "cipher") != kCipher) return none;
+  if (!box.ok() || TextField(*box, "kdf") != kKdf || TextField(*box, "cipher") != kCipher)
+    return none;
   const std::string salt = BytesOf(*box, "salt"), nonce = BytesOf(*box, "nonce");
   std::string sealed = BytesOf(*box, "sealed");
-  const int iterations = std::atoi(TextOf(*box, "iterations").c_str());
+  const int iterations = std::atoi(TextField(*box, "iterations").c_str());
   if (nonce.size() != kNonceBytes || sealed.size() < kTagBytes || iterations < 1 ||
       iterations > kMaxIterations) {
     return none;

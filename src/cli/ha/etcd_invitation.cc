@@ -6,6 +6,7 @@
 #include "base/env/notifier.h"
 #include "base/log.h"
 #include "cli/join.h"
+#include "cli/text_field.h"
 #include "client/http/reply_status.h"
 #include "client/http/transport.h"
 
@@ -16,11 +17,6 @@ using api::JsonValue;
 
 constexpr Duration kRetry = std::chrono::milliseconds(500);
 constexpr int kTriesPerLine = 10;  // of the log
-
-std::string TextAt(const JsonValue& object, const char* field) {
-  const JsonValue* value = object.Find(field);
-  return value != nullptr && value->is_string() ? value->as_string() : std::string();
-}
 
 Result<Invitation> Read(const client::HttpReply& reply) {
   if (reply.status == 200) return ReadInvitation(reply.body);
@@ -55,10 +51,10 @@ std::string WriteInvitationRequest(const InvitationRequest& request) {
 Result<InvitationRequest> ReadInvitationRequest(std::string_view text) {
   GANTRY_ASSIGN(const JsonValue json, JsonValue::Parse(text));
   InvitationRequest request;
-  request.name = TextAt(json, "name");
-  request.peer_url = TextAt(json, "peerURL");
-  request.client_url = TextAt(json, "clientURL");
-  request.version = TextAt(json, "version");
+  request.name = TextField(json, "name");
+  request.peer_url = TextField(json, "peerURL");
+  request.client_url = TextField(json, "clientURL");
+  request.version = TextField(json, "version");
   if (request.name.empty() || !request.peer_url.starts_with("https://") ||
       !request.client_url.starts_with("https://")) {
     return BadRequest(
@@ -84,10 +80,10 @@ std::string WriteInvitation(const Invitation& invitation) {
 Result<Invitation> ReadInvitation(std::string_view text) {
   GANTRY_ASSIGN(const JsonValue json, JsonValue::Parse(text));
   Invitation invitation;
-  const std::string id = TextAt(json, "id");
+  const std::string id = TextField(json, "id");
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), invitation.id);
-  invitation.authority.certificate_pem = TextAt(json, "certificate");
-  invitation.authority.private_key_pem = TextAt(json, "key");
+  invitation.authority.certificate_pem = TextField(json, "certificate");
+  invitation.authority.private_key_pem = TextField(json, "key");
   const JsonValue* members = json.Find("members");
   if (error != std::errc() || end != id.data() + id.size() || members == nullptr ||
       invitation.authority.private_key_pem.empty())
@@ -99,12 +95,7 @@ Result<Invitation> ReadInvitation(std::string_view text) {
 Task<Result<Invitation>> AskForInvitation(Env& env, std::vector<std::string> servers,
                                           JoinToken token, InvitationRequest request) {
   GANTRY_CO_ASSIGN(const std::string ca_pem, co_await FetchCa(env, servers, token.ca_pin));
-  wire::TlsClientOptions tls;
-  tls.ca_pem = ca_pem;
-  client::HttpTransportOptions options;
-  options.servers = servers;
-  options.bearer_token = token.Bearer();
-  GANTRY_CO_ASSIGN(options.tls, wire::TlsContext::Client(tls));
+  GANTRY_CO_ASSIGN(client::HttpTransportOptions options, TransportFor(servers, ca_pem, token));
   client::HttpTransport transport(env, options);
   const std::string body = WriteInvitationRequest(request);
   Result<Invitation> invitation = Unavailable("nobody was asked");

@@ -1,23 +1,13 @@
 #include "cli/ha/etcd_keys.h"
 
+#include "cli/key_files.h"
+
 namespace gantry::cli {
 namespace {
 
 namespace pki = apiserver::pki;
 
 constexpr Duration kLifetime = std::chrono::hours(24 * 3650);
-
-Result<pki::KeyPair> ReadPair(const DataDir& dir, const std::string& name) {
-  GANTRY_ASSIGN(std::string certificate, dir.Read("etcd/" + name + ".crt"));
-  GANTRY_ASSIGN(std::string key, dir.Read("etcd/" + name + ".key"));
-  return pki::KeyPair{std::move(certificate), std::move(key)};
-}
-
-// The key goes first: a certificate that is there has its key.
-Status WritePair(const DataDir& dir, const std::string& name, const pki::KeyPair& pair) {
-  GANTRY_TRY(dir.Write("etcd/" + name + ".key", pair.private_key_pem));
-  return dir.Write("etcd/" + name + ".crt", pair.certificate_pem);
-}
 
 // Members are servers and clients of each other.
 Result<pki::KeyPair> IssueMember(Env& env, const pki::Authority& authority,
@@ -35,33 +25,33 @@ Result<pki::KeyPair> IssueMember(Env& env, const pki::Authority& authority,
 }  // namespace
 
 Status MakeEtcdAuthority(Env& env, const DataDir& dir) {
-  if (ReadPair(dir, "ca").ok()) return Status::Ok();
+  if (ReadKeyPair(dir, "etcd/ca").ok()) return Status::Ok();
   GANTRY_ASSIGN(const pki::Authority made, pki::Authority::Create(env, "gantry-etcd-ca"));
-  return WritePair(dir, "ca", made.pair());
+  return WriteKeyPair(dir, "etcd/ca", made.pair());
 }
 
 Status KeepEtcdAuthority(const DataDir& dir, const pki::KeyPair& authority) {
   GANTRY_TRY(pki::Authority::Load(authority));
-  return WritePair(dir, "ca", authority);
+  return WriteKeyPair(dir, "etcd/ca", authority);
 }
 
-Result<pki::KeyPair> ReadEtcdAuthority(const DataDir& dir) { return ReadPair(dir, "ca"); }
+Result<pki::KeyPair> ReadEtcdAuthority(const DataDir& dir) { return ReadKeyPair(dir, "etcd/ca"); }
 
 Status IssueEtcdCertificates(Env& env, const DataDir& dir, const std::vector<std::string>& names) {
-  GANTRY_ASSIGN(const pki::KeyPair ca, ReadPair(dir, "ca"));
+  GANTRY_ASSIGN(const pki::KeyPair ca, ReadKeyPair(dir, "etcd/ca"));
   // Certificates of another authority than the one that is there are of no use.
   std::string wanted = ca.certificate_pem;
   for (const std::string& name : names)
     wanted += name + "\n";
-  if (dir.Read("etcd/names").value_or("") == wanted && ReadPair(dir, "member").ok() &&
-      ReadPair(dir, "client").ok())
+  if (dir.Read("etcd/names").value_or("") == wanted && ReadKeyPair(dir, "etcd/member").ok() &&
+      ReadKeyPair(dir, "etcd/client").ok())
     return Status::Ok();
   GANTRY_ASSIGN(const pki::Authority authority, pki::Authority::Load(ca));
   GANTRY_ASSIGN(const pki::KeyPair member, IssueMember(env, authority, names));
   GANTRY_ASSIGN(const pki::KeyPair client,
                 authority.IssueClient(env, "gantry-server", {}, kLifetime));
-  GANTRY_TRY(WritePair(dir, "member", member));
-  GANTRY_TRY(WritePair(dir, "client", client));
+  GANTRY_TRY(WriteKeyPair(dir, "etcd/member", member));
+  GANTRY_TRY(WriteKeyPair(dir, "etcd/client", client));
   return dir.Write("etcd/names", wanted);
 }
 

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "api/json_value.h"
+#include "cli/text_field.h"
 #include "node/os/process.h"
 
 namespace gantry::cli {
@@ -69,11 +70,6 @@ std::vector<std::string> Environment() {
   if (const char* value = std::getenv(kUnsupported))
     environment.push_back(std::string(kUnsupported) + "=" + value);
   return environment;
-}
-
-std::string TextOf(const api::JsonValue& line, const char* field) {
-  const api::JsonValue* value = line.Find(field);
-  return value != nullptr && value->is_string() ? value->as_string() : std::string();
 }
 
 }  // namespace
@@ -199,10 +195,10 @@ std::string FailureInLog(const std::string& log) {
     if (!line.starts_with('{')) continue;
     Result<api::JsonValue> parsed = api::JsonValue::Parse(line);
     if (!parsed.ok()) continue;
-    const std::string level = TextOf(*parsed, "level");
+    const std::string level = TextField(*parsed, "level");
     if (level != "fatal" && level != "panic" && level != "error") continue;
-    const std::string error = TextOf(*parsed, "error");
-    said = TextOf(*parsed, "msg") + (error.empty() ? "" : ": " + error);
+    const std::string error = TextField(*parsed, "error");
+    said = TextField(*parsed, "msg") + (error.empty() ? "" : ": " + error);
   }
   return said.empty() ? panic : said;
 }

@@ -3,17 +3,14 @@
 #include <charconv>
 #include <utility>
 
+#include "cli/text_field.h"
+
 namespace gantry::cli {
 namespace {
 
 using api::JsonValue;
 
 constexpr std::string_view kScheme = "https://";
-
-std::string TextAt(const JsonValue& object, const char* field) {
-  const JsonValue* value = object.Find(field);
-  return value != nullptr && value->is_string() ? value->as_string() : std::string();
-}
 
 // Ids have 64 bits: as text, which no reader of JSON rounds.
 JsonValue ToJson(const Peer& peer) {
@@ -28,11 +25,11 @@ JsonValue ToJson(const Peer& peer) {
 
 Result<Peer> FromJson(const JsonValue& json) {
   Peer peer;
-  const std::string id = TextAt(json, "id");
+  const std::string id = TextField(json, "id");
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), peer.id);
-  peer.name = TextAt(json, "name");
-  peer.peer_url = TextAt(json, "peerURL");
-  peer.client_url = TextAt(json, "clientURL");
+  peer.name = TextField(json, "name");
+  peer.peer_url = TextField(json, "peerURL");
+  peer.client_url = TextField(json, "clientURL");
   const JsonValue* learner = json.Find("learner");
   peer.learner = learner != nullptr && learner->is_bool() && learner->as_bool();
   if (error != std::errc() || end != id.data() + id.size() || !peer.peer_url.starts_with(kScheme))

@@ -1,9 +1,9 @@
-"""history.py KUBECONFIG SERVER SEED FIRST KEYS CLIENTS [READ-QUERY]: reads and writes ConfigMaps through one server, until its
-input ends.
+"""history.py KUBECONFIG SERVER SEED FIRST KEYS CLIENTS WRITES [READ-QUERY]: reads and writes ConfigMaps through one server,
+until its input ends.
 
-Each of the clients picks a key at random and reads it, or writes a value that nobody else writes. Prints the history, an
-operation a line (JSON), with times of the monotonic clock, which all processes of a machine share. READ-QUERY is added to
-reads: "resourceVersion=0" makes them ones that promise nothing.
+Each of the clients picks a key at random and writes a value that nobody else writes (the share WRITES of the times, from 0
+to 1), or reads it. Prints the history, an operation a line (JSON), with times of the monotonic clock, which all processes of
+a machine share. READ-QUERY is added to reads: "resourceVersion=0" makes them ones that promise nothing.
 """
 
 import json
@@ -18,14 +18,14 @@ from api import Api, Refused, Unanswered
 PATH = "/api/v1/namespaces/default/configmaps/"
 
 
-def client(api, name, first, keys, query, ended, history):
+def client(api, name, first, keys, writes, query, ended, history):
     dice = random.Random(name)
     number = 0
     while not ended.is_set():
         key = f"register-{first + dice.randrange(keys)}"
         start = time.monotonic()
         try:
-            if dice.random() < 0.5:
+            if dice.random() >= writes:
                 value = api.request("GET", PATH + key + query).get("data", {}).get("value")
                 history.append(("read", key, value, start, time.monotonic()))
             else:
@@ -45,12 +45,12 @@ def client(api, name, first, keys, query, ended, history):
 
 
 def main():
-    kubeconfig, server, seed, first, keys, clients, *query = sys.argv[1:]
+    kubeconfig, server, seed, first, keys, clients, writes, *query = sys.argv[1:]
     ended = threading.Event()
     histories = [[] for _ in range(int(clients))]
     threads = [threading.Thread(target=client, args=(
-        Api([server], kubeconfig), f"{seed}-{number}", int(first), int(keys), "?" + query[0] if query else "", ended, history))
-        for number, history in enumerate(histories)]
+        Api([server], kubeconfig), f"{seed}-{number}", int(first), int(keys), float(writes), "?" + query[0] if query else "",
+        ended, history)) for number, history in enumerate(histories)]
     for thread in threads:
         thread.start()
     sys.stdin.read()

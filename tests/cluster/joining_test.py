@@ -78,6 +78,7 @@ class JoiningTest(unittest.TestCase):
 
     def tearDown(self):
         self.network.heal()
+        wait_for("the pods to be gone, which the next test would count", lambda: not self.out("get", "pods", "-o", "name"))
 
     def ready(self, node):
         return self.server.get("node", node, READY)

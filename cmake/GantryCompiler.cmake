@@ -26,7 +26,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   add_compile_options(-Wthread-safety -Werror=thread-safety -Werror=unused-result
                       -Werror=return-type)
 else()
-  add_compile_options(-Wno-maybe-uninitialized -Wno-mismatched-new-delete)
+  # -Wdangling-else: GoogleTest's macros end in an else of their own.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-mismatched-new-delete -Wno-dangling-else)
 endif()
 
 if(GANTRY_SANITIZE)

@@ -193,8 +193,7 @@ void AppendCompact(std::string_view json, std::string* out) {
       flush(i);
       out->append(c == '<' ? "\\u003c" : c == '>' ? "\\u003e" : "\\u0026");
       from = i + 1;
-    } else if (static_cast<unsigned char>(c) == 0xE2 && json.substr(i, 2) == "\xE2\x80" &&
-               i + 2 < json.size() && (json[i + 2] & 0xFE) == static_cast<char>(0xA8)) {
+    } else if (static_cast<unsigned char>(c) == 0xE2 && internal::IsSeparator(json.substr(i))) {
       flush(i);
       out->append(json[i + 2] & 1 ? "\\u2029" : "\\u2028");
       from = i + 3;

@@ -131,6 +131,8 @@ TEST(JsonTest, FormsOfTheirOwn) {
             R"({"metadata":{"creationTimestamp":"2024-02-03T03:05:06Z"}})"},
            {R"({"metadata":{"managedFields":[{"fieldsV1":{ "f:data" : {".":{}, "f:a<":1.0} }}]}})",
             R"({"metadata":{"managedFields":[{"fieldsV1":{"f:data":{".":{},"f:a\u003c":1.0}}}]}})"},
+           {"{\"metadata\":{\"managedFields\":[{\"fieldsV1\":{\"f:\u2028\u2029\u202a\":{}}}]}}",
+            "{\"metadata\":{\"managedFields\":[{\"fieldsV1\":{\"f:\\u2028\\u2029\u202a\":{}}}]}}"},
            {R"({"immutable":false})", R"({"metadata":{},"immutable":false})"},
            {R"({"data":{},"metadata":{"labels":null}})", R"({"metadata":{}})"},
            {" \n{ \"data\" :\t{ \"k\" : null } } ", R"({"metadata":{},"data":{"k":""}})"},

@@ -40,6 +40,11 @@ inline size_t Utf8Length(std::string_view text) {
   }
   return 0;
 }
+
+// Whether `text` begins with U+2028 or U+2029, which end lines in JavaScript.
+inline bool IsSeparator(std::string_view text) {
+  return text.starts_with("\xE2\x80\xA8") || text.starts_with("\xE2\x80\xA9");
+}
 }  // namespace internal
 
 // Appends `text` as a JSON string, quotes included, as Go's encoding/json does: <, > and & are
@@ -57,9 +62,7 @@ inline void AppendJsonString(std::string_view text, std::string* out) {
     size_t length = 1;
     if (c >= 0x80) {
       length = internal::Utf8Length(text.substr(i));
-      bool separator =
-          length == 3 && text.substr(i, 2) == "\xE2\x80" && (text[i + 2] & 0xFE) == 0xA8;
-      if (length != 0 && !separator) {
+      if (length != 0 && !internal::IsSeparator(text.substr(i))) {
         i += length;
         continue;
       }

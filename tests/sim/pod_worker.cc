@@ -1,7 +1,5 @@
 #include "sim/pod_worker.h"
 
-#include <google/protobuf/util/message_differencer.h>
-
 #include <csignal>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "api/pod_resources.h"
 #include "base/env/spawn.h"
 #include "client/typed.h"
+#include "node/pod/pod_writes.h"
 
 namespace gantry::sim {
 
@@ -44,13 +43,17 @@ void SimulatedPod::Start(Gate& gate) {
   Spawn(node_.process.executor(), gate, "pod", run(shared_from_this()));
 }
 
-void SimulatedPod::Update(api::Ref<Pod> pod) {
+void SimulatedPod::See(api::Ref<Pod> pod) {
   if (!pod) {
     gone_ = true;
   } else if (!pod_ || pod.revision() > pod_.revision()) {
     pod_ = std::move(pod);
     containers_ = std::make_unique<node::ContainerList>(*pod_);
   }
+}
+
+void SimulatedPod::Update(api::Ref<Pod> pod) {
+  See(std::move(pod));
   Poke();
 }
 
@@ -325,18 +328,13 @@ Task<> SimulatedPod::Terminate() {
     co_return;
   }
   if (!written.ok() || !pod_->metadata().has_deletion_timestamp()) co_return;
-  client::DeleteOptions options;
-  options.uid = uid_;
-  options.grace_period_seconds = 0;
-  std::string ns = pod_->metadata().namespace_(), name = pod_->metadata().name();
-  Status deleted = co_await client::Delete<Pod>(node_.client, std::move(ns), std::move(name),
-                                                std::move(options));
-  if (deleted.code() == Code::kNotFound || deleted.code() == Code::kConflict) {
-    gone_ = true;
-    Poke();
-  } else if (!deleted.ok()) {
+  const Status deleted = co_await node::ConfirmDeletion(node_.client, pod_);
+  if (!deleted.ok()) {
     RetryIn(seconds(1));
+    co_return;
   }
+  gone_ = true;
+  Poke();
 }
 
 Task<Status> SimulatedPod::WriteStatus() {
@@ -358,30 +356,10 @@ Task<Status> SimulatedPod::WriteStatus() {
     inputs.end_message = end_message_;
     inputs.now = node_.process.Now();
     api::core::v1::PodStatus status = BuildPodStatus(inputs);
-    if (google::protobuf::util::MessageDifferencer::Equals(status, pod_->status()))
-      co_return Status::Ok();
-    Pod changed = *pod_;
-    *changed.mutable_status() = std::move(status);
-    Result<api::Ref<Pod>> written =
-        co_await client::UpdateStatus<Pod>(node_.client, std::move(changed));
-    if (written.ok()) {
-      if (written->revision() > pod_.revision()) Update(*written);
-      co_return Status::Ok();
-    }
-    if (written.code() == Code::kNotFound) {
-      gone_ = true;
-      co_return Status::Ok();
-    }
-    if (written.code() != Code::kConflict) co_return written.status();
-    std::string ns = pod_->metadata().namespace_(), name = pod_->metadata().name();
-    Result<api::Ref<Pod>> newest =
-        co_await client::Get<Pod>(node_.client, std::move(ns), std::move(name));
-    if (newest.code() == Code::kNotFound || (newest.ok() && (*newest)->metadata().uid() != uid_)) {
-      gone_ = true;
-      co_return Status::Ok();
-    }
-    GANTRY_CO_TRY(newest);
-    Update(*newest);
+    GANTRY_CO_ASSIGN(node::PodWritten written,
+                     co_await node::PutPodStatus(node_.client, pod_, std::move(status)));
+    See(std::move(written.newest));
+    if (written.done) co_return Status::Ok();
   }
   co_return Status(Code::kConflict, "the pod's status changes too often");
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,15 +24,14 @@ using QuantityMap = google::protobuf::Map<std::string, resource::Quantity>;
 class Values {
  public:
   template <size_t N>
-  Values(const std::string_view (&table)[N]) : begin_(table), end_(table + N) {}
-  Values(std::initializer_list<std::string_view> list) : begin_(list.begin()), end_(list.end()) {}
+  Values(const std::string_view (&table)[N]) : values_(table) {}
+  Values(std::initializer_list<std::string_view> list) : values_(list) {}
 
-  const std::string_view* begin() const { return begin_; }
-  const std::string_view* end() const { return end_; }
+  auto begin() const { return values_.begin(); }
+  auto end() const { return values_.end(); }
 
  private:
-  const std::string_view* begin_;
-  const std::string_view* end_;
+  std::span<const std::string_view> values_;
 };
 
 // A place in an object. It points to the place above it and becomes text only when there is an

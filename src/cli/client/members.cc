@@ -5,6 +5,7 @@
 #include "cli/client/connection.h"
 #include "cli/client/failure.h"
 #include "cli/client/fields.h"
+#include "cli/client/members_path.h"
 #include "client/http/transport.h"
 
 // The servers of a cluster that runs its own etcd (gantry server --ha and --join).
@@ -21,8 +22,6 @@ constexpr CommandHelp kHelp = {
     "# Take one out whose machine is gone, or will be\n"
     "gantry members remove server-3"};
 
-constexpr char kMembers[] = "/apis/gantry/v1/etcd-members";
-
 bool Is(const JsonValue& member, const char* field) {
   const JsonValue* value = member.Find(field);
   return value != nullptr && value->is_bool() && value->as_bool();
@@ -35,7 +34,7 @@ Status Explained(const Status& status) {
 }
 
 Result<int> List(Connection& connection) {
-  Result<JsonValue> answer = connection.GetJson(kMembers);
+  Result<JsonValue> answer = connection.GetJson(kEtcdMembersPath);
   if (!answer.ok()) return Explained(answer.status());
   std::string text = "NAME\tSTATUS\tADDRESS\n";
   for (const JsonValue& member : ItemsAt(*answer, "members")) {
@@ -51,9 +50,9 @@ Result<int> List(Connection& connection) {
 }
 
 Result<int> Remove(Connection& connection, const std::string& name) {
-  const Result<JsonValue> gone =
-      connection.Send("DELETE", std::string(kMembers) + "?name=" + client::QueryEscape(name),
-                      JsonValue::MakeObject());
+  const Result<JsonValue> gone = connection.Send(
+      "DELETE", std::string(kEtcdMembersPath) + "?name=" + client::QueryEscape(name),
+      JsonValue::MakeObject());
   if (gone.status().code() == Code::kNotFound)
     return LocalError("there is no server \"" + name + "\"");
   GANTRY_TRY(gone);

@@ -1,10 +1,11 @@
 #include "cli/ha/etcd_invitation.h"
 
-#include <charconv>
+#include <optional>
 #include <utility>
 
 #include "base/env/notifier.h"
 #include "base/log.h"
+#include "cli/client/members_path.h"
 #include "cli/join.h"
 #include "cli/text_field.h"
 #include "client/http/reply_status.h"
@@ -80,13 +81,12 @@ std::string WriteInvitation(const Invitation& invitation) {
 Result<Invitation> ReadInvitation(std::string_view text) {
   GANTRY_ASSIGN(const JsonValue json, JsonValue::Parse(text));
   Invitation invitation;
-  const std::string id = TextField(json, "id");
-  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), invitation.id);
+  const std::optional<uint64_t> id = MemberId(json);
+  invitation.id = id.value_or(0);
   invitation.authority.certificate_pem = TextField(json, "certificate");
   invitation.authority.private_key_pem = TextField(json, "key");
   const JsonValue* members = json.Find("members");
-  if (error != std::errc() || end != id.data() + id.size() || members == nullptr ||
-      invitation.authority.private_key_pem.empty())
+  if (!id || members == nullptr || invitation.authority.private_key_pem.empty())
     return DataLoss("the answer to this server's wish to join is not what it should be");
   GANTRY_ASSIGN(invitation.peers, PeersFromJson(*members));
   return invitation;

@@ -16,8 +16,6 @@ namespace gantry::cli {
 // How a server that joins becomes a member of the others' etcd: it asks one of them, with the
 // cluster's token, and is told all that its own etcd needs. Over TLS, checked against the token's
 // pin (join.h).
-inline constexpr char kEtcdMembersPath[] = "/apis/gantry/v1/etcd-members";
-
 struct InvitationRequest {
   InvitationRequest() = default;
   std::string name;

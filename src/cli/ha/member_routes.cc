@@ -4,6 +4,7 @@
 
 #include "apiserver/rest/resource_handler.h"
 #include "apiserver/status_body.h"
+#include "cli/client/members_path.h"
 
 namespace gantry::cli {
 namespace {

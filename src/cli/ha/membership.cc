@@ -25,19 +25,27 @@ JsonValue ToJson(const Peer& peer) {
 
 Result<Peer> FromJson(const JsonValue& json) {
   Peer peer;
-  const std::string id = TextField(json, "id");
-  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), peer.id);
+  const std::optional<uint64_t> id = MemberId(json);
+  peer.id = id.value_or(0);
   peer.name = TextField(json, "name");
   peer.peer_url = TextField(json, "peerURL");
   peer.client_url = TextField(json, "clientURL");
   const JsonValue* learner = json.Find("learner");
   peer.learner = learner != nullptr && learner->is_bool() && learner->as_bool();
-  if (error != std::errc() || end != id.data() + id.size() || !peer.peer_url.starts_with(kScheme))
+  if (!id || !peer.peer_url.starts_with(kScheme))
     return DataLoss("a member of etcd is not described as it should be");
   return peer;
 }
 
 }  // namespace
+
+std::optional<uint64_t> MemberId(const JsonValue& json) {
+  const std::string text = TextField(json, "id");
+  uint64_t id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return id;
+}
 
 JsonValue PeersToJson(const std::vector<Peer>& peers) {
   JsonValue::Array list;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,9 @@ struct Membership {
 
 std::string WriteMembership(const Membership& membership);
 Result<Membership> ReadMembership(std::string_view json);
+
+// The "id" of an object: 64 bits, as text.
+std::optional<uint64_t> MemberId(const api::JsonValue& json);
 
 api::JsonValue PeersToJson(const std::vector<Peer>& peers);
 // Skips nothing: kDataLoss for what is no list of peers.

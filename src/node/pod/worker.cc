@@ -1,7 +1,5 @@
 #include "node/pod/worker.h"
 
-#include <google/protobuf/util/message_differencer.h>
-
 #include <algorithm>
 
 #include "api/core/v1/container.pb.h"
@@ -12,6 +10,7 @@
 #include "base/log.h"
 #include "client/typed.h"
 #include "node/os/fs.h"
+#include "node/pod/pod_writes.h"
 #include "node/pod/storage.h"
 #include "node/streams/log_file.h"
 
@@ -72,7 +71,7 @@ void PodWorker::Stop() {
   exited_.Notify();
 }
 
-void PodWorker::Update(api::Ref<Pod> pod) {
+void PodWorker::See(api::Ref<Pod> pod) {
   if (!pod) {
     gone_ = true;
   } else if (!pod_ || pod.revision() > pod_.revision()) {
@@ -81,6 +80,10 @@ void PodWorker::Update(api::Ref<Pod> pod) {
     // theirs by name.
     containers_ = std::make_unique<ContainerList>(*pod_);
   }
+}
+
+void PodWorker::Update(api::Ref<Pod> pod) {
+  See(std::move(pod));
   // Nobody waits for the image any more.
   if (gone_ || pod_->metadata().has_deletion_timestamp()) pull_.Cancel();
   Poke();
@@ -388,36 +391,10 @@ Task<Status> PodWorker::WriteStatus() {
     inputs.end_message = end_message_;
     inputs.now = node_.env.Now();
     api::core::v1::PodStatus status = BuildPodStatus(inputs);
-    if (google::protobuf::util::MessageDifferencer::Equals(status, pod_->status()))
-      co_return Status::Ok();
-    Pod changed = *pod_;
-    *changed.mutable_status() = std::move(status);
-    Result<api::Ref<Pod>> written =
-        co_await client::UpdateStatus<Pod>(node_.client, std::move(changed));
-    if (written.ok()) {
-      if (written->revision() > pod_.revision()) {
-        pod_ = *written;
-        containers_ = std::make_unique<ContainerList>(*pod_);
-      }
-      co_return Status::Ok();
-    }
-    if (written.code() == Code::kNotFound) {
-      gone_ = true;
-      co_return Status::Ok();
-    }
-    if (written.code() != Code::kConflict) co_return written.status();
-    std::string ns = pod_->metadata().namespace_(), name = pod_->metadata().name();
-    Result<api::Ref<Pod>> newest =
-        co_await client::Get<Pod>(node_.client, std::move(ns), std::move(name));
-    if (newest.code() == Code::kNotFound || (newest.ok() && (*newest)->metadata().uid() != uid_)) {
-      gone_ = true;
-      co_return Status::Ok();
-    }
-    GANTRY_CO_TRY(newest);
-    if (newest->revision() > pod_.revision()) {
-      pod_ = *newest;
-      containers_ = std::make_unique<ContainerList>(*pod_);
-    }
+    GANTRY_CO_ASSIGN(PodWritten written,
+                     co_await PutPodStatus(node_.client, pod_, std::move(status)));
+    See(std::move(written.newest));
+    if (written.done) co_return Status::Ok();
   }
   co_return Status(Code::kConflict, "the pod's status changes too often");
 }

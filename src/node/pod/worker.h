@@ -86,6 +86,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<> DropContainer(ContainerRun run);
   Task<> Discard(ContainerRun run);
   Task<Status> WriteStatus();
+  void See(api::Ref<api::core::v1::Pod> pod);  // null: it is gone
   Task<ReferencedObjects> Fetch(ObjectNames names, Status* error);
   Task<PayloadInputs> VolumeInputs(const ReferencedObjects* objects, Status* error);
 

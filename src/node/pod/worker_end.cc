@@ -1,5 +1,3 @@
-#include <google/protobuf/util/message_differencer.h>
-
 #include <algorithm>
 #include <csignal>
 
@@ -10,6 +8,7 @@
 #include "base/log.h"
 #include "client/typed.h"
 #include "node/os/fs.h"
+#include "node/pod/pod_writes.h"
 #include "node/pod/worker.h"
 #include "node/probes/handler.h"
 #include "node/runtime/signals.h"
@@ -204,18 +203,13 @@ Task<> PodWorker::Terminate() {
   if (!written.ok()) RetryIn(seconds(1));
   if (gone_) co_return;
   if (!written.ok() || !pod_->metadata().has_deletion_timestamp()) co_return;
-  client::DeleteOptions options;
-  options.uid = uid_;
-  options.grace_period_seconds = 0;
-  std::string ns = pod_->metadata().namespace_(), name = pod_->metadata().name();
-  Status deleted = co_await client::Delete<Pod>(node_.client, std::move(ns), std::move(name),
-                                                std::move(options));
-  if (deleted.code() == Code::kNotFound || deleted.code() == Code::kConflict) {
-    gone_ = true;
-    wake_.Notify();
-  } else if (!deleted.ok()) {
+  const Status deleted = co_await ConfirmDeletion(node_.client, pod_);
+  if (!deleted.ok()) {
     RetryIn(seconds(1));
+    co_return;
   }
+  gone_ = true;
+  wake_.Notify();
 }
 
 // What the records and the logs were kept for is gone.

@@ -11,7 +11,8 @@ constexpr Duration kMaxWait = std::chrono::minutes(5);
 
 // Where no node turned it away there was none.
 uint32_t KindsThatWake(const std::vector<const Plugin*>& rules) {
-  uint32_t kinds = rules.empty() ? ClusterEvent::kNodeAdded : 0;
+  uint32_t kinds = 0;
+  if (rules.empty()) kinds = ClusterEvent::kNodeAdded;
   for (const Plugin* rule : rules)
     kinds |= rule->WakesOn();
   return kinds;

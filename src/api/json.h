@@ -43,4 +43,10 @@ void WriteJson(const google::protobuf::Message& message, std::string* out);
 void WriteObjectJson(const KindInfo& kind, const google::protobuf::Message& message,
                      int64_t revision, std::string* out);
 
+// The same of the object's bytes (the raw part of its envelope), without decoding them. False, and
+// nothing appended, where they are not laid out as our encoder does it, or the object has a field
+// of a rare form; then they have to be decoded.
+bool WriteStoredJson(const KindInfo& kind, std::string_view raw, int64_t revision,
+                     std::string* out);
+
 }  // namespace gantry::api

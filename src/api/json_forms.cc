@@ -3,6 +3,8 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
+#include <cstring>
+
 #include "api/duration.h"
 #include "api/intstr/int_or_string.pb.h"
 #include "api/json_text.h"
@@ -35,6 +37,27 @@ bool IsPlainlyCanonical(std::string_view text) {
   if (digits == 0 || digits > 3 || text[0] == '0') return false;
   const std::string_view suffix = text.substr(digits);
   return suffix.empty() || suffix == "m" || suffix == "Mi" || suffix == "Gi" || suffix == "Ki";
+}
+
+// True where no byte can be white space or stand for what is escaped, as in most managed fields.
+bool IsPlainlyCompact(std::string_view json) {
+  constexpr uint64_t kOnes = 0x0101010101010101u, kHighs = 0x8080808080808080u;
+  uint64_t found = 0;
+  size_t i = 0;
+  for (; i + 8 <= json.size(); i += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, json.data() + i, 8);
+    auto has_zero = [](uint64_t w) { return (w - kOnes) & ~w; };
+    const uint64_t less_or_more = (word | kOnes * ('<' ^ '>')) ^ kOnes * '>';
+    const uint64_t space_or_less = (word - kOnes * (' ' + 1)) & ~word;
+    found |= has_zero(less_or_more) | has_zero(word ^ kOnes * '&') | space_or_less | word;
+  }
+  if (found & kHighs) return false;
+  for (; i < json.size(); ++i) {
+    const auto c = static_cast<unsigned char>(json[i]);
+    if (c <= ' ' || c >= 0x80 || c == '<' || c == '>' || c == '&') return false;
+  }
+  return true;
 }
 
 template <class T>
@@ -118,6 +141,14 @@ const std::string& RawOf(const Message& raw) {
   return raw.GetReflection()->GetStringReference(raw, field, no_copy_needed);
 }
 
+void WriteRaw(std::string_view raw, std::string* out) {
+  if (raw.empty()) {
+    out->append("null");
+  } else {
+    AppendCompact(raw, out);
+  }
+}
+
 bool IsZeroTime(const Message& time) {
   if (time.GetDescriptor() == meta::v1::MicroTime::descriptor()) {
     const auto& micro = static_cast<const meta::v1::MicroTime&>(time);
@@ -168,15 +199,8 @@ void WriteForm(JsonForm form, const Message& message, std::string* out) {
       }
       return;
     }
-    case JsonForm::kRaw: {
-      const std::string& raw = RawOf(message);
-      if (raw.empty()) {
-        out->append("null");
-      } else {
-        AppendCompact(raw, out);
-      }
-      return;
-    }
+    case JsonForm::kRaw:
+      return WriteRaw(RawOf(message), out);
     default:
       break;
   }
@@ -184,6 +208,10 @@ void WriteForm(JsonForm form, const Message& message, std::string* out) {
 }
 
 void AppendCompact(std::string_view json, std::string* out) {
+  if (IsPlainlyCompact(json)) {
+    out->append(json);
+    return;
+  }
   bool in_string = false;
   size_t from = 0;
   auto flush = [&](size_t to) { out->append(json, from, to - from); };

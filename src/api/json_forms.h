@@ -21,6 +21,8 @@ void WriteForm(JsonForm form, const google::protobuf::Message& message, std::str
 void SetInt(int32_t value, google::protobuf::Message* int_or_string);
 void SetRaw(std::string_view json, google::protobuf::Message* raw);
 const std::string& RawOf(const google::protobuf::Message& raw);
+// Appends what a raw field holds.
+void WriteRaw(std::string_view raw, std::string* out);
 
 // True for a time that is written as null.
 bool IsZeroTime(const google::protobuf::Message& time);

@@ -185,7 +185,7 @@ class Reader {
 
   bool ReadField(Message* out, const FieldSchema& field, const Frame& frame, bool again,
                  int depth) {
-    const Reflection& reflection = *out->GetReflection();
+    const Reflection& reflection = *field.reflection;
     if (scanner_.Peek() == 'n') {
       // Null takes back what was set before for lists, maps and pointers, and means nothing for the
       // rest.
@@ -260,7 +260,7 @@ class Reader {
   }
 
   bool ReadItem(Message* out, const FieldSchema& field, const Frame& item, int depth) {
-    const Reflection& reflection = *out->GetReflection();
+    const Reflection& reflection = *field.reflection;
     const FieldDescriptor* descriptor = field.descriptor;
     const bool null = scanner_.Peek() == 'n';  // an item that is null is a zero item
     if (null && !scanner_.Literal("null")) return false;

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,20 @@ inline constexpr std::array<bool, 256> kJsonSpecial = [] {
     special[static_cast<unsigned char>(c)] = c != '\x7f';
   return special;
 }();
+
+// True where any of eight bytes is special.
+inline bool HasJsonSpecial(const char* bytes) {
+  constexpr uint64_t kOnes = 0x0101010101010101u, kHighs = 0x8080808080808080u;
+  uint64_t word = 0;
+  std::memcpy(&word, bytes, 8);
+  auto has_zero = [](uint64_t w) { return (w - kOnes) & ~w; };
+  const uint64_t quote_or_and = (word | kOnes * ('"' ^ '&')) ^ kOnes * '&';
+  const uint64_t less_or_more = (word | kOnes * ('<' ^ '>')) ^ kOnes * '>';
+  const uint64_t control = (word - kOnes * 0x20) & ~word;
+  return ((has_zero(quote_or_and) | has_zero(less_or_more) | has_zero(word ^ kOnes * '\\') |
+           control | word) &
+          kHighs) != 0;
+}
 
 // The length of the UTF-8 sequence at the front of `text`, 0 where it is none.
 inline size_t Utf8Length(std::string_view text) {
@@ -54,6 +69,10 @@ inline void AppendJsonString(std::string_view text, std::string* out) {
   out->push_back('"');
   size_t from = 0;
   for (size_t i = 0; i < text.size();) {
+    if (i + 8 <= text.size() && !internal::HasJsonSpecial(text.data() + i)) {
+      i += 8;
+      continue;
+    }
     unsigned char c = static_cast<unsigned char>(text[i]);
     if (!internal::kJsonSpecial[c]) {
       ++i;

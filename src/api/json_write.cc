@@ -1,294 +1,163 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
-#include <algorithm>
-
 #include "api/apiextensions/v1/apiextensions.pb.h"
-#include "api/base64.h"
 #include "api/json.h"
 #include "api/json_forms.h"
-#include "api/json_text.h"
-#include "api/kinds.h"
-#include "api/quote.h"
-#include "api/schema.h"
+#include "api/json_writer.h"
 
 namespace gantry::api {
 namespace {
 
-using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
+using Step = MessageSchema::Step;
 
-// One writing of one message.
-class Writer {
+const Step& StepNamed(const MessageSchema& schema, std::string_view name) {
+  return *std::find_if(schema.steps().begin(), schema.steps().end(), [&](const Step& step) {
+    return step.field != nullptr && step.field->name == name;
+  });
+}
+
+// Fields of decoded messages.
+class MessageSource {
  public:
-  explicit Writer(std::string* out) : out_(*out) {}
+  using Ref = const Message*;
+  using Entries = std::vector<std::pair<std::string_view, const void*>>;
+  using Writer = internal::JsonWriter<MessageSource>;
 
-  void WriteMessage(const Message& message, const MessageSchema& schema) {
-    if (schema.form() != JsonForm::kObject) return WriteFormOf(message, schema);
-    out_.push_back('{');
-    bool first = true;
-    WriteMembers(message, schema, 0, &first);
-    out_.push_back('}');
-  }
+  class Items {
+   public:
+    Items(const Message& message, const FieldSchema& field)
+        : message_(message), reflection_(*field.reflection), descriptor_(field.descriptor) {}
 
-  // The members of an object, commas included. `revision` > 0: of the metadata, resourceVersion has
-  // this value.
-  void WriteMembers(const Message& message, const MessageSchema& schema, int64_t revision,
-                    bool* first) {
-    const Reflection& reflection = *message.GetReflection();
-    for (const MessageSchema::Step& step : schema.steps()) {
-      if (step.field == nullptr) {
-        WriteMembers(reflection.GetMessage(message, step.inlined), *step.inlined_schema, 0, first);
-      } else if (revision > 0 && step.field->name == "resourceVersion") {
-        BeginMember(*step.field, first);
-        out_.push_back('"');
-        AppendJsonInt(revision, &out_);
-        out_.push_back('"');
-      } else {
-        WriteField(message, reflection, *step.field, first);
-      }
+    Ref Child() { return &reflection_.GetRepeatedMessage(message_, descriptor_, next_++); }
+    std::string_view Text() {
+      std::string* no_copy_needed = nullptr;  // strings are held as std::string
+      return reflection_.GetRepeatedStringReference(message_, descriptor_, next_++, no_copy_needed);
     }
-  }
-
-  // The members that stand behind the schema's first one.
-  void WriteMembersBehindFirst(const Message& message, const MessageSchema& schema, bool* first) {
-    const Reflection& reflection = *message.GetReflection();
-    for (const MessageSchema::Step& step : schema.steps().subspan(1)) {
-      if (step.field == nullptr) {
-        WriteMembers(reflection.GetMessage(message, step.inlined), *step.inlined_schema, 0, first);
-      } else {
-        WriteField(message, reflection, *step.field, first);
-      }
+    bool Bool() { return reflection_.GetRepeatedBool(message_, descriptor_, next_++); }
+    int64_t Int() {
+      return descriptor_->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT32
+                 ? reflection_.GetRepeatedInt32(message_, descriptor_, next_++)
+                 : reflection_.GetRepeatedInt64(message_, descriptor_, next_++);
     }
-  }
+    double Double() { return reflection_.GetRepeatedDouble(message_, descriptor_, next_++); }
 
-  void BeginMember(const FieldSchema& field, bool* first) {
-    if (!*first) out_.push_back(',');
-    *first = false;
-    out_.append(field.json_key);
-  }
+   private:
+    const Message& message_;
+    const Reflection& reflection_;
+    const google::protobuf::FieldDescriptor* descriptor_;
+    int next_ = 0;
+  };
 
- private:
-  void WriteField(const Message& message, const Reflection& reflection, const FieldSchema& field,
-                  bool* first) {
-    const FieldDescriptor* descriptor = field.descriptor;
-    if (field.list) return WriteList(message, reflection, field, first);
-    if (field.map) return WriteMap(message, field, first);
-    const bool set = reflection.HasField(message, descriptor);
-    if (!set) {
-      if (!field.always) return;
-      if (field.pointer) {
-        BeginMember(field, first);
-        out_.append("null");
-        return;
-      }
-    }
-    const bool zero_too = field.always || field.pointer;
-    switch (field.type) {
-      case ValueType::kMessage: {
-        const Message& value = reflection.GetMessage(message, descriptor);
-        // A time that another client sent as set but empty counts as unset.
-        if (!field.always && field.message->form() == JsonForm::kTime && IsZeroTime(value)) return;
-        BeginMember(field, first);
-        WriteMessage(value, *field.message);
-        return;
-      }
-      case ValueType::kString:
-      case ValueType::kBytes: {
-        std::string* no_copy_needed = nullptr;  // strings are held as std::string
-        const std::string& value =
-            reflection.GetStringReference(message, descriptor, no_copy_needed);
-        if (value.empty() && !zero_too) return;
-        BeginMember(field, first);
-        WriteText(value, field.type, set);
-        return;
-      }
-      case ValueType::kBool: {
-        const bool value = reflection.GetBool(message, descriptor);
-        if (!value && !zero_too) return;
-        BeginMember(field, first);
-        out_.append(value ? "true" : "false");
-        return;
-      }
-      case ValueType::kInt32:
-      case ValueType::kInt64: {
-        const int64_t value = field.type == ValueType::kInt32
-                                  ? reflection.GetInt32(message, descriptor)
-                                  : reflection.GetInt64(message, descriptor);
-        if (value == 0 && !zero_too) return;
-        BeginMember(field, first);
-        AppendJsonInt(value, &out_);
-        return;
-      }
-      case ValueType::kDouble: {
-        const double value = reflection.GetDouble(message, descriptor);
-        if (value == 0 && !zero_too) return;
-        BeginMember(field, first);
-        AppendJsonDouble(value, &out_);
-        return;
-      }
-    }
-  }
+  class Node {
+   public:
+    Node(MessageSource&, Ref message, const MessageSchema& schema)
+        : message_(*message), reflection_(schema.reflection()) {}
 
-  void WriteText(const std::string& value, ValueType type, bool set) {
-    if (type == ValueType::kString) return AppendJsonString(value, &out_);
-    if (!set) {
-      out_.append("null");
-      return;
+    bool Has(const Step& step) const {
+      return reflection_.HasField(message_, step.field->descriptor);
     }
-    out_.push_back('"');
-    AppendBase64(value, &out_);
-    out_.push_back('"');
-  }
+    Ref Child(const Step& step) const {
+      return &reflection_.GetMessage(message_, step.field ? step.field->descriptor : step.inlined);
+    }
+    std::string_view Text(const Step& step) const {
+      std::string* no_copy_needed = nullptr;
+      return reflection_.GetStringReference(message_, step.field->descriptor, no_copy_needed);
+    }
+    bool Bool(const Step& step) const {
+      return reflection_.GetBool(message_, step.field->descriptor);
+    }
+    int64_t Int(const Step& step) const {
+      return step.field->type == ValueType::kInt32
+                 ? reflection_.GetInt32(message_, step.field->descriptor)
+                 : reflection_.GetInt64(message_, step.field->descriptor);
+    }
+    double Double(const Step& step) const {
+      return reflection_.GetDouble(message_, step.field->descriptor);
+    }
+    size_t Size(const Step& step) const {
+      if (step.field->map) return step.field->map_access->size(message_);
+      return static_cast<size_t>(reflection_.FieldSize(message_, step.field->descriptor));
+    }
+    MessageSource::Items Items(const Step& step) const { return {message_, *step.field}; }
+    void Entries(const Step& step, MessageSource::Entries* out) const {
+      MapAccess::Entries entries;
+      step.field->map_access->collect(message_, &entries);
+      for (const auto& [key, value] : entries)
+        out->emplace_back(*key, value);
+      std::sort(out->begin(), out->end(),
+                [](const auto& a, const auto& b) { return a.first < b.first; });
+    }
 
-  void WriteList(const Message& message, const Reflection& reflection, const FieldSchema& field,
-                 bool* first) {
-    const int size = reflection.FieldSize(message, field.descriptor);
-    if (size == 0) {
-      if (!field.always && !field.empty_list) return;
-      BeginMember(field, first);
-      out_.append(field.empty_list ? "[]" : "null");
-      return;
-    }
-    BeginMember(field, first);
-    WriteItems(message, reflection, field, size);
-  }
+   private:
+    const Message& message_;
+    const Reflection& reflection_;
+  };
 
-  void WriteItems(const Message& message, const Reflection& reflection, const FieldSchema& field,
-                  int size) {
-    const FieldDescriptor* descriptor = field.descriptor;
-    out_.push_back('[');
-    for (int i = 0; i < size; ++i) {
-      if (i > 0) out_.push_back(',');
-      switch (field.type) {
-        case ValueType::kMessage:
-          WriteMessage(reflection.GetRepeatedMessage(message, descriptor, i), *field.message);
-          break;
-        case ValueType::kString:
-        case ValueType::kBytes: {
-          std::string* no_copy_needed = nullptr;
-          WriteText(reflection.GetRepeatedStringReference(message, descriptor, i, no_copy_needed),
-                    field.type, true);
-          break;
-        }
-        case ValueType::kBool:
-          out_.append(reflection.GetRepeatedBool(message, descriptor, i) ? "true" : "false");
-          break;
-        case ValueType::kInt32:
-          AppendJsonInt(reflection.GetRepeatedInt32(message, descriptor, i), &out_);
-          break;
-        case ValueType::kInt64:
-          AppendJsonInt(reflection.GetRepeatedInt64(message, descriptor, i), &out_);
-          break;
-        case ValueType::kDouble:
-          AppendJsonDouble(reflection.GetRepeatedDouble(message, descriptor, i), &out_);
-          break;
-      }
-    }
-    out_.push_back(']');
-  }
+  Ref ChildOf(const void* value) { return static_cast<const Message*>(value); }
+  std::string_view TextOf(const void* value) { return *static_cast<const std::string*>(value); }
+  bool IsZeroTime(Ref message) { return api::IsZeroTime(*message); }
 
-  void WriteMap(const Message& message, const FieldSchema& field, bool* first) {
-    if (field.map_access->size(message) == 0) {
-      if (!field.always) return;
-      BeginMember(field, first);
-      out_.append("null");
-      return;
-    }
-    BeginMember(field, first);
-    MapAccess::Entries entries;
-    field.map_access->collect(message, &entries);
-    std::sort(entries.begin(), entries.end(),
-              [](const auto& a, const auto& b) { return *a.first < *b.first; });
-    char separator = '{';
-    for (const auto& [key, value] : entries) {
-      out_.push_back(separator);
-      separator = ',';
-      AppendJsonString(*key, &out_);
-      out_.push_back(':');
-      if (field.type == ValueType::kMessage) {
-        WriteMessage(*static_cast<const Message*>(value), *field.message);
-      } else {
-        WriteText(*static_cast<const std::string*>(value), field.type, true);
-      }
-    }
-    out_.push_back('}');
-  }
-
-  void WriteFormOf(const Message& message, const MessageSchema& schema) {
+  void WriteForm(Ref ref, const MessageSchema& schema, Writer& writer) {
     namespace crd = apiextensions::v1;
+    const Message& message = *ref;
     switch (schema.form()) {
       case JsonForm::kStrings:
-        return WriteListOr("null", message, schema, "items");
+        return WriteListOr("null", ref, schema, "items", writer);
       case JsonForm::kSchemaOrArray: {
         const auto& form = static_cast<const crd::JSONSchemaPropsOrArray&>(message);
         if (form.json_schemas_size() > 0 || !form.has_schema())
-          return WriteListOr("null", message, schema, "jsonSchemas");
-        return WriteMessage(form.schema(), SchemaOf(crd::JSONSchemaProps::descriptor()));
+          return WriteListOr("null", ref, schema, "jsonSchemas", writer);
+        return WriteSchema(form.schema(), writer);
       }
       case JsonForm::kSchemaOrBool: {
         const auto& form = static_cast<const crd::JSONSchemaPropsOrBool&>(message);
-        if (form.has_schema())
-          return WriteMessage(form.schema(), SchemaOf(crd::JSONSchemaProps::descriptor()));
-        out_.append(form.allows() ? "true" : "false");
+        if (form.has_schema()) return WriteSchema(form.schema(), writer);
+        writer.out().append(form.allows() ? "true" : "false");
         return;
       }
       case JsonForm::kSchemaOrStrings: {
         const auto& form = static_cast<const crd::JSONSchemaPropsOrStringArray&>(message);
         if (form.property_size() > 0 || !form.has_schema())
-          return WriteListOr("null", message, schema, "property");
-        return WriteMessage(form.schema(), SchemaOf(crd::JSONSchemaProps::descriptor()));
+          return WriteListOr("null", ref, schema, "property", writer);
+        return WriteSchema(form.schema(), writer);
       }
       default:
-        return WriteForm(schema.form(), message, &out_);
+        return api::WriteForm(schema.form(), message, &writer.out());
     }
   }
 
-  void WriteListOr(std::string_view empty, const Message& message, const MessageSchema& schema,
-                   std::string_view name) {
-    const FieldSchema& field = *schema.Find(name);
-    const Reflection& reflection = *message.GetReflection();
-    const int size = reflection.FieldSize(message, field.descriptor);
-    if (size == 0) {
-      out_.append(empty);
+ private:
+  static void WriteSchema(const apiextensions::v1::JSONSchemaProps& schema, Writer& writer) {
+    writer.WriteMessage(&schema, SchemaOf(apiextensions::v1::JSONSchemaProps::descriptor()));
+  }
+
+  void WriteListOr(std::string_view empty, Ref message, const MessageSchema& schema,
+                   std::string_view name, Writer& writer) {
+    const Step& step = StepNamed(schema, name);
+    const Node node(*this, message, schema);
+    if (node.Size(step) == 0) {
+      writer.out().append(empty);
     } else {
-      WriteItems(message, reflection, field, size);
+      writer.WriteItems(node, step);
     }
   }
-
-  std::string& out_;
 };
 
 }  // namespace
 
 void WriteJson(const Message& message, std::string* out) {
-  Writer(out).WriteMessage(message, SchemaOf(message.GetDescriptor()));
+  MessageSource source;
+  internal::JsonWriter(source, out).WriteMessage(&message, SchemaOf(message.GetDescriptor()));
 }
 
 void WriteObjectJson(const KindInfo& kind, const Message& message, int64_t revision,
                      std::string* out) {
-  const MessageSchema& schema = SchemaOf(message.GetDescriptor());
-  out->append("{\"kind\":");
-  AppendJsonString(kind.kind, out);
-  out->append(",\"apiVersion\":");
-  AppendJsonString(kind.ApiVersion(), out);
-  Writer writer(out);
-  bool first = false;
-  const FieldSchema* metadata = revision > 0 ? schema.Find("metadata") : nullptr;
-  if (metadata == nullptr) {
-    writer.WriteMembers(message, schema, 0, &first);
-  } else {
-    // Metadata is the first member of every object.
-    writer.BeginMember(*metadata, &first);
-    out->push_back('{');
-    bool first_of_metadata = true;
-    writer.WriteMembers(message.GetReflection()->GetMessage(message, metadata->descriptor),
-                        *metadata->message, revision, &first_of_metadata);
-    out->push_back('}');
-    writer.WriteMembersBehindFirst(message, schema, &first);
-  }
-  out->push_back('}');
+  MessageSource source;
+  internal::JsonWriter(source, out)
+      .WriteObject(kind, &message, SchemaOf(message.GetDescriptor()), revision);
 }
 
 }  // namespace gantry::api

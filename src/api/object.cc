@@ -87,6 +87,14 @@ bool ReadMeta(std::string_view raw, ObjectMeta* meta) {
   return true;
 }
 
+// False where the object has to be decoded for it.
+bool WriteJsonOf(const KindInfo& kind, const std::string& stored, int64_t revision,
+                 std::string* out) {
+  out->reserve(2 * stored.size());
+  const Result<Envelope> envelope = OpenEnvelope(stored);
+  return envelope.ok() && WriteStoredJson(kind, envelope->raw, revision, out);
+}
+
 }  // namespace
 
 Object::Object(const KindInfo& kind, int64_t revision)
@@ -183,14 +191,15 @@ std::shared_ptr<const std::string> Object::stored() const {
 
 std::shared_ptr<const std::string> Object::json() const {
   std::lock_guard lock(mutex_);
-  if (json_ == nullptr) {
-    auto text = std::make_shared<std::string>();
+  if (json_ != nullptr) return json_;
+  std::string text;
+  if (stored_ == nullptr || !WriteJsonOf(*kind_, *stored_, revision(), &text)) {
     // A message that is decoded for this alone is not kept.
     std::unique_ptr<Message> decoded = message_ == nullptr ? Decode() : nullptr;
-    WriteObjectJson(*kind_, decoded == nullptr ? *message_ : *decoded, revision(), text.get());
-    text->shrink_to_fit();
-    json_ = std::move(text);
+    WriteObjectJson(*kind_, decoded == nullptr ? *message_ : *decoded, revision(), &text);
   }
+  // Copied, so that what is kept takes no more room than it needs.
+  json_ = std::make_shared<const std::string>(std::string_view(text));
   return json_;
 }
 

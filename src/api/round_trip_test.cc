@@ -6,7 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "api/core/v1/pod.pb.h"
 #include "api/envelope.h"
 #include "api/json.h"
 #include "api/json_value.h"
@@ -102,6 +105,82 @@ TEST(RoundTripTest, EveryKindIsAnObjectInJson) {
     EXPECT_TRUE(ReadJson(json, back.get(), &issues).ok());
     EXPECT_TRUE(issues.messages.empty());
   }
+}
+
+// What stands in the store of an object, filled by chance.
+std::string RawBytes(const KindInfo& kind, const Message& message) {
+  return std::string(OpenEnvelope(Seal(kind, message))->raw);
+}
+
+std::string ObjectJson(const KindInfo& kind, const Message& message) {
+  std::string json;
+  WriteObjectJson(kind, message, 42, &json);
+  return json;
+}
+
+TEST(RoundTripTest, StoredBytesGiveTheJsonOfTheMessage) {
+  int decoded_only = 0;
+  for (const KindInfo& kind : AllKinds()) {
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      SCOPED_TRACE(std::string(kind.kind) + " with seed " + std::to_string(seed));
+      std::unique_ptr<Message> message(kind.prototype->New());
+      testing::FillMessage(message.get(), seed);
+      std::string json = "before";
+      if (WriteStoredJson(kind, RawBytes(kind, *message), 42, &json)) {
+        EXPECT_EQ(json, "before" + ObjectJson(kind, *message));
+      } else {
+        EXPECT_EQ(json, "before");
+        ++decoded_only;
+      }
+    }
+    std::unique_ptr<Message> empty(kind.prototype->New());
+    std::string json;
+    ASSERT_TRUE(WriteStoredJson(kind, RawBytes(kind, *empty), 42, &json));
+    EXPECT_EQ(json, ObjectJson(kind, *empty));
+  }
+  // Those with schemas, and with lists as values of a map.
+  EXPECT_LE(decoded_only, 8 * 3);
+}
+
+// Whatever bytes are there, nothing is read beyond them, and what is written is what their message
+// holds.
+TEST(RoundTripTest, DamagedBytesGiveTheJsonOfTheirMessageOrNone) {
+  for (const KindInfo& kind : AllKinds()) {
+    std::unique_ptr<Message> message(kind.prototype->New());
+    testing::FillMessage(message.get(), 5);
+    const std::string whole = RawBytes(kind, *message);
+    for (uint32_t round = 0; round < 40; ++round) {
+      std::string bytes = whole;
+      const size_t at = (round * 2654435761u) % bytes.size();
+      if (round % 4 == 0) {
+        bytes.resize(at);
+      } else {
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << round % 8));
+      }
+      // In a buffer of its own, so that reading beyond it is found out.
+      const std::vector<char> exact(bytes.begin(), bytes.end());
+      std::string json;
+      if (!WriteStoredJson(kind, {exact.data(), exact.size()}, 42, &json)) continue;
+      std::unique_ptr<Message> read(kind.prototype->New());
+      if (read->ParseFromString(bytes)) {
+        EXPECT_EQ(json, ObjectJson(kind, *read)) << kind.kind << " in round " << round;
+      }
+    }
+  }
+}
+
+// A message may be laid out in other ways than ours: such bytes are decoded.
+TEST(RoundTripTest, BytesOfAnotherLayoutAreNotTaken) {
+  const KindInfo& kind = KindOf<core::v1::Pod>();
+  core::v1::Pod head, tail;
+  head.mutable_metadata()->set_name("one");
+  head.mutable_spec()->add_containers()->set_name("a");
+  tail.mutable_metadata()->set_namespace_("two");
+  tail.mutable_spec()->add_containers()->set_name("b");
+  std::string json;
+  EXPECT_FALSE(
+      WriteStoredJson(kind, head.SerializeAsString() + tail.SerializeAsString(), 42, &json));
+  EXPECT_EQ(json, "");
 }
 
 }  // namespace

@@ -160,6 +160,9 @@ class SchemaBuilder {
     const MessageFacts& facts = descriptor->options().GetExtension(k8s_message);
     const std::string_view package = PackageOf(descriptor);
     schema->descriptor_ = descriptor;
+    schema->reflection_ = google::protobuf::MessageFactory::generated_factory()
+                              ->GetPrototype(descriptor)
+                              ->GetReflection();
     schema->go_name_ = descriptor->name();
     schema->k8s_name_ = std::string(package) + "." + descriptor->name();
     schema->openapi_name_ = OpenApiPackage(package) + "." + descriptor->name();
@@ -194,6 +197,7 @@ class SchemaBuilder {
     field.name = descriptor->json_name();
     field.json_key = pool_.Keep('"' + descriptor->json_name() + "\":");
     field.descriptor = descriptor;
+    field.reflection = schema->reflection_;
     field.index = static_cast<int>(schema->fields_.size());
     field.map = descriptor->is_map();
     field.list = descriptor->is_repeated() && !field.map;
@@ -255,6 +259,13 @@ class SchemaBuilder {
   }
 
   void Index(MessageSchema* schema) {
+    for (size_t i = 0; i < schema->steps_.size(); ++i) {
+      const MessageSchema::Step& step = schema->steps_[i];
+      const auto number =
+          static_cast<size_t>((step.field ? step.field->descriptor : step.inlined)->number());
+      if (schema->step_by_number_.size() <= number) schema->step_by_number_.resize(number + 1, -1);
+      schema->step_by_number_[number] = static_cast<int16_t>(i);
+    }
     GANTRY_CHECK(schema->fields_.size() <= MessageSchema::kMaxFields, schema->go_name_);
     size_t size = 4;
     while (size < schema->fields_.size() * 2)

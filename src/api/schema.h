@@ -11,6 +11,7 @@ namespace google::protobuf {
 class Descriptor;
 class FieldDescriptor;
 class Message;
+class Reflection;
 }  // namespace google::protobuf
 
 namespace gantry::api {
@@ -55,6 +56,8 @@ struct FieldSchema {
   std::string_view name;      // in JSON
   std::string_view json_key;  // the name as JSON writes it: "name":
   const google::protobuf::FieldDescriptor* descriptor = nullptr;
+  // Of the message that holds the field. To ask a message for it costs more than to read a field.
+  const google::protobuf::Reflection* reflection = nullptr;
   // The inlined messages on the way from the message to the field, outermost first; mostly empty.
   std::span<const google::protobuf::FieldDescriptor* const> parents;
   int index = 0;  // among MessageSchema::fields()
@@ -97,6 +100,7 @@ class MessageSchema {
   static constexpr size_t kMaxFields = 128;
 
   const google::protobuf::Descriptor* descriptor() const { return descriptor_; }
+  const google::protobuf::Reflection& reflection() const { return *reflection_; }
   std::string_view k8s_name() const { return k8s_name_; }          // "k8s.io.api.core.v1.Pod"
   std::string_view openapi_name() const { return openapi_name_; }  // "io.k8s.api.core.v1.Pod"
   std::string_view go_type() const { return go_type_; }            // "v1.Pod"
@@ -118,6 +122,10 @@ class MessageSchema {
     const MessageSchema* inlined_schema;
   };
   std::span<const Step> steps() const { return steps_; }
+  // The place among steps() of the field with this number; -1: none.
+  int StepOf(uint64_t number) const {
+    return number < step_by_number_.size() ? step_by_number_[number] : -1;
+  }
 
  private:
   friend class SchemaBuilder;
@@ -127,6 +135,7 @@ class MessageSchema {
   };
 
   const google::protobuf::Descriptor* descriptor_ = nullptr;
+  const google::protobuf::Reflection* reflection_ = nullptr;
   std::string k8s_name_, openapi_name_, go_type_, go_name_;
   JsonForm form_ = JsonForm::kObject;
   bool type_meta_ = false;
@@ -134,6 +143,7 @@ class MessageSchema {
   std::vector<FieldSchema> fields_;
   std::vector<FieldSchema> own_fields_;  // without the inlined: what steps_ points to
   std::vector<Step> steps_;
+  std::vector<int16_t> step_by_number_;
   std::vector<Slot> slots_;  // open addressing by name, a power of two
 };
 

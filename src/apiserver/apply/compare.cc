@@ -67,7 +67,10 @@ class TreeSink {
 // The same as JSON text.
 class TextSink {
  public:
-  TextSink() : text_("{") {}
+  TextSink() {
+    text_.reserve(4096);
+    text_.push_back('{');
+  }
 
   void Open(const PlanMember& member, bool in_set) {
     Begin();
@@ -102,8 +105,8 @@ class TextSink {
     text_.append(":{}");
   }
 
-  // Empty for the empty set.
-  std::string Take() { return text_.size() == 1 ? std::string() : text_ + "}"; }
+  // Empty for the empty set. Takes no more memory than it needs: objects keep it.
+  std::string Take() const { return text_.size() == 1 ? std::string() : text_ + "}"; }
 
  private:
   static constexpr std::string_view kSelf = "\".\":{}";
@@ -131,8 +134,18 @@ class TextSink {
   std::vector<Level> open_;
 };
 
+// For what nobody asks for.
+class NoSink {
+ public:
+  template <class Element>
+  void Open(const Element&, bool) {}
+  void Close() {}
+  template <class Element>
+  void Leaf(const Element&) {}
+};
+
 // Walks two versions of an object side by side. Null stands for one that is not there.
-template <class Sink>
+template <class Changed, class Removed>
 class Comparer {
  public:
   // The whole object.
@@ -144,8 +157,8 @@ class Comparer {
         Member(*member, &before, &after);
         continue;
       }
-      const Message& old_meta = before.GetReflection()->GetMessage(before, field.descriptor);
-      const Message& new_meta = after.GetReflection()->GetMessage(after, field.descriptor);
+      const Message& old_meta = field.reflection->GetMessage(before, field.descriptor);
+      const Message& new_meta = field.reflection->GetMessage(after, field.descriptor);
       Open(*member, false);
       for (const auto& inner : member->child().members())
         if (!IsServerField(inner->field->name)) Member(*inner, &old_meta, &new_meta);
@@ -153,8 +166,8 @@ class Comparer {
     }
   }
 
-  Sink changed;
-  TreeSink removed;
+  Changed changed;
+  Removed removed;
 
  private:
   template <class Element>
@@ -188,10 +201,9 @@ class Comparer {
     switch (member.shape) {
       case Shape::kObject: {
         const Message* old_object =
-            old_value ? &old_value->GetReflection()->GetMessage(*old_value, field.descriptor)
-                      : nullptr;
+            old_value ? &field.reflection->GetMessage(*old_value, field.descriptor) : nullptr;
         Object(member.child(), old_object,
-               &new_value.GetReflection()->GetMessage(new_value, field.descriptor));
+               &field.reflection->GetMessage(new_value, field.descriptor));
         break;
       }
       case Shape::kMap:
@@ -234,7 +246,7 @@ class Comparer {
   }
 
   static std::vector<std::string> Values(const FieldSchema& field, const Message& message) {
-    const Reflection& r = *message.GetReflection();
+    const Reflection& r = *field.reflection;
     std::vector<std::string> out;
     for (int i = 0; i < r.FieldSize(message, field.descriptor); ++i) {
       std::string element = "v:";
@@ -282,7 +294,7 @@ class Comparer {
 
   // The items by key; of several with one key, the first.
   static std::vector<Item> ByKey(const PlanMember& member, const Message& message) {
-    const Reflection& r = *message.GetReflection();
+    const Reflection& r = *member.field->reflection;
     std::vector<Item> out;
     int size = r.FieldSize(message, member.field->descriptor);
     out.reserve(static_cast<size_t>(size));
@@ -373,7 +385,7 @@ bool IsServerField(std::string_view metadata_member) {
 }
 
 Comparison Compare(const Message& before, const Message& after, std::string_view ignored_member) {
-  Comparer<TreeSink> comparer;
+  Comparer<TreeSink, TreeSink> comparer;
   comparer.Root(before, after, ignored_member);
   Comparison out;
   *out.changed.mutable_nodes() = comparer.changed.Take();
@@ -384,7 +396,7 @@ Comparison Compare(const Message& before, const Message& after, std::string_view
 std::string FieldsOfNew(const Message& object, std::string_view ignored_member) {
   const Message& empty =
       *google::protobuf::MessageFactory::generated_factory()->GetPrototype(object.GetDescriptor());
-  Comparer<TextSink> comparer;
+  Comparer<TextSink, NoSink> comparer;
   comparer.Root(empty, object, ignored_member);
   return comparer.changed.Take();
 }

@@ -1,6 +1,7 @@
 #include "apiserver/apply/field_set.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "api/json_text.h"
 #include "api/json_value.h"
@@ -10,6 +11,18 @@ namespace {
 
 using Node = FieldSet::Node;
 using Nodes = FieldSet::Nodes;
+
+// How many bytes two texts begin with alike. Elements of a list have a long one.
+size_t CommonPrefix(std::string_view a, std::string_view b) {
+  const size_t size = std::min(a.size(), b.size());
+  size_t i = 0;
+  for (; i + 8 <= size; i += 8) {
+    if (std::memcmp(a.data() + i, b.data() + i, 8) != 0) break;
+  }
+  while (i < size && a[i] == b[i])
+    ++i;
+  return i;
+}
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
@@ -166,9 +179,7 @@ void CollectPaths(const Nodes& nodes, const std::string& prefix, std::vector<std
 }  // namespace
 
 bool ElementLess(std::string_view a, std::string_view b) {
-  size_t i = 0;
-  while (i < a.size() && i < b.size() && a[i] == b[i])
-    ++i;
+  size_t i = CommonPrefix(a, b);
   // The longer of two numbers in a key is the greater one.
   bool numbers = a.size() > 2 && (a[0] == 'k' || a[0] == 'v') && i < a.size() && i < b.size() &&
                  (IsDigit(a[i]) || IsDigit(b[i]));
@@ -185,7 +196,8 @@ bool ElementLess(std::string_view a, std::string_view b) {
       if (end_a != end_b) return end_a < end_b;
     }
   }
-  return a < b;
+  if (i == a.size() || i == b.size()) return a.size() < b.size();
+  return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]);
 }
 
 void Sort(Nodes* nodes) {

@@ -13,8 +13,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-bool ScalarIsZero(const Message& m, const Reflection& r, const FieldSchema& field) {
+bool ScalarIsZero(const Message& m, const FieldSchema& field) {
   const FieldDescriptor* d = field.descriptor;
+  const Reflection& r = *field.reflection;
   switch (field.type) {
     case ValueType::kString:
     case ValueType::kBytes: {
@@ -35,34 +36,33 @@ bool ScalarIsZero(const Message& m, const Reflection& r, const FieldSchema& fiel
   return false;
 }
 
-bool SameItem(const FieldSchema& field, const Message& a, const Reflection& ra, int i,
-              const Message& b, const Reflection& rb, int j) {
+bool SameItem(const FieldSchema& field, const Message& a, const Message& b, int i) {
   const FieldDescriptor* d = field.descriptor;
+  const Reflection& r = *field.reflection;
   switch (field.type) {
     case ValueType::kString:
     case ValueType::kBytes: {
       std::string x, y;
-      return ra.GetRepeatedStringReference(a, d, i, &x) ==
-             rb.GetRepeatedStringReference(b, d, j, &y);
+      return r.GetRepeatedStringReference(a, d, i, &x) == r.GetRepeatedStringReference(b, d, i, &y);
     }
     case ValueType::kBool:
-      return ra.GetRepeatedBool(a, d, i) == rb.GetRepeatedBool(b, d, j);
+      return r.GetRepeatedBool(a, d, i) == r.GetRepeatedBool(b, d, i);
     case ValueType::kInt32:
-      return ra.GetRepeatedInt32(a, d, i) == rb.GetRepeatedInt32(b, d, j);
+      return r.GetRepeatedInt32(a, d, i) == r.GetRepeatedInt32(b, d, i);
     case ValueType::kInt64:
-      return ra.GetRepeatedInt64(a, d, i) == rb.GetRepeatedInt64(b, d, j);
+      return r.GetRepeatedInt64(a, d, i) == r.GetRepeatedInt64(b, d, i);
     case ValueType::kDouble:
-      return ra.GetRepeatedDouble(a, d, i) == rb.GetRepeatedDouble(b, d, j);
+      return r.GetRepeatedDouble(a, d, i) == r.GetRepeatedDouble(b, d, i);
     case ValueType::kMessage:
-      return SameMessage(*field.message, ra.GetRepeatedMessage(a, d, i),
-                         rb.GetRepeatedMessage(b, d, j));
+      return SameMessage(*field.message, r.GetRepeatedMessage(a, d, i),
+                         r.GetRepeatedMessage(b, d, i));
   }
   return false;
 }
 
-void AppendScalar(const FieldSchema& field, const Message& m, const Reflection& r,
-                  std::string* out) {
+void AppendScalar(const FieldSchema& field, const Message& m, std::string* out) {
   const FieldDescriptor* d = field.descriptor;
+  const Reflection& r = *field.reflection;
   switch (field.type) {
     case ValueType::kString:
     case ValueType::kBytes: {
@@ -97,11 +97,11 @@ const Message& Holder(const Message& message, const FieldSchema& field) {
 bool Present(const Message& message, const FieldSchema& field) {
   if (field.always) return true;
   const Message& m = Holder(message, field);
-  const Reflection& r = *m.GetReflection();
+  const Reflection& r = *field.reflection;
   if (field.map) return field.map_access->size(m) > 0;
   if (field.list) return r.FieldSize(m, field.descriptor) > 0;
   if (!r.HasField(m, field.descriptor)) return false;
-  return field.type == ValueType::kMessage || field.pointer || !ScalarIsZero(m, r, field);
+  return field.type == ValueType::kMessage || field.pointer || !ScalarIsZero(m, field);
 }
 
 bool SameMapValue(const FieldSchema& field, const void* a, const void* b) {
@@ -114,8 +114,7 @@ bool SameMapValue(const FieldSchema& field, const void* a, const void* b) {
 bool SameValue(const FieldSchema& field, const Message& left, const Message& right) {
   const Message& a = Holder(left, field);
   const Message& b = Holder(right, field);
-  const Reflection& ra = *a.GetReflection();
-  const Reflection& rb = *b.GetReflection();
+  const Reflection& r = *field.reflection;
   const FieldDescriptor* d = field.descriptor;
   if (field.map) {
     if (field.map_access->size(a) != field.map_access->size(b)) return false;
@@ -128,33 +127,33 @@ bool SameValue(const FieldSchema& field, const Message& left, const Message& rig
     return true;
   }
   if (field.list) {
-    int size = ra.FieldSize(a, d);
-    if (size != rb.FieldSize(b, d)) return false;
+    int size = r.FieldSize(a, d);
+    if (size != r.FieldSize(b, d)) return false;
     for (int i = 0; i < size; ++i)
-      if (!SameItem(field, a, ra, i, b, rb, i)) return false;
+      if (!SameItem(field, a, b, i)) return false;
     return true;
   }
   if (field.type == ValueType::kMessage) {
-    if (ra.HasField(a, d) != rb.HasField(b, d))
+    if (r.HasField(a, d) != r.HasField(b, d))
       return Present(left, field) == Present(right, field) && field.always &&
-             SameMessage(*field.message, ra.GetMessage(a, d), rb.GetMessage(b, d));
-    return SameMessage(*field.message, ra.GetMessage(a, d), rb.GetMessage(b, d));
+             SameMessage(*field.message, r.GetMessage(a, d), r.GetMessage(b, d));
+    return SameMessage(*field.message, r.GetMessage(a, d), r.GetMessage(b, d));
   }
-  if (field.pointer && ra.HasField(a, d) != rb.HasField(b, d)) return false;
+  if (field.pointer && r.HasField(a, d) != r.HasField(b, d)) return false;
   switch (field.type) {
     case ValueType::kString:
     case ValueType::kBytes: {
       std::string x, y;
-      return ra.GetStringReference(a, d, &x) == rb.GetStringReference(b, d, &y);
+      return r.GetStringReference(a, d, &x) == r.GetStringReference(b, d, &y);
     }
     case ValueType::kBool:
-      return ra.GetBool(a, d) == rb.GetBool(b, d);
+      return r.GetBool(a, d) == r.GetBool(b, d);
     case ValueType::kInt32:
-      return ra.GetInt32(a, d) == rb.GetInt32(b, d);
+      return r.GetInt32(a, d) == r.GetInt32(b, d);
     case ValueType::kInt64:
-      return ra.GetInt64(a, d) == rb.GetInt64(b, d);
+      return r.GetInt64(a, d) == r.GetInt64(b, d);
     case ValueType::kDouble:
-      return ra.GetDouble(a, d) == rb.GetDouble(b, d);
+      return r.GetDouble(a, d) == r.GetDouble(b, d);
     case ValueType::kMessage:
       return false;
   }
@@ -169,16 +168,17 @@ bool SameMessage(const MessageSchema& schema, const Message& a, const Message& b
 }
 
 std::string KeyElement(std::span<const FieldSchema* const> keys, const Message& item) {
-  std::string out = "k:{";
+  std::string out;
+  out.reserve(64);  // so much holds most
+  out = "k:{";
   for (const FieldSchema* key : keys) {
     bool present = Present(item, *key);
     if (!present && key->default_value.empty()) continue;
     if (out.back() != '{') out.push_back(',');
     api::AppendJsonString(key->name, &out);
     out.push_back(':');
-    const Message& holder = Holder(item, *key);
     if (present) {
-      AppendScalar(*key, holder, *holder.GetReflection(), &out);
+      AppendScalar(*key, Holder(item, *key), &out);
     } else if (key->type == ValueType::kString) {
       api::AppendJsonString(key->default_value, &out);
     } else {

@@ -121,24 +121,28 @@ void KindCache::IndexEntry(Index& index, Entry* entry, bool add) {
 }
 
 void KindCache::Put(std::string_view key, api::ObjectPtr object) {
-  auto it = objects_.find(key);
-  if (it != objects_.end()) {
+  auto it = by_key_.find(key);
+  Entry* entry = it == by_key_.end() ? nullptr : it->second;
+  if (entry != nullptr) {
     for (auto& [name, index] : indexes_)
-      IndexEntry(index, it->get(), false);
+      IndexEntry(index, entry, false);
     if (!object) {
-      objects_.erase(it);
+      by_key_.erase(it);
+      objects_.erase(objects_.find(key));
       return;
     }
-    (*it)->object = std::move(object);
+    entry->object = std::move(object);
   } else {
     if (!object) return;
-    auto entry = std::make_unique<Entry>();
+    auto made = std::make_unique<Entry>();
+    entry = made.get();
     entry->key = std::string(key);
     entry->object = std::move(object);
-    it = objects_.insert(std::move(entry)).first;
+    objects_.insert(std::move(made));
+    by_key_.emplace(entry->key, entry);
   }
   for (auto& [name, index] : indexes_)
-    IndexEntry(index, it->get(), true);
+    IndexEntry(index, entry, true);
 }
 
 void KindCache::Load(std::vector<std::pair<std::string, api::ObjectPtr>> objects,
@@ -194,6 +198,7 @@ void KindCache::Remember(EventPtr event, size_t bytes) {
   if (window_.size() > kFramesKept) {
     const CacheEvent& cold = *window_[window_.size() - 1 - kFramesKept].first;
     cold.DropFrames();
+    cold.object->DropJson();  // most was made for the writer's answer; who reads it makes it anew
     if (cold.previous) cold.previous->DropJson();
   }
   while (window_.size() > kWindowEvents || (window_bytes_ > kWindowBytes && window_.size() > 1))
@@ -212,8 +217,7 @@ void KindCache::Apply(std::span<const Event* const> events) {
     absl::MutexLock lock(&mutex_);
     for (const Event* event : events) {
       const std::string_view key = event->record.key;
-      api::ObjectPtr previous;
-      if (auto it = objects_.find(key); it != objects_.end()) previous = (*it)->object;
+      api::ObjectPtr previous = Find(key);
       changed_revision_ = event->record.revision;
       EventPtr made = MakeEvent(*event, std::move(previous));
       if (!made) continue;
@@ -232,8 +236,7 @@ void KindCache::ApplyGap(std::span<const Event* const> events, int64_t revision)
     absl::MutexLock lock(&mutex_);
     for (const Event* event : events) {
       const std::string_view key = event->record.key;
-      api::ObjectPtr previous;
-      if (auto it = objects_.find(key); it != objects_.end()) previous = (*it)->object;
+      api::ObjectPtr previous = Find(key);
       EventPtr made = MakeEvent(*event, std::move(previous));
       if (made) Put(key, made->type == CacheEvent::Type::kDeleted ? nullptr : made->object);
     }
@@ -344,8 +347,12 @@ std::vector<std::string> KindCache::BucketsOf(const CacheEvent& event) const {
 
 api::ObjectPtr KindCache::Get(std::string_view key) const {
   absl::ReaderMutexLock lock(&mutex_);
-  auto it = objects_.find(key);
-  return it == objects_.end() ? nullptr : (*it)->object;
+  return Find(key);
+}
+
+api::ObjectPtr KindCache::Find(std::string_view key) const {
+  auto it = by_key_.find(key);
+  return it == by_key_.end() ? nullptr : it->second->object;
 }
 
 size_t KindCache::size() const {

@@ -2,6 +2,7 @@
 
 #include <absl/container/btree_map.h>
 #include <absl/container/btree_set.h>
+#include <absl/container/flat_hash_map.h>
 #include <absl/synchronization/mutex.h>
 
 #include <atomic>
@@ -89,6 +90,7 @@ class KindCache final : public WatchCache {
   // By the order in which they came.
   using Bucket = absl::btree_map<uint64_t, std::shared_ptr<Subscription>>;
 
+  api::ObjectPtr Find(std::string_view key) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   EventPtr MakeEvent(const Event& event, api::ObjectPtr previous) const;
   void Put(std::string_view key, api::ObjectPtr object) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void IndexEntry(Index& index, Entry* entry, bool add) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -123,6 +125,7 @@ class KindCache final : public WatchCache {
 
   mutable absl::Mutex mutex_;
   absl::btree_set<std::unique_ptr<Entry>, ByKey> objects_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string_view, Entry*> by_key_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Index, std::less<>> indexes_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::pair<EventPtr, size_t>> window_
       ABSL_GUARDED_BY(mutex_);  // with the bytes of each

@@ -377,6 +377,20 @@ TEST_F(WatchCacheTest, StopEndsWatches) {
   EXPECT_FALSE(pods().Watch(Selection(), 1, false).ok());
 }
 
+TEST_F(WatchCacheTest, JsonOfWhatWasWrittenLongAgoIsLetGo) {
+  Put(MakePod("default", "old", "n"));
+  const api::ObjectPtr object = caches->For(Pods()).Get(api::StorageKey(Pods(), "default", "old"));
+  const std::string text = *object->json();
+  const std::weak_ptr<const std::string> kept = object->json();
+  for (int i = 0; i < 100; ++i)
+    Put(MakePod("default", "new-" + std::to_string(i), "n"));
+  EXPECT_FALSE(kept.expired());
+  for (int i = 100; i < 600; ++i)
+    Put(MakePod("default", "new-" + std::to_string(i), "n"));
+  EXPECT_TRUE(kept.expired());
+  EXPECT_EQ(*object->json(), text);
+}
+
 TEST_F(WatchCacheTest, AFrameIsMadeOnce) {
   CacheEvent event;
   int made = 0;

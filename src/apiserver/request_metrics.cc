@@ -49,20 +49,24 @@ void RequestMetrics::Begin() { running_.Add(1); }
 
 void RequestMetrics::End(const RequestInfo& info, int status, Duration took) {
   running_.Add(-1);
-  // Names that a client made up must not become labels.
-  const bool known =
-      info.is_resource && FindResourceRow(info.group, info.version, info.resource) != nullptr;
-  if (info.is_resource && !known) return;
   std::vector<std::string> labels;
-  if (known) {
+  labels.reserve(7);
+  if (info.is_resource) {
+    // Names that a client made up must not become labels.
     const ResourceRow* row = FindResourceRow(info.group, info.version, info.resource);
-    const bool sub = row->FindSub(info.subresource) != nullptr;
-    labels = {VerbOf(info), info.group, info.version, info.resource, sub ? info.subresource : "",
-              ScopeOf(info)};
+    if (row == nullptr) return;
+    const bool sub = !info.subresource.empty() && row->FindSub(info.subresource) != nullptr;
+    labels.push_back(VerbOf(info));
+    labels.push_back(info.group);
+    labels.push_back(info.version);
+    labels.push_back(info.resource);
+    labels.push_back(sub ? info.subresource : "");
+    labels.push_back(ScopeOf(info));
   } else {
     const bool usual =
         info.verb == "get" || info.verb == "head" || info.verb == "post" || info.verb == "options";
-    labels = {usual ? Upper(info.verb) : "OTHER", "", "", "", "", ""};
+    labels.push_back(usual ? Upper(info.verb) : "OTHER");
+    labels.resize(6);
   }
   seconds_.With(labels).Observe(std::chrono::duration<double>(took).count());
   labels.push_back(std::to_string(status));

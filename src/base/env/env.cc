@@ -1,7 +1,6 @@
 #include "base/env/env.h"
 
 #include <array>
-#include <cstdio>
 #include <limits>
 
 namespace gantry {
@@ -28,11 +27,14 @@ std::string RandomUuid(Env& env) {
   env.RandomBytes(b);
   b[6] = static_cast<uint8_t>((b[6] & 0x0f) | 0x40);
   b[8] = static_cast<uint8_t>((b[8] & 0x3f) | 0x80);
-  char text[37];
-  std::snprintf(text, sizeof text,
-                "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-                b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-                b[15]);
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text;
+  text.reserve(36);
+  for (size_t i = 0; i < b.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += kHex[b[i] >> 4];
+    text += kHex[b[i] & 15];
+  }
   return text;
 }
 

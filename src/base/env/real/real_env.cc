@@ -13,6 +13,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <thread>
 
@@ -98,7 +99,9 @@ void RealEnv::Stop() {
 WallTime RealEnv::Now() const { return WallTime(Duration(Nanoseconds(CLOCK_REALTIME))); }
 SteadyTime RealEnv::Steady() const { return SteadyTime(Duration(Nanoseconds(CLOCK_MONOTONIC))); }
 
-void RealEnv::RandomBytes(std::span<uint8_t> out) {
+namespace {
+
+void AskKernel(std::span<uint8_t> out) {
   size_t done = 0;
   while (done < out.size()) {
     ssize_t got = getrandom(out.data() + done, out.size() - done, 0);
@@ -106,6 +109,24 @@ void RealEnv::RandomBytes(std::span<uint8_t> out) {
     GANTRY_CHECK(got > 0, "getrandom failed");
     done += static_cast<size_t>(got);
   }
+}
+
+}  // namespace
+
+// Names and ids ask for a few bytes at a time, several times for one object.
+void RealEnv::RandomBytes(std::span<uint8_t> out) {
+  constexpr size_t kAhead = 256;
+  thread_local std::array<uint8_t, kAhead> ahead;
+  thread_local size_t left = 0;
+  if (out.size() > kAhead / 4) return AskKernel(out);
+  if (left < out.size()) {
+    AskKernel(ahead);
+    left = kAhead;
+  }
+  const std::span<uint8_t> taken = std::span(ahead).subspan(left - out.size(), out.size());
+  std::copy(taken.begin(), taken.end(), out.begin());
+  std::fill(taken.begin(), taken.end(), uint8_t{0});  // what was a secret does not stay here
+  left -= out.size();
 }
 
 Executor RealEnv::executor() { return threads_->io.get_executor(); }

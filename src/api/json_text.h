@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
@@ -22,8 +23,10 @@ inline constexpr std::array<bool, 256> kJsonSpecial = [] {
   return special;
 }();
 
-// True where any of eight bytes is special.
-inline bool HasJsonSpecial(const char* bytes) {
+// Of eight bytes, the highest bit of each that is special. Behind a special one there may be more
+// than are there.
+inline uint64_t JsonSpecials(const char* bytes) {
+  static_assert(std::endian::native == std::endian::little);
   constexpr uint64_t kOnes = 0x0101010101010101u, kHighs = 0x8080808080808080u;
   uint64_t word = 0;
   std::memcpy(&word, bytes, 8);
@@ -31,9 +34,20 @@ inline bool HasJsonSpecial(const char* bytes) {
   const uint64_t quote_or_and = (word | kOnes * ('"' ^ '&')) ^ kOnes * '&';
   const uint64_t less_or_more = (word | kOnes * ('<' ^ '>')) ^ kOnes * '>';
   const uint64_t control = (word - kOnes * 0x20) & ~word;
-  return ((has_zero(quote_or_and) | has_zero(less_or_more) | has_zero(word ^ kOnes * '\\') |
-           control | word) &
-          kHighs) != 0;
+  return (has_zero(quote_or_and) | has_zero(less_or_more) | has_zero(word ^ kOnes * '\\') |
+          control | word) &
+         kHighs;
+}
+
+// The first special byte at or behind `i`; the size of the text where there is none.
+inline size_t FindJsonSpecial(std::string_view text, size_t i) {
+  for (; i + 8 <= text.size(); i += 8) {
+    if (const uint64_t found = JsonSpecials(text.data() + i))
+      return i + static_cast<size_t>(std::countr_zero(found)) / 8;
+  }
+  while (i < text.size() && !kJsonSpecial[static_cast<unsigned char>(text[i])])
+    ++i;
+  return i;
 }
 
 // The length of the UTF-8 sequence at the front of `text`, 0 where it is none.
@@ -68,16 +82,9 @@ inline void AppendJsonString(std::string_view text, std::string* out) {
   static constexpr char kHex[] = "0123456789abcdef";
   out->push_back('"');
   size_t from = 0;
-  for (size_t i = 0; i < text.size();) {
-    if (i + 8 <= text.size() && !internal::HasJsonSpecial(text.data() + i)) {
-      i += 8;
-      continue;
-    }
-    unsigned char c = static_cast<unsigned char>(text[i]);
-    if (!internal::kJsonSpecial[c]) {
-      ++i;
-      continue;
-    }
+  for (size_t i = internal::FindJsonSpecial(text, 0); i < text.size();
+       i = internal::FindJsonSpecial(text, i)) {
+    const auto c = static_cast<unsigned char>(text[i]);
     size_t length = 1;
     if (c >= 0x80) {
       length = internal::Utf8Length(text.substr(i));

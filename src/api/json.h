@@ -21,13 +21,19 @@ struct JsonIssues {
   std::vector<std::string> messages;
 };
 
+// What a text says that it is.
+struct JsonTypeMeta {
+  std::string api_version, kind;
+};
+
 // Reads the JSON of one message by Kubernetes' rules into `out` (which is cleared). `apiVersion`
-// and `kind` at the top are accepted and skipped where the type has them. Unknown fields are
+// and `kind` at the top are accepted where the type has them, and put into `type_meta` when that is
+// not null. Unknown fields are
 // dropped, of duplicates the last holds; when `issues` is not null, both are reported there.
 // Malformed text or a wrong type: kBadRequest, worded as Go's decoder words it. Hostile input is
 // safe: depth is bounded, nothing is executed or allocated beyond a small multiple of the input.
-Status ReadJson(std::string_view text, google::protobuf::Message* out,
-                JsonIssues* issues = nullptr);
+Status ReadJson(std::string_view text, google::protobuf::Message* out, JsonIssues* issues = nullptr,
+                JsonTypeMeta* type_meta = nullptr);
 
 // kBadRequest where a raw field (RawExtension, FieldsV1) anywhere in the message does not hold one
 // JSON value. Messages that were read from JSON pass; ask it of messages that came in binary, since

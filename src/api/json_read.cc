@@ -42,8 +42,8 @@ struct Frame {
 // text further on goes before it.
 class Reader {
  public:
-  Reader(std::string_view text, JsonIssues* issues)
-      : text_(text), scanner_(text), issues_(issues) {}
+  Reader(std::string_view text, JsonIssues* issues, JsonTypeMeta* type_meta)
+      : text_(text), scanner_(text), issues_(issues), type_meta_(type_meta) {}
 
   Status Read(Message* out) {
     const MessageSchema& schema = SchemaOf(out->GetDescriptor());
@@ -160,13 +160,16 @@ class Reader {
         const Frame here{Frame::Kind::kField, &frame, field->name, 0, &schema};
         if (!ReadField(Owner(out, *field), *field, here, again, depth)) return false;
       } else if (schema.type_meta() && (name == "apiVersion" || name == "kind")) {
-        bool& again = name == "kind" ? seen_kind : seen_api_version;
+        const bool is_kind = name == "kind";
+        bool& again = is_kind ? seen_kind : seen_api_version;
         if (again) Issue("duplicate field", frame, name);
         again = true;
-        const Frame here{Frame::Kind::kField, &frame, name == "kind" ? "kind" : "apiVersion", 0,
-                         &schema};
-        const char c = scanner_.Peek();
-        if (c == '"' || c == 'n' ? !scanner_.Skip(0) : !SkipWrongType("string", here)) return false;
+        const Frame here{Frame::Kind::kField, &frame, is_kind ? "kind" : "apiVersion", 0, &schema};
+        std::string_view value;
+        if (scanner_.Peek() == 'n' ? !scanner_.Skip(0) : !ReadString(&value, "string", here))
+          return false;
+        if (type_meta_ != nullptr && frame.kind == Frame::Kind::kRoot)
+          (is_kind ? type_meta_->kind : type_meta_->api_version) = value;
       } else {
         Issue("unknown field", frame, name);
         if (!scanner_.Skip(depth)) return false;
@@ -486,6 +489,7 @@ class Reader {
   std::string_view text_;
   JsonScanner scanner_;
   JsonIssues* issues_;
+  JsonTypeMeta* type_meta_;
   std::string type_error_;  // the first value of a wrong type
   std::string refused_;
 };
@@ -543,13 +547,13 @@ bool RawFieldsAreJson(const Message& message) {
 
 }  // namespace
 
-Status ReadJson(std::string_view text, Message* out, JsonIssues* issues) {
+Status ReadJson(std::string_view text, Message* out, JsonIssues* issues, JsonTypeMeta* type_meta) {
   out->Clear();
   if (!simdjson::validate_utf8(text.data(), text.size())) {
     const std::string mended = MendUtf8(text);
-    return Reader(mended, issues).Read(out);
+    return Reader(mended, issues, type_meta).Read(out);
   }
-  return Reader(text, issues).Read(out);
+  return Reader(text, issues, type_meta).Read(out);
 }
 
 Status CheckRawJson(const Message& message) {

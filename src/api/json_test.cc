@@ -309,6 +309,27 @@ TEST(JsonReadTest, TheLastOfDuplicatesHolds) {
       R"({"metadata":{"finalizers":["c"]}})");
 }
 
+TEST(JsonReadTest, WhatTheTextSaysThatItIs) {
+  struct Row {
+    const char* json;
+    const char* named;
+  };
+  constexpr Row kRows[] = {
+      {R"({"metadata":{"name":"a"}})", " "},
+      {R"({"kind":"ControllerRevision","apiVersion":"apps/v1"})", "apps/v1 ControllerRevision"},
+      {R"({"kind":null,"apiVersion":"v1"})", "v1 "},
+      {R"({"k\u0069nd":"\u0041","kind":"B"})", " B"},
+      // What stands further inside says nothing of the whole.
+      {R"({"data":{"kind":"Other","apiVersion":"v2"}})", " "},
+  };
+  for (const Row& row : kRows) {
+    apps::v1::ControllerRevision read;
+    JsonTypeMeta named;
+    EXPECT_TRUE(ReadJson(row.json, &read, nullptr, &named).ok()) << row.json;
+    EXPECT_EQ(named.api_version + " " + named.kind, row.named) << row.json;
+  }
+}
+
 TEST(JsonReadTest, DepthIsBounded) {
   const std::string open(100000, '[');
   EXPECT_EQ(ErrorOf<core::v1::ConfigMap>(R"({"x":)" + open), "exceeded max depth");

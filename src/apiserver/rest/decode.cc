@@ -90,6 +90,12 @@ Status CheckType(const api::KindInfo& kind, TypeMeta* found, std::string* reason
                          reason);
 }
 
+// A text that leaves out what it is is what the request says.
+bool IsNamed(const api::KindInfo& kind, const api::JsonTypeMeta& named) {
+  return (named.kind.empty() || named.kind == kind.kind) &&
+         (named.api_version.empty() || named.api_version == kind.ApiVersion());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInfo& kind,
@@ -118,11 +124,14 @@ Result<std::unique_ptr<google::protobuf::Message>> DecodeBody(const api::KindInf
     converted = std::move(*text);
     json = converted;
   }
+  api::JsonIssues issues;
+  api::JsonTypeMeta named;
+  Status read = api::ReadJson(json, message.get(),
+                              validation == FieldValidation::kIgnore ? nullptr : &issues, &named);
+  if (read.ok() && issues.messages.empty() && IsNamed(kind, named)) return message;
+  // Of all that may be wrong, the type comes first, also where the text breaks off behind it.
   TypeMeta found = PeekTypeMeta(json);
   GANTRY_TRY(CheckType(kind, &found, reason));
-  api::JsonIssues issues;
-  Status read = api::ReadJson(json, message.get(),
-                              validation == FieldValidation::kIgnore ? nullptr : &issues);
   if (!read.ok()) {
     if (IsSyntaxError(read.message())) return BrokenJson(kind, std::string(read.message()), body);
     const size_t start = json.find_first_not_of(" \t\r\n");

@@ -41,6 +41,9 @@ TEST_F(Strict, Bodies) {
       {R"({"kind":"ConfigMap","apiVersion":"v1"})",
        "ConfigMap in version \"v1\" cannot be handled as a Pod: converting (v1.ConfigMap) to "
        "(core.Pod): unknown conversion"},
+      {R"({"metadata":{"name":"a\"}]\\"},"\"":"{","kind":"ConfigMap","apiVersion":"v1"})",
+       "ConfigMap in version \"v1\" cannot be handled as a Pod: converting (v1.ConfigMap) to "
+       "(core.Pod): unknown conversion"},
   };
   for (const Row& row : kRows) {
     Reply reply = Post(kPods, row.body);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -48,7 +50,7 @@ class NodeTable {
   const NodeInfo* Find(std::string_view name) const;
   int node_count() const { return node_count_; }
   // How many nodes have the image, for spreading its weight.
-  int NodesWithImage(std::string_view image) const;
+  int NodesWithImage(const std::string& image) const;
 
   // Whether any placed pod's terms look at labels that number pods.
   bool has_terms_on_numbers() const { return groups_on_numbers_ > 0; }
@@ -77,6 +79,7 @@ class NodeTable {
 
   NodeInfo& SlotFor(std::string_view name);
   PodGroup* GroupOf(const PodInfo& pod);
+  void DropGroup(const PodInfo& one);
   void Touch(NodeInfo* node);
   void CountImages(const NodeInfo& node, int change);
   void FreeIfEmpty(NodeInfo* node);
@@ -86,9 +89,11 @@ class NodeTable {
   SlotByText by_name_;
   SlotByText placed_;     // by pod uid
   SlotByText nominated_;  // by pod uid
-  std::map<std::string, int, std::less<>> image_nodes_;
+  absl::flat_hash_map<std::string, int> image_nodes_;
+  std::map<std::string, int32_t> taints_;  // numbers of all combinations that there were
   std::unordered_map<std::string, std::unique_ptr<PodGroup>> groups_;
-  uint64_t next_group_ = 1;
+  std::vector<uint32_t> group_incarnations_;  // by index
+  std::vector<uint32_t> free_groups_;         // indices
   int groups_on_numbers_ = 0;
   std::map<std::string, std::unique_ptr<TopologyKey>> topology_;
   int node_count_ = 0;

@@ -1,6 +1,7 @@
 // How many pods the scheduler places a second on 5,000 nodes: the real scheduler with its informers
 // and queue over an API server that is a map in this process, from the moment it starts to the last
-// binding. Prints one line of JSON per figure. Usage: scheduler [--short] [--only NAME]
+// binding; and what a template that is new costs it. Prints one line of JSON per figure. Usage:
+// scheduler [--short] [--only NAME]
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -14,6 +15,8 @@
 #include "api/testing/from_yaml.h"
 #include "base/env/real/real_env.h"
 #include "client/testing/fake_client.h"
+#include "scheduler/evaluation/evaluations.h"
+#include "scheduler/plugins/profile.h"
 #include "scheduler/scheduler.h"
 
 namespace gantry {
@@ -133,6 +136,40 @@ double ProcessorSeconds() {
   return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 
+// What the first look at the nodes costs for a pod of a template that was not seen before.
+constexpr char kNewTemplate[] = "new_template_ms";
+
+double MeasureNewTemplates() {
+  scheduler::NodeTable nodes;
+  scheduler::ClusterFacts facts;
+  scheduler::PodShapes shapes;
+  auto info = [&](Pod pod, const std::string& uid) {
+    pod.mutable_metadata()->set_uid(uid);
+    const auto ref = api::Ref<Pod>::Of(std::move(pod));
+    return std::make_shared<const scheduler::PodInfo>(ref, shapes.Of(*ref));
+  };
+  for (int i = 0; i < kNodes; ++i)
+    nodes.PutNode(api::Ref<Node>::Of(MakeNode(i)));
+  std::vector<Pod> running;
+  for (int i = 0; i < kTemplates; ++i)
+    running.push_back(MakePod("x", "running-" + std::to_string(i), ""));
+  for (int i = 0; i < kNodes * kRunningPerNode; ++i) {
+    nodes.PutPod(info(running[static_cast<size_t>(i % kTemplates)], "running-" + std::to_string(i)),
+                 "node-" + std::to_string(i % kNodes));
+  }
+  const scheduler::Profile profile = scheduler::MakeProfile(scheduler::ProfileConfig(), nodes);
+  scheduler::Evaluations evaluations(nodes, facts);
+  std::vector<scheduler::PodInfoPtr> pods;
+  for (int i = 0; i < kTemplates; ++i) {
+    const std::string app = "web-" + std::to_string(i);
+    pods.push_back(info(MakePod(app, app, EverythingInUse(app)), app));
+  }
+  const double used = ProcessorSeconds();
+  for (const auto& pod : pods)
+    (void)evaluations.For(profile, pod);
+  return (ProcessorSeconds() - used) / kTemplates * 1e3;
+}
+
 double Measure(const Case& row, int pods) {
   RealEnv env;
   CountingClient client(env, pods);
@@ -190,6 +227,10 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--short") == 0) brief = true;
     if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
+  }
+  if (only.empty() || only == gantry::kNewTemplate) {
+    std::printf("{\"name\": \"%s\", \"value\": %.2f, \"unit\": \"ms\"}\n", gantry::kNewTemplate,
+                gantry::MeasureNewTemplates());
   }
   for (const auto& row : gantry::kCases) {
     if (!only.empty() && only != row.name) continue;

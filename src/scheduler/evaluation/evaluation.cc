@@ -128,7 +128,7 @@ void Evaluation::Refresh() {
   std::vector<uint32_t> dirty;
   if (const uint64_t basis = ScoreBasis(); basis != score_basis_) {
     score_basis_ = basis;
-    RescoreAll(&dirty);
+    RescoreAll();
   }
   for (const Changed& changed : SeeChanges())
     Ask(changed, &dirty);
@@ -222,17 +222,22 @@ void Evaluation::ScoreSlot(size_t slot) {
   int64_t sum = 0;
   for (const auto& score : own_scores_)
     sum += score.weight * score.plugin->Score(*pod_, node);
-  slots_[slot].own_score = sum;
+  Slot& answer = slots_[slot];
+  if (sum == answer.own_score) return;
+  if (answer.kind >= 0) TakeFromList(slot);
+  answer.own_score = sum;
+  if (answer.kind >= 0) PutIntoList(slot);
 }
 
-void Evaluation::RescoreAll(std::vector<uint32_t>* dirty) {
+void Evaluation::RescoreAll() {
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
-    if (slots_[slot].verdict != kPassed || !nodes_.slots()[slot].node) continue;
-    ScoreSlot(slot);
-    dirty->push_back(static_cast<uint32_t>(slot));
+    // The others are asked anew when they change, or never were.
+    const bool passes = slots_[slot].verdict == kPassed && slots_[slot].generation != 0;
+    if (passes && nodes_.slots()[slot].node) ScoreSlot(slot);
   }
 }
 
+// Those whose kind may be another one now are appended to `dirty`.
 void Evaluation::Ask(const Changed& changed, std::vector<uint32_t>* dirty) {
   const size_t slot = changed.slot;
   const NodeInfo& node = nodes_.slots()[slot];
@@ -256,24 +261,41 @@ void Evaluation::Ask(const Changed& changed, std::vector<uint32_t>* dirty) {
     part->counts.Update(slot, changed.object, dirty);
   for (const auto& part : place_scores_)
     part->counts.Update(slot, changed.object, dirty);
-  dirty->push_back(changed.slot);
+  const bool listed = answer.verdict == kPassed && !contested;
+  if (changed.object || listed != (answer.kind >= 0)) dirty->push_back(changed.slot);
 }
 
-void Evaluation::TakeOut(size_t slot) {
-  Slot& answer = slots_[slot];
-  if (answer.kind < 0) return;
+void Evaluation::TakeFromList(size_t slot) {
+  const Slot& answer = slots_[slot];
   Kind& kind = kinds_[static_cast<size_t>(answer.kind)];
-  auto list = kind.slots.find(answer.listed_score);
+  auto list = kind.slots.find(answer.own_score);
   const uint32_t last = list->second.back();
   list->second[answer.position] = last;
   slots_[last].position = answer.position;
   list->second.pop_back();
   if (list->second.empty()) kind.slots.erase(list);
-  if (--kind.size == 0) {
+  --kind.size;
+}
+
+void Evaluation::TakeOut(size_t slot) {
+  Slot& answer = slots_[slot];
+  if (answer.kind < 0) return;
+  TakeFromList(slot);
+  Kind& kind = kinds_[static_cast<size_t>(answer.kind)];
+  if (kind.size == 0) {
     kind_of_code_.erase(kind.code);
     free_kinds_.push_back(answer.kind);
   }
   answer.kind = -1;
+}
+
+void Evaluation::PutIntoList(size_t slot) {
+  Slot& answer = slots_[slot];
+  Kind& kind = kinds_[static_cast<size_t>(answer.kind)];
+  auto& list = kind.slots[answer.own_score];
+  answer.position = static_cast<uint32_t>(list.size());
+  list.push_back(static_cast<uint32_t>(slot));
+  ++kind.size;
 }
 
 int32_t Evaluation::KindOfCode() {
@@ -303,17 +325,10 @@ void Evaluation::SortIn(size_t slot) {
     part->counts.AppendCodes(slot, &code_);
   for (const auto& part : place_scores_)
     part->counts.AppendCodes(slot, &code_);
-  if (answer.kind >= 0 && answer.listed_score == answer.own_score &&
-      kinds_[static_cast<size_t>(answer.kind)].code == code_)
-    return;
+  if (answer.kind >= 0 && kinds_[static_cast<size_t>(answer.kind)].code == code_) return;
   TakeOut(slot);
   answer.kind = KindOfCode();
-  answer.listed_score = answer.own_score;
-  Kind& kind = kinds_[static_cast<size_t>(answer.kind)];
-  auto& list = kind.slots[answer.listed_score];
-  answer.position = static_cast<uint32_t>(list.size());
-  list.push_back(static_cast<uint32_t>(slot));
-  ++kind.size;
+  PutIntoList(slot);
 }
 
 const std::vector<int64_t>& Evaluation::RawScoresOf(size_t slot) const {

@@ -92,10 +92,9 @@ class Evaluation {
     uint64_t generation = 0;
     int32_t verdict = kGone;
     int32_t kind = -1;
-    int64_t own_score = 0;     // by what looks at the node alone
-    int64_t listed_score = 0;  // the list of the kind that it is in,
-    uint32_t position = 0;     // and where in it
-    bool contested = false;    // room is being made here for pods that go first
+    int64_t own_score = 0;   // by what looks at the node alone
+    uint32_t position = 0;   // in the kind's list for this score
+    bool contested = false;  // room is being made here for pods that go first
   };
   static constexpr int32_t kGone = -1, kPassed = 0;  // else an index of verdicts_
   struct Verdict {
@@ -133,7 +132,7 @@ class Evaluation {
   void Build();
   bool IsOutdated() const;
   std::vector<Changed> SeeChanges();
-  void RescoreAll(std::vector<uint32_t>* dirty);
+  void RescoreAll();
   void Ask(const Changed& changed, std::vector<uint32_t>* dirty);
   void ScoreSlot(size_t slot);
   const ClassAnswer& AnswerOf(size_t slot);
@@ -143,6 +142,8 @@ class Evaluation {
   int32_t KindOfCode();
   void SortIn(size_t slot);
   void TakeOut(size_t slot);
+  void PutIntoList(size_t slot);
+  void TakeFromList(size_t slot);
   const std::vector<int64_t>& RawScoresOf(size_t slot) const;
   const Rejection* JudgePlaces(size_t slot, const Plugin** rule) const;
   std::vector<Rejection> Judge(const PodInfo& pod, const NodeInfo& node, size_t slot,

@@ -25,19 +25,34 @@ uint32_t PlaceCounts::AdditionsOf(const PodGroup& group) {
   return known.additions;
 }
 
-void PlaceCounts::AddColumns() {
+PlaceCounts::PlaceCounts(PlaceRule& rule, NodeTable& nodes, const NodeClasses& classes)
+    : rule_(rule), nodes_(nodes), classes_(classes) {
+  AddColumns();
+}
+
+bool PlaceCounts::AddColumns() {
   const auto& wanted = rule_.columns();
+  const size_t had = columns_.size();
   while (columns_.size() < wanted.size()) {
     const PlaceColumn& from = wanted[columns_.size()];
     Column& column = columns_.emplace_back();
     column.key = &nodes_.Topology(from.topology_key);
     const auto nodes = static_cast<size_t>(nodes_.node_count());
     column.by_place = from.distinct_places || column.key->domain_count() * 2 <= nodes;
-    grown_ = true;
-    // What the nodes add to it is nothing so far, or their Update comes; their places count.
     Grow(&column);
+  }
+  return columns_.size() > had;
+}
+
+// For columns that come when nodes have been counted. What the nodes add to them is nothing so far,
+// or their Update comes; their places count.
+void PlaceCounts::AddColumnsLater() {
+  const size_t had = columns_.size();
+  if (!AddColumns()) return;
+  grown_ = true;
+  for (size_t index = had; index < columns_.size(); ++index) {
     for (size_t slot = 0; slot < nodes_.slots().size(); ++slot)
-      Place(columns_.size() - 1, slot, 0, nullptr);
+      Place(index, slot, 0, nullptr);
   }
 }
 
@@ -50,20 +65,17 @@ bool PlaceCounts::CountsNode(size_t index, size_t slot) {
   return counts == 1;
 }
 
-void PlaceCounts::Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* others) {
+void PlaceCounts::Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* changed) {
   Column& column = columns_[index];
-  const int32_t place = nodes_.slots()[slot].node ? column.key->DomainOf(slot) : TopologyKey::kNone;
-  const bool counts = place != TopologyKey::kNone && CountsNode(index, slot);
-  Set(&column, slot, place, counts, counts ? adds : 0, others);
+  Counted now;
+  if (nodes_.slots()[slot].node) now.place = column.key->DomainOf(slot);
+  now.counts = now.place != TopologyKey::kNone && CountsNode(index, slot);
+  if (now.counts) now.adds = adds;
+  Set(&column, slot, now, changed);
 }
 
 void PlaceCounts::Grow(Column* column) const {
-  const size_t slots = nodes_.slots().size();
-  if (column->place_of.size() < slots) {
-    column->place_of.resize(slots, TopologyKey::kNone);
-    column->adds.resize(slots);
-    column->counts.resize(slots);
-  }
+  if (column->counted.size() < nodes_.slots().size()) column->counted.resize(nodes_.slots().size());
   const size_t places = column->key->domain_count();
   if (column->number.size() < places) {
     column->number.resize(places);
@@ -97,38 +109,37 @@ void PlaceCounts::Column::AddToPlace(int32_t place, int64_t change, int32_t node
   totals.smallest = places_with.empty() ? 0 : places_with.begin()->first;
 }
 
-void PlaceCounts::Set(Column* column, size_t slot, int32_t place, bool counts, int32_t adds,
-                      std::vector<uint32_t>* others) {
-  const int32_t old_place = column->place_of[slot];
-  const bool counted = column->counts[slot];
-  const int32_t added = column->adds[slot];
-  if (old_place == place && counted == counts && added == adds) return;
-  if (old_place == place) {
-    column->AddToPlace(place, int64_t{adds} - added, int{counts} - int{counted});
+void PlaceCounts::Set(Column* column, size_t slot, Counted now, std::vector<uint32_t>* changed) {
+  const Counted was = column->counted[slot];
+  if (was == now) return;
+  column->counted[slot] = now;
+  if (was.place == now.place) {
+    column->AddToPlace(now.place, now.adds - was.adds, int{now.counts} - int{was.counts});
+    if (column->by_place) return;
   } else {
-    column->AddToPlace(old_place, -int64_t{added}, counted ? -1 : 0);
-    column->AddToPlace(place, adds, counts ? 1 : 0);
+    column->AddToPlace(was.place, -was.adds, was.counts ? -1 : 0);
+    column->AddToPlace(now.place, now.adds, now.counts ? 1 : 0);
   }
-  column->place_of[slot] = place;
-  column->counts[slot] = counts;
-  column->adds[slot] = adds;
-  if (column->by_place || others == nullptr) return;
-  // A slot that was there and is not by now has changed too: that is seen to by its own Update.
-  for (const int32_t changed : {old_place, place}) {
-    if (changed == TopologyKey::kNone) continue;
-    for (const uint32_t other : column->key->SlotsAt(changed)) {
-      if (other != slot) others->push_back(other);
+  if (changed == nullptr) return;
+  changed->push_back(static_cast<uint32_t>(slot));
+  if (column->by_place) return;
+  // One that was there and is not by now has changed too: that is seen to by its own Update.
+  auto all_at = [&](int32_t place) {
+    if (place == TopologyKey::kNone) return;
+    for (const uint32_t other : column->key->SlotsAt(place)) {
+      if (other != slot) changed->push_back(other);
     }
-    if (old_place == place) break;
-  }
+  };
+  all_at(now.place);
+  if (was.place != now.place) all_at(was.place);
 }
 
-void PlaceCounts::Update(size_t slot, bool object_changed, std::vector<uint32_t>* others) {
+void PlaceCounts::Update(size_t slot, bool object_changed, std::vector<uint32_t>* changed) {
   const NodeInfo& node = nodes_.slots()[slot];
   bool any = false;
   for (const auto& [group, pods] : node.groups)
     any = AdditionsOf(*group) != 0 || any;
-  AddColumns();  // the rule may want new ones for these groups
+  AddColumnsLater();  // the rule may want new ones for these groups
   adds_.assign(columns_.size(), 0);
   if (any) {
     for (const auto& [group, pods] : node.groups) {
@@ -140,21 +151,23 @@ void PlaceCounts::Update(size_t slot, bool object_changed, std::vector<uint32_t>
     Column& column = columns_[i];
     Grow(&column);
     if (object_changed) {
-      Place(i, slot, adds_[i], others);
+      Place(i, slot, adds_[i], changed);
     } else {
-      const bool counts = column.counts[slot];
-      Set(&column, slot, column.place_of[slot], counts, counts ? adds_[i] : 0, others);
+      Counted now = column.counted[slot];
+      if (now.counts) now.adds = adds_[i];
+      Set(&column, slot, now, changed);
     }
   }
 }
 
 void PlaceCounts::Shift(size_t slot, const PodGroup& group, int64_t pods) {
   const PlaceRule::Additions& additions = additions_[AdditionsOf(group)];
-  AddColumns();
+  AddColumnsLater();
   for (const auto& [index, amount] : additions) {
     Column& column = columns_[index];
     Grow(&column);
-    if (column.counts[slot]) column.AddToPlace(column.place_of[slot], amount * pods, 0);
+    const Counted& node = column.counted[slot];
+    if (node.counts) column.AddToPlace(node.place, amount * pods, 0);
   }
 }
 
@@ -163,7 +176,7 @@ void PlaceCounts::NumbersAt(size_t slot, PlaceNumbers* numbers) const {
   for (size_t i = 0; i < columns_.size(); ++i) {
     const Column& column = columns_[i];
     const int32_t place =
-        slot < column.place_of.size() ? column.place_of[slot] : TopologyKey::kNone;
+        slot < column.counted.size() ? column.counted[slot].place : TopologyKey::kNone;
     PlaceNumbers::Number& number = numbers->columns[i];
     number = {};
     if (place == TopologyKey::kNone) continue;
@@ -183,7 +196,7 @@ std::span<const ColumnTotals> PlaceCounts::totals() const {
 void PlaceCounts::AppendCodes(size_t slot, std::vector<int64_t>* codes) const {
   for (const Column& column : columns_) {
     const int32_t place =
-        slot < column.place_of.size() ? column.place_of[slot] : TopologyKey::kNone;
+        slot < column.counted.size() ? column.counted[slot].place : TopologyKey::kNone;
     if (place == TopologyKey::kNone) {
       codes->push_back(kNoLabel);
     } else {

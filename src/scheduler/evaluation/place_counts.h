@@ -24,12 +24,11 @@ class PlaceCounts {
  public:
   // All outlive it. The rule's aspects are among those of the classes, which are up to date
   // whenever anything is called.
-  PlaceCounts(PlaceRule& rule, NodeTable& nodes, const NodeClasses& classes)
-      : rule_(rule), nodes_(nodes), classes_(classes) {}
+  PlaceCounts(PlaceRule& rule, NodeTable& nodes, const NodeClasses& classes);
 
-  // Counts the node as it is now; `object_changed`: not only its pods may have changed. The other
-  // slots whose codes that changed are appended to `others`.
-  void Update(size_t slot, bool object_changed, std::vector<uint32_t>* others);
+  // Counts the node as it is now; `object_changed`: not only its pods may have changed. The slots
+  // whose codes that changed are appended to `changed`.
+  void Update(size_t slot, bool object_changed, std::vector<uint32_t>* changed);
   // True once after the rule has got new columns: the codes of all slots are other ones then.
   bool TakeGrown() { return std::exchange(grown_, false); }
 
@@ -47,12 +46,18 @@ class PlaceCounts {
   void AppendCodes(size_t slot, std::vector<int64_t>* codes) const;
 
  private:
+  // A node as it has been counted.
+  struct Counted {
+    int32_t place = TopologyKey::kNone;
+    bool counts : 1 = false;
+    int32_t adds : 31 = 0;
+
+    friend bool operator==(const Counted&, const Counted&) = default;
+  };
   struct Column {
     const TopologyKey* key = nullptr;
     bool by_place = true;
-    std::vector<int32_t> place_of;        // by slot, as counted; TopologyKey::kNone
-    std::vector<int32_t> adds;            // by slot
-    std::vector<bool> counts;             // by slot: the node counts
+    std::vector<Counted> counted;         // by slot
     std::vector<int8_t> counts_by_class;  // 1 or 0; kUnasked
     std::vector<int64_t> number;          // by place
     std::vector<int32_t> nodes;           // by place: those that count
@@ -69,12 +74,12 @@ class PlaceCounts {
     uint32_t additions = 0;  // an index of additions_
   };
 
-  void AddColumns();
+  bool AddColumns();
+  void AddColumnsLater();
   void Grow(Column* column) const;
   bool CountsNode(size_t index, size_t slot);
-  void Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* others);
-  void Set(Column* column, size_t slot, int32_t place, bool counts, int32_t adds,
-           std::vector<uint32_t>* others);
+  void Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* changed);
+  void Set(Column* column, size_t slot, Counted now, std::vector<uint32_t>* changed);
   uint32_t AdditionsOf(const PodGroup& group);
   uint32_t NumberOf(PlaceRule::Additions additions);
 

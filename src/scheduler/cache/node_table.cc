@@ -1,5 +1,7 @@
 #include "scheduler/cache/node_table.h"
 
+#include <algorithm>
+
 namespace gantry::scheduler {
 namespace {
 
@@ -204,14 +206,17 @@ int NodeTable::NodesWithImage(const std::string& image) const {
   return it == image_nodes_.end() ? 0 : it->second;
 }
 
-const TopologyKey& NodeTable::Topology(const std::string& key) {
-  auto& topology = topology_[key];
-  if (!topology) {
-    topology = std::make_unique<TopologyKey>(key);
-    for (size_t slot = 0; slot < slots_.size(); ++slot)
-      topology->Set(slot, slots_[slot].node ? &slots_[slot].node->metadata().labels() : nullptr);
+TopologyKeyPtr NodeTable::Topology(const std::string& key) {
+  if (auto known = topology_.find(key); known != topology_.end()) return known->second;
+  if (topology_.size() >= next_sweep_) {
+    std::erase_if(topology_, [](const auto& entry) { return entry.second.use_count() == 1; });
+    next_sweep_ = std::max<size_t>(64, 2 * topology_.size());
   }
-  return *topology;
+  auto topology = std::make_shared<TopologyKey>(key);
+  for (size_t slot = 0; slot < slots_.size(); ++slot)
+    topology->Set(slot, slots_[slot].node ? &slots_[slot].node->metadata().labels() : nullptr);
+  topology_.emplace(key, topology);
+  return topology;
 }
 
 }  // namespace gantry::scheduler

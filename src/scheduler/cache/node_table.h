@@ -55,8 +55,8 @@ class NodeTable {
   // Whether any placed pod's terms look at labels that number pods.
   bool has_terms_on_numbers() const { return groups_on_numbers_ > 0; }
 
-  // The values of a label on all nodes; kept up from the first call on. Valid as long as the table.
-  const TopologyKey& Topology(const std::string& key);
+  // The values of a label on all nodes; kept up as long as somebody holds it.
+  TopologyKeyPtr Topology(const std::string& key);
 
   // Grows with every change.
   uint64_t generation() const { return generation_; }
@@ -95,7 +95,8 @@ class NodeTable {
   std::vector<uint32_t> group_incarnations_;  // by index
   std::vector<uint32_t> free_groups_;         // indices
   int groups_on_numbers_ = 0;
-  std::map<std::string, std::unique_ptr<TopologyKey>> topology_;
+  std::map<std::string, std::shared_ptr<TopologyKey>> topology_;
+  size_t next_sweep_ = 64;  // at so many keys, those that nobody holds are dropped
   int node_count_ = 0;
   uint64_t generation_ = 0;
   std::deque<uint32_t> journal_;  // the slots of the last changes, one for each generation

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -38,5 +39,6 @@ class TopologyKey {
   std::vector<int32_t> domains_;              // by slot, up to the last that has the label
   std::vector<std::vector<uint32_t>> slots_;  // by domain
 };
+using TopologyKeyPtr = std::shared_ptr<const TopologyKey>;
 
 }  // namespace gantry::scheduler

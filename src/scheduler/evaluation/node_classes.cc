@@ -7,9 +7,9 @@ namespace gantry::scheduler {
 NodeClasses::NodeClasses(const NodeAspects& aspects, NodeTable& nodes)
     : nodes_(nodes), taints_(aspects.taints), names_(aspects.names) {
   for (const std::string& key : aspects.labels)
-    labels_.push_back(&nodes.Topology(key));
+    labels_.push_back(nodes.Topology(key));
   for (const std::string& key : aspects.has_labels)
-    has_labels_.push_back(&nodes.Topology(key));
+    has_labels_.push_back(nodes.Topology(key));
 }
 
 void NodeClasses::Update(size_t slot) {
@@ -19,9 +19,9 @@ void NodeClasses::Update(size_t slot) {
   if (!node.node) return;
   code_.clear();
   if (taints_) code_.push_back(node.taints);
-  for (const TopologyKey* label : labels_)
+  for (const TopologyKeyPtr& label : labels_)
     code_.push_back(label->DomainOf(slot));
-  for (const TopologyKey* label : has_labels_)
+  for (const TopologyKeyPtr& label : has_labels_)
     code_.push_back(label->DomainOf(slot) == TopologyKey::kNone ? 0 : 1);
   if (!names_.empty()) {
     const auto name = names_.find(node.name);

@@ -30,7 +30,7 @@ class NodeClasses {
  private:
   NodeTable& nodes_;
   const bool taints_;
-  std::vector<const TopologyKey*> labels_, has_labels_;
+  std::vector<TopologyKeyPtr> labels_, has_labels_;
   const std::set<std::string> names_;
   absl::flat_hash_map<std::vector<int32_t>, uint32_t> by_code_;
   std::vector<uint32_t> class_of_;  // by slot

@@ -129,5 +129,20 @@ TEST_F(NodeClassesTest, WhatNoRuleLooksAtMakesNoClasses) {
   EXPECT_EQ(classes.Of(gone), NodeClasses::kNone);
 }
 
+// Pods may name any label: what the table keeps for one ends with those who look at it.
+TEST_F(NodeClassesTest, ALabelIsKeptUpAsLongAsSomebodyLooksAtIt) {
+  AddNodes();
+  const TopologyKeyPtr held = nodes_.Topology("zone");
+  const std::weak_ptr<const TopologyKey> dropped = nodes_.Topology("disk");
+  for (int i = 0; i < 200; ++i)
+    (void)nodes_.Topology("label-" + std::to_string(i));
+  EXPECT_TRUE(dropped.expired());
+  EXPECT_EQ(nodes_.Topology("zone"), held);
+  const size_t slot = nodes_.SlotOf("n0");
+  EXPECT_EQ(held->DomainOf(slot), TopologyKey::kNone);
+  AddNode("n0", "", "2", "zone: b");
+  EXPECT_EQ(held->DomainOf(slot), held->DomainOf(nodes_.SlotOf("n2")));
+}
+
 }  // namespace
 }  // namespace gantry::scheduler

@@ -36,7 +36,7 @@ bool PlaceCounts::AddColumns() {
   while (columns_.size() < wanted.size()) {
     const PlaceColumn& from = wanted[columns_.size()];
     Column& column = columns_.emplace_back();
-    column.key = &nodes_.Topology(from.topology_key);
+    column.key = nodes_.Topology(from.topology_key);
     const auto nodes = static_cast<size_t>(nodes_.node_count());
     column.by_place = from.distinct_places || column.key->domain_count() * 2 <= nodes;
     Grow(&column);

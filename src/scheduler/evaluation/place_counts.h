@@ -55,7 +55,7 @@ class PlaceCounts {
     friend bool operator==(const Counted&, const Counted&) = default;
   };
   struct Column {
-    const TopologyKey* key = nullptr;
+    TopologyKeyPtr key;
     bool by_place = true;
     std::vector<Counted> counted;         // by slot
     std::vector<int8_t> counts_by_class;  // 1 or 0; kUnasked

@@ -257,12 +257,13 @@ void Evaluation::Ask(const Changed& changed, std::vector<uint32_t>* dirty) {
     }
   }
   if (answer.verdict == kPassed) ScoreSlot(slot);
-  for (const auto& part : place_filters_)
-    part->counts.Update(slot, changed.object, dirty);
-  for (const auto& part : place_scores_)
-    part->counts.Update(slot, changed.object, dirty);
   const bool listed = answer.verdict == kPassed && !contested;
-  if (changed.object || listed != (answer.kind >= 0)) dirty->push_back(changed.slot);
+  bool moves = changed.object || listed != (answer.kind >= 0);
+  for (const auto& part : place_filters_)
+    moves = part->counts.Update(slot, changed.object, dirty) || moves;
+  for (const auto& part : place_scores_)
+    moves = part->counts.Update(slot, changed.object, dirty) || moves;
+  if (moves) dirty->push_back(changed.slot);
 }
 
 void Evaluation::TakeFromList(size_t slot) {

@@ -65,13 +65,13 @@ bool PlaceCounts::CountsNode(size_t index, size_t slot) {
   return counts == 1;
 }
 
-void PlaceCounts::Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* changed) {
+bool PlaceCounts::Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* others) {
   Column& column = columns_[index];
   Counted now;
   if (nodes_.slots()[slot].node) now.place = column.key->DomainOf(slot);
   now.counts = now.place != TopologyKey::kNone && CountsNode(index, slot);
   if (now.counts) now.adds = adds;
-  Set(&column, slot, now, changed);
+  return Set(&column, slot, now, others);
 }
 
 void PlaceCounts::Grow(Column* column) const {
@@ -109,32 +109,31 @@ void PlaceCounts::Column::AddToPlace(int32_t place, int64_t change, int32_t node
   totals.smallest = places_with.empty() ? 0 : places_with.begin()->first;
 }
 
-void PlaceCounts::Set(Column* column, size_t slot, Counted now, std::vector<uint32_t>* changed) {
+bool PlaceCounts::Set(Column* column, size_t slot, Counted now, std::vector<uint32_t>* others) {
   const Counted was = column->counted[slot];
-  if (was == now) return;
+  if (was == now) return false;
   column->counted[slot] = now;
   if (was.place == now.place) {
     column->AddToPlace(now.place, now.adds - was.adds, int{now.counts} - int{was.counts});
-    if (column->by_place) return;
+    if (column->by_place) return false;
   } else {
     column->AddToPlace(was.place, -was.adds, was.counts ? -1 : 0);
     column->AddToPlace(now.place, now.adds, now.counts ? 1 : 0);
   }
-  if (changed == nullptr) return;
-  changed->push_back(static_cast<uint32_t>(slot));
-  if (column->by_place) return;
+  if (column->by_place || others == nullptr) return true;
   // One that was there and is not by now has changed too: that is seen to by its own Update.
   auto all_at = [&](int32_t place) {
     if (place == TopologyKey::kNone) return;
     for (const uint32_t other : column->key->SlotsAt(place)) {
-      if (other != slot) changed->push_back(other);
+      if (other != slot) others->push_back(other);
     }
   };
   all_at(now.place);
   if (was.place != now.place) all_at(was.place);
+  return true;
 }
 
-void PlaceCounts::Update(size_t slot, bool object_changed, std::vector<uint32_t>* changed) {
+bool PlaceCounts::Update(size_t slot, bool object_changed, std::vector<uint32_t>* others) {
   const NodeInfo& node = nodes_.slots()[slot];
   bool any = false;
   for (const auto& [group, pods] : node.groups)
@@ -147,17 +146,19 @@ void PlaceCounts::Update(size_t slot, bool object_changed, std::vector<uint32_t>
         adds_[column] += static_cast<int32_t>(amount * pods);
     }
   }
+  bool changed = false;
   for (size_t i = 0; i < columns_.size(); ++i) {
     Column& column = columns_[i];
     Grow(&column);
     if (object_changed) {
-      Place(i, slot, adds_[i], changed);
+      changed = Place(i, slot, adds_[i], others) || changed;
     } else {
       Counted now = column.counted[slot];
       if (now.counts) now.adds = adds_[i];
-      Set(&column, slot, now, changed);
+      changed = Set(&column, slot, now, others) || changed;
     }
   }
+  return changed;
 }
 
 void PlaceCounts::Shift(size_t slot, const PodGroup& group, int64_t pods) {

@@ -26,9 +26,9 @@ class PlaceCounts {
   // whenever anything is called.
   PlaceCounts(PlaceRule& rule, NodeTable& nodes, const NodeClasses& classes);
 
-  // Counts the node as it is now; `object_changed`: not only its pods may have changed. The slots
-  // whose codes that changed are appended to `changed`.
-  void Update(size_t slot, bool object_changed, std::vector<uint32_t>* changed);
+  // Counts the node as it is now; `object_changed`: not only its pods may have changed. True when
+  // its codes are other ones now; the other slots of which that is so are appended to `others`.
+  bool Update(size_t slot, bool object_changed, std::vector<uint32_t>* others);
   // True once after the rule has got new columns: the codes of all slots are other ones then.
   bool TakeGrown() { return std::exchange(grown_, false); }
 
@@ -78,8 +78,8 @@ class PlaceCounts {
   void AddColumnsLater();
   void Grow(Column* column) const;
   bool CountsNode(size_t index, size_t slot);
-  void Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* changed);
-  void Set(Column* column, size_t slot, Counted now, std::vector<uint32_t>* changed);
+  bool Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* others);
+  bool Set(Column* column, size_t slot, Counted now, std::vector<uint32_t>* others);
   uint32_t AdditionsOf(const PodGroup& group);
   uint32_t NumberOf(PlaceRule::Additions additions);
 

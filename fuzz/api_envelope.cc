@@ -1,5 +1,5 @@
 // The binary envelope as clients send it: damage is an error, and what is accepted can be written
-// as JSON.
+// as JSON. What is written straight from damaged bytes is what their message holds.
 
 #include <cstdint>
 #include <cstdlib>
@@ -9,6 +9,7 @@
 
 #include "api/core/v1/pod.pb.h"
 #include "api/envelope.h"
+#include "api/json.h"
 #include "api/json_value.h"
 #include "api/kinds.h"
 #include "api/object.h"
@@ -24,6 +25,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool accepted = api::ParseSealedInput(bytes, &pod).ok();
   const auto& kind = api::KindOf<api::core::v1::Pod>();
   (void)api::Object::FromStored(kind, std::make_shared<const std::string>(bytes), 7);
+  std::string json;
+  const auto envelope = api::OpenEnvelope(bytes);
+  if (envelope.ok() && api::WriteStoredJson(kind, envelope->raw, 7, &json)) {
+    api::core::v1::Pod read;
+    std::string same;
+    if (read.ParseFromArray(envelope->raw.data(), static_cast<int>(envelope->raw.size())))
+      api::WriteObjectJson(kind, read, 7, &same);
+    if (!same.empty() && same != json) std::abort();
+  }
   if (!accepted) return 0;
   auto stored = std::make_shared<const std::string>(api::Seal(kind, pod));
   auto object = api::Object::FromStored(kind, stored, 7);

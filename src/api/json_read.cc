@@ -91,7 +91,8 @@ class Reader {
     for (const Frame* f = &frame; f != nullptr; f = f->up) {
       if (f->kind != Frame::Kind::kField) continue;
       if (owner == nullptr) owner = f->owner;
-      path = path.empty() ? std::string(f->name) : std::string(f->name) + "." + path;
+      if (!path.empty()) path.insert(0, ".");
+      path.insert(0, f->name);
     }
     std::string text = "json: cannot unmarshal " + std::string(value) + " into Go ";
     if (owner != nullptr) {

@@ -68,8 +68,8 @@ Result<std::string> MakeRequest(const Key& key, const std::string& common_name,
 struct CertificateInfo {
   std::string common_name;
   std::vector<std::string> organizations;
-  WallTime not_before{};
-  WallTime not_after{};
+  WallTime not_before;
+  WallTime not_after;
   std::string public_key_pin;  // as Authority::PublicKeyPin
 };
 Result<CertificateInfo> ParseCertificate(std::string_view certificate_pem);

@@ -89,8 +89,8 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   bool receiving_ = false;
   bool ping_sent_ = false;
   Duration ping_after_, ping_timeout_;
-  SteadyTime last_read_{};
-  SteadyTime busy_since_{};  // when the first of the present requests came
+  SteadyTime last_read_;
+  SteadyTime busy_since_;  // when the first of the present requests came
   std::unique_ptr<TimerHandle> ping_timer_;
   std::unique_ptr<TimerHandle> retire_timer_;
 };

@@ -79,18 +79,24 @@ void WriteTime(const Message& message, TimeLayout layout, std::string* out) {
   out->push_back('"');
 }
 
+// The amount itself, of either of the types that hold one.
+std::string* AmountOf(Message* quantity) {
+  return quantity->GetDescriptor() == resource::Quantity::descriptor()
+             ? static_cast<resource::Quantity*>(quantity)->mutable_string()
+             : static_cast<resource::QuantityValue*>(quantity)->mutable_string();
+}
+
 Status ReadQuantity(std::string_view text, Message* out) {
-  auto* quantity = static_cast<resource::Quantity*>(out);
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
     text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
     text.remove_suffix(1);
   if (IsPlainlyCanonical(text)) {
-    quantity->set_string(std::string(text));
+    *AmountOf(out) = text;
     return {};
   }
   GANTRY_ASSIGN(Quantity parsed, Quantity::Parse(text));
-  quantity->set_string(parsed.ToString());
+  *AmountOf(out) = parsed.ToString();
   return {};
 }
 

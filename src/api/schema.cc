@@ -302,22 +302,26 @@ const MessageSchema& SchemaOf(const Descriptor* descriptor) {
 
 namespace {
 
-using Docs = std::unordered_map<std::string_view, std::string_view>;
+struct Docs {
+  std::string text;
+  std::unordered_map<std::string_view, std::string_view> by_name;  // into `text`
+};
 
 const Docs& AllDocs() {
   static const Docs* docs = [] {
-    auto* text = new std::string(internal::kDocsTextSize, '\0');
-    uLongf size = text->size();
-    const int rc = uncompress(reinterpret_cast<Bytef*>(text->data()), &size, internal::kDocs,
-                              internal::kDocsSize);
-    GANTRY_CHECK(rc == Z_OK && size == text->size(), "the embedded comments are damaged");
     auto* all = new Docs;
-    for (std::string_view line : Split(*text, '\n')) {
+    std::string& text = all->text;
+    text.resize(internal::kDocsTextSize);
+    uLongf size = text.size();
+    const int rc = uncompress(reinterpret_cast<Bytef*>(text.data()), &size, internal::kDocs,
+                              internal::kDocsSize);
+    GANTRY_CHECK(rc == Z_OK && size == text.size(), "the embedded comments are damaged");
+    for (std::string_view line : Split(text, '\n')) {
       const size_t tab = line.find('\t');
       if (tab == std::string_view::npos) continue;  // behind the last line break
-      all->emplace(line.substr(0, tab), line.substr(tab + 1));
+      all->by_name.emplace(line.substr(0, tab), line.substr(tab + 1));
     }
-    for (char& c : *text)
+    for (char& c : text)
       if (c == '\v') c = '\n';
     return all;
   }();
@@ -325,7 +329,7 @@ const Docs& AllDocs() {
 }
 
 std::string_view FindDoc(std::string_view name) {
-  const Docs& docs = AllDocs();
+  const auto& docs = AllDocs().by_name;
   auto it = docs.find(name);
   return it == docs.end() ? std::string_view() : it->second;
 }

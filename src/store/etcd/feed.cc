@@ -38,6 +38,7 @@ Task<Status> Feed::Load() {
     GANTRY_CO_ASSIGN(from, co_await CompactedRevision());
   }
   published_.emplace(env_, std::move(history).value());
+  Told(published_->revision());
   co_return Status::Ok();
 }
 
@@ -129,7 +130,7 @@ Task<Status> Feed::Follow() {
         absl::MutexLock lock(&publishing_);
         published_->Replace(std::move(fresh));
       }
-      WakeUpTo(published_->revision());
+      Told(published_->revision());
       co_return Status::Ok();
     }
     if (whole.created()) Note(Status::Ok());
@@ -154,13 +155,14 @@ void Feed::Apply(WatchResponse& response) {
     absl::MutexLock lock(&publishing_);
     published_->Publish(std::move(revisions));
   }
-  WakeUpTo(reached);
+  Told(reached);
 }
 
-void Feed::WakeUpTo(int64_t reached) {
+void Feed::Told(int64_t reached) {
   std::vector<std::shared_ptr<Notifier>> wake;
   {
     absl::MutexLock lock(&mutex_);
+    told_ = reached;
     const auto end = waiting_.upper_bound(reached);
     for (auto it = waiting_.begin(); it != end; ++it)
       wake.push_back(std::move(it->second));
@@ -224,12 +226,12 @@ void Feed::Forget(const std::vector<Pending>& pending) {
 
 Task<Status> Feed::WaitFor(int64_t revision, Duration patience) {
   const SteadyTime end = env_.Steady() + patience;
-  while (published_->revision() < revision) {
-    auto waiter = std::make_shared<Notifier>();
+  while (true) {
+    std::shared_ptr<Notifier> waiter;
     {
       absl::MutexLock lock(&mutex_);
-      // Asked again under the lock: who publishes looks for waiters afterwards.
-      if (published_->revision() >= revision) break;
+      if (told_ >= revision) co_return Status::Ok();
+      waiter = std::make_shared<Notifier>();
       waiting_.emplace(revision, waiter);
     }
     if (co_await waiter->Wait(env_, {}, end) != Wake::kTimeout) continue;
@@ -237,7 +239,6 @@ Task<Status> Feed::WaitFor(int64_t revision, Duration patience) {
     std::erase_if(waiting_, [&](const auto& entry) { return entry.second == waiter; });
     co_return TimedOut();
   }
-  co_return Status::Ok();
 }
 
 void Feed::Note(const Status& status) {

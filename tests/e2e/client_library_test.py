@@ -133,6 +133,9 @@ class ClientLibraryTest(ClusterTest):
             return len(sets) == 1 and not sets[0].metadata.owner_references and sets[0]
 
         left = wait_for("an orphaned replica set", orphan)
+        # Its finalizer is the last to go.
+        wait_for("the deployment's end", lambda: "dep" not in [
+            one.metadata.name for one in self.apps.list_namespaced_deployment(NS).items])
         self.refused(404, self.apps.read_namespaced_deployment, "dep", NS)
         self.apps.delete_namespaced_replica_set(left.metadata.name, NS, body=client.V1DeleteOptions(
             propagation_policy="Foreground"))

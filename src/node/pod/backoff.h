@@ -15,10 +15,12 @@ class BackOff {
   static constexpr Duration kInitial = std::chrono::seconds(10);
   static constexpr Duration kMax = std::chrono::minutes(5);
 
-  // How long still to wait at `now` when the last failure was at `failed`; zero: go ahead.
+  // How long still to wait at `now` when the last failure was at `failed`; zero: go ahead. Where
+  // the clock was set back since, nobody knows how long it has been: go ahead.
   Duration Remaining(const std::string& key, WallTime failed, WallTime now) const {
     auto it = entries_.find(key);
     if (it == entries_.end() || now - it->second.updated > 2 * kMax) return Duration::zero();
+    if (failed > now) return Duration::zero();
     return std::max(Duration::zero(), failed + it->second.wait - now);
   }
   // The present step, for messages.

@@ -1,14 +1,11 @@
 // How many pods the scheduler places a second on 5,000 nodes: the real scheduler with its informers
 // and queue over an API server that is a map in this process, from the moment it starts to the last
-// binding; and what a template that is new costs it. Prints one line of JSON per figure. Usage:
-// scheduler [--short] [--only NAME]
-#include <malloc.h>
+// binding. Prints one line of JSON per figure. Usage: scheduler [--short]
 #include <sys/resource.h>
 
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <string_view>
 
 #include "api/core/v1/namespace.pb.h"
 #include "api/core/v1/node.pb.h"
@@ -16,8 +13,6 @@
 #include "api/testing/from_yaml.h"
 #include "base/env/real/real_env.h"
 #include "client/testing/fake_client.h"
-#include "scheduler/evaluation/evaluations.h"
-#include "scheduler/plugins/profile.h"
 #include "scheduler/scheduler.h"
 
 namespace gantry {
@@ -137,43 +132,6 @@ double ProcessorSeconds() {
   return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 
-// What the first look at the nodes costs for a pod of a template that was not seen before.
-constexpr char kNewTemplate[] = "new_template_ms";
-
-double MeasureNewTemplates() {
-  scheduler::NodeTable nodes;
-  scheduler::ClusterFacts facts;
-  scheduler::PodShapes shapes;
-  auto info = [&](Pod pod, const std::string& uid) {
-    pod.mutable_metadata()->set_uid(uid);
-    const auto ref = api::Ref<Pod>::Of(std::move(pod));
-    return std::make_shared<const scheduler::PodInfo>(ref, shapes.Of(*ref));
-  };
-  for (int i = 0; i < kNodes; ++i)
-    nodes.PutNode(api::Ref<Node>::Of(MakeNode(i)));
-  std::vector<Pod> running;
-  for (int i = 0; i < kTemplates; ++i)
-    running.push_back(MakePod("x", "running-" + std::to_string(i), ""));
-  for (int i = 0; i < kNodes * kRunningPerNode; ++i) {
-    nodes.PutPod(info(running[static_cast<size_t>(i % kTemplates)], "running-" + std::to_string(i)),
-                 "node-" + std::to_string(i % kNodes));
-  }
-  const scheduler::Profile profile = scheduler::MakeProfile(scheduler::ProfileConfig(), nodes);
-  scheduler::Evaluations evaluations(nodes, facts);
-  std::vector<scheduler::PodInfoPtr> pods;
-  for (int i = 0; i < kTemplates; ++i) {
-    const std::string app = "web-" + std::to_string(i);
-    pods.push_back(info(MakePod(app, app, EverythingInUse(app)), app));
-  }
-  const double used = ProcessorSeconds();
-  const size_t held = mallinfo2().uordblks;
-  for (const auto& pod : pods)
-    (void)evaluations.For(profile, pod);
-  std::printf("%s: %.0f bytes are kept for a template and node\n", kNewTemplate,
-              static_cast<double>(mallinfo2().uordblks - held) / kTemplates / kNodes);
-  return (ProcessorSeconds() - used) / kTemplates * 1e3;
-}
-
 double Measure(const Case& row, int pods) {
   RealEnv env;
   CountingClient client(env, pods);
@@ -226,18 +184,8 @@ double Measure(const Case& row, int pods) {
 }  // namespace gantry
 
 int main(int argc, char** argv) {
-  bool brief = false;
-  std::string_view only;
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--short") == 0) brief = true;
-    if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
-  }
-  if (only.empty() || only == gantry::kNewTemplate) {
-    std::printf("{\"name\": \"%s\", \"value\": %.2f, \"unit\": \"ms\"}\n", gantry::kNewTemplate,
-                gantry::MeasureNewTemplates());
-  }
+  const bool brief = argc > 1 && std::strcmp(argv[1], "--short") == 0;
   for (const auto& row : gantry::kCases) {
-    if (!only.empty() && only != row.name) continue;
     const double rate = gantry::Measure(row, brief ? row.pods / 4 : row.pods);
     std::printf("{\"name\": \"%s\", \"value\": %.0f, \"unit\": \"1/s\"}\n", row.name, rate);
     std::fflush(stdout);

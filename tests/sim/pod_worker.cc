@@ -43,17 +43,13 @@ void SimulatedPod::Start(Gate& gate) {
   Spawn(node_.process.executor(), gate, "pod", run(shared_from_this()));
 }
 
-void SimulatedPod::See(api::Ref<Pod> pod) {
+void SimulatedPod::Update(api::Ref<Pod> pod) {
   if (!pod) {
     gone_ = true;
   } else if (!pod_ || pod.revision() > pod_.revision()) {
     pod_ = std::move(pod);
     containers_ = std::make_unique<node::ContainerList>(*pod_);
   }
-}
-
-void SimulatedPod::Update(api::Ref<Pod> pod) {
-  See(std::move(pod));
   Poke();
 }
 
@@ -328,13 +324,13 @@ Task<> SimulatedPod::Terminate() {
     co_return;
   }
   if (!written.ok() || !pod_->metadata().has_deletion_timestamp()) co_return;
-  const Status deleted = co_await node::ConfirmDeletion(node_.client, pod_);
-  if (!deleted.ok()) {
+  const Result<bool> was_gone = co_await node::ConfirmDeletion(node_.client, pod_);
+  if (!was_gone.ok()) {
     RetryIn(seconds(1));
-    co_return;
+  } else if (*was_gone) {
+    gone_ = true;
+    Poke();
   }
-  gone_ = true;
-  Poke();
 }
 
 Task<Status> SimulatedPod::WriteStatus() {
@@ -358,7 +354,7 @@ Task<Status> SimulatedPod::WriteStatus() {
     api::core::v1::PodStatus status = BuildPodStatus(inputs);
     GANTRY_CO_ASSIGN(node::PodWritten written,
                      co_await node::PutPodStatus(node_.client, pod_, std::move(status)));
-    See(std::move(written.newest));
+    if (!written.newest || written.newest.revision() > pod_.revision()) Update(written.newest);
     if (written.done) co_return Status::Ok();
   }
   co_return Status(Code::kConflict, "the pod's status changes too often");

@@ -57,7 +57,6 @@ class SimulatedPod : public std::enable_shared_from_this<SimulatedPod> {
   Task<> NoteExits();
   Task<> Terminate();
   Task<Status> WriteStatus();
-  void See(api::Ref<api::core::v1::Pod> pod);  // null: it is gone
   node::ObservedPod Observe() const;
   Duration Grace() const;
   void RetryIn(Duration delay);

@@ -39,15 +39,16 @@ Task<Result<PodWritten>> PutPodStatus(client::Client& client, Ref<Pod> pod,
   co_return written;
 }
 
-Task<Status> ConfirmDeletion(client::Client& client, Ref<Pod> pod) {
+Task<Result<bool>> ConfirmDeletion(client::Client& client, Ref<Pod> pod) {
   client::DeleteOptions options;
   options.uid = pod->metadata().uid();
   options.grace_period_seconds = 0;
   std::string ns = pod->metadata().namespace_(), name = pod->metadata().name();
   Status deleted =
       co_await client::Delete<Pod>(client, std::move(ns), std::move(name), std::move(options));
-  const bool was_gone = deleted.code() == Code::kNotFound || deleted.code() == Code::kConflict;
-  co_return was_gone ? Status::Ok() : deleted;
+  if (deleted.code() == Code::kNotFound || deleted.code() == Code::kConflict) co_return true;
+  GANTRY_CO_TRY(deleted);
+  co_return false;
 }
 
 }  // namespace gantry::node

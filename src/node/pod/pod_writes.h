@@ -19,8 +19,8 @@ struct PodWritten {
 Task<Result<PodWritten>> PutPodStatus(client::Client& client, api::Ref<api::core::v1::Pod> pod,
                                       api::core::v1::PodStatus status);
 
-// Takes away `pod`, of which nothing runs any more, as the last step of its deletion. Ok also where
-// it was gone before.
-Task<Status> ConfirmDeletion(client::Client& client, api::Ref<api::core::v1::Pod> pod);
+// Takes away `pod`, of which nothing runs any more, as the last step of its deletion. True where
+// it was gone before; else its finalizers may still keep it, and a watch tells when it goes.
+Task<Result<bool>> ConfirmDeletion(client::Client& client, api::Ref<api::core::v1::Pod> pod);
 
 }  // namespace gantry::node

@@ -203,13 +203,13 @@ Task<> PodWorker::Terminate() {
   if (!written.ok()) RetryIn(seconds(1));
   if (gone_) co_return;
   if (!written.ok() || !pod_->metadata().has_deletion_timestamp()) co_return;
-  const Status deleted = co_await ConfirmDeletion(node_.client, pod_);
-  if (!deleted.ok()) {
+  const Result<bool> was_gone = co_await ConfirmDeletion(node_.client, pod_);
+  if (!was_gone.ok()) {
     RetryIn(seconds(1));
-    co_return;
+  } else if (*was_gone) {
+    gone_ = true;
+    wake_.Notify();
   }
-  gone_ = true;
-  wake_.Notify();
 }
 
 // What the records and the logs were kept for is gone.

@@ -1,7 +1,5 @@
 #include "scheduler/cache/node_table.h"
 
-#include <algorithm>
-
 namespace gantry::scheduler {
 namespace {
 
@@ -12,16 +10,6 @@ constexpr size_t kJournal = 16384;
 
 std::string GroupNameOf(const PodInfo& pod) {
   return (pod.terminating() ? "-" : "+") + pod.shape->group_key;
-}
-
-// Equal for nodes that rules about taints cannot tell apart.
-std::string TaintsOf(const Node& node) {
-  std::string text(1, node.spec().unschedulable() ? '-' : '+');
-  for (const auto& taint : node.spec().taints()) {
-    for (const std::string* part : {&taint.key(), &taint.value(), &taint.effect()})
-      text.append(*part).push_back('\n');
-  }
-  return text;
 }
 
 }  // namespace
@@ -64,13 +52,10 @@ void NodeTable::PutNode(api::Ref<Node> node) {
   }
   CountImages(info, +1);
   info.allocatable = Resources::From(api::ToAmounts(node->status().allocatable()));
-  info.taints =
-      taints_.try_emplace(TaintsOf(*node), static_cast<int32_t>(taints_.size())).first->second;
   info.node = std::move(node);
   for (auto& [name, key] : topology_)
     key->Set(static_cast<size_t>(&info - slots_.data()), &info.node->metadata().labels());
   Touch(&info);
-  info.object_generation = info.generation;
 }
 
 void NodeTable::RemoveNode(std::string_view name) {
@@ -84,17 +69,15 @@ void NodeTable::RemoveNode(std::string_view name) {
     key->Set(it->second, nullptr);
   --node_count_;
   Touch(&info);
-  info.object_generation = info.generation;
   FreeIfEmpty(&info);
 }
 
 void NodeTable::FreeIfEmpty(NodeInfo* node) {
   if (node->node || !node->pods.empty() || !node->nominated.empty()) return;
   const auto it = by_name_.find(node->name);
-  NodeInfo empty;
-  empty.generation = node->generation;
-  empty.object_generation = node->object_generation;
-  *node = std::move(empty);
+  const uint64_t generation = node->generation;
+  *node = NodeInfo();
+  node->generation = generation;
   free_.push_back(it->second);
   by_name_.erase(it);
 }
@@ -103,24 +86,10 @@ PodGroup* NodeTable::GroupOf(const PodInfo& pod) {
   auto& group = groups_[GroupNameOf(pod)];
   if (!group) {
     group = std::make_unique<PodGroup>(pod);
-    if (free_groups_.empty()) {
-      group->index = static_cast<uint32_t>(group_incarnations_.size());
-      group_incarnations_.push_back(0);
-    } else {
-      group->index = free_groups_.back();
-      free_groups_.pop_back();
-    }
-    group->incarnation = ++group_incarnations_[group->index];
+    group->id = next_group_++;
     if (LooksAtNumbers(pod.shape->terms)) ++groups_on_numbers_;
   }
   return group.get();
-}
-
-void NodeTable::DropGroup(const PodInfo& one) {
-  auto it = groups_.find(GroupNameOf(one));
-  if (LooksAtNumbers(it->second->shape->terms)) --groups_on_numbers_;
-  free_groups_.push_back(it->second->index);
-  groups_.erase(it);
 }
 
 void NodeTable::PutPod(const PodInfoPtr& pod, std::string_view node_name) {
@@ -141,7 +110,10 @@ void NodeTable::RemovePod(std::string_view uid) {
   const NodeInfo::Placed placed = info.pods.find(it->first)->second;
   info.Remove(it->first);
   placed_.erase(it);
-  if (--placed.group->pods == 0) DropGroup(*placed.pod);
+  if (--placed.group->pods == 0) {
+    if (LooksAtNumbers(placed.group->shape->terms)) --groups_on_numbers_;
+    groups_.erase(GroupNameOf(*placed.pod));
+  }
   Touch(&info);
   FreeIfEmpty(&info);
 }
@@ -201,22 +173,19 @@ const NodeInfo* NodeTable::Find(std::string_view name) const {
   return slot == kNoSlot ? nullptr : &slots_[slot];
 }
 
-int NodeTable::NodesWithImage(const std::string& image) const {
+int NodeTable::NodesWithImage(std::string_view image) const {
   auto it = image_nodes_.find(image);
   return it == image_nodes_.end() ? 0 : it->second;
 }
 
-TopologyKeyPtr NodeTable::Topology(const std::string& key) {
-  if (auto known = topology_.find(key); known != topology_.end()) return known->second;
-  if (topology_.size() >= next_sweep_) {
-    std::erase_if(topology_, [](const auto& entry) { return entry.second.use_count() == 1; });
-    next_sweep_ = std::max<size_t>(64, 2 * topology_.size());
+const TopologyKey& NodeTable::Topology(const std::string& key) {
+  auto& topology = topology_[key];
+  if (!topology) {
+    topology = std::make_unique<TopologyKey>(key);
+    for (size_t slot = 0; slot < slots_.size(); ++slot)
+      topology->Set(slot, slots_[slot].node ? &slots_[slot].node->metadata().labels() : nullptr);
   }
-  auto topology = std::make_shared<TopologyKey>(key);
-  for (size_t slot = 0; slot < slots_.size(); ++slot)
-    topology->Set(slot, slots_[slot].node ? &slots_[slot].node->metadata().labels() : nullptr);
-  topology_.emplace(key, topology);
-  return topology;
+  return *topology;
 }
 
 }  // namespace gantry::scheduler

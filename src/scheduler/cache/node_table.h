@@ -1,7 +1,5 @@
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -50,13 +48,13 @@ class NodeTable {
   const NodeInfo* Find(std::string_view name) const;
   int node_count() const { return node_count_; }
   // How many nodes have the image, for spreading its weight.
-  int NodesWithImage(const std::string& image) const;
+  int NodesWithImage(std::string_view image) const;
 
   // Whether any placed pod's terms look at labels that number pods.
   bool has_terms_on_numbers() const { return groups_on_numbers_ > 0; }
 
-  // The values of a label on all nodes; kept up as long as somebody holds it.
-  TopologyKeyPtr Topology(const std::string& key);
+  // The values of a label on all nodes; kept up from the first call on. Valid as long as the table.
+  const TopologyKey& Topology(const std::string& key);
 
   // Grows with every change.
   uint64_t generation() const { return generation_; }
@@ -79,7 +77,6 @@ class NodeTable {
 
   NodeInfo& SlotFor(std::string_view name);
   PodGroup* GroupOf(const PodInfo& pod);
-  void DropGroup(const PodInfo& one);
   void Touch(NodeInfo* node);
   void CountImages(const NodeInfo& node, int change);
   void FreeIfEmpty(NodeInfo* node);
@@ -89,14 +86,11 @@ class NodeTable {
   SlotByText by_name_;
   SlotByText placed_;     // by pod uid
   SlotByText nominated_;  // by pod uid
-  absl::flat_hash_map<std::string, int> image_nodes_;
-  std::map<std::string, int32_t> taints_;  // numbers of all combinations that there were
+  std::map<std::string, int, std::less<>> image_nodes_;
   std::unordered_map<std::string, std::unique_ptr<PodGroup>> groups_;
-  std::vector<uint32_t> group_incarnations_;  // by index
-  std::vector<uint32_t> free_groups_;         // indices
+  uint64_t next_group_ = 1;
   int groups_on_numbers_ = 0;
-  std::map<std::string, std::shared_ptr<TopologyKey>> topology_;
-  size_t next_sweep_ = 64;  // at so many keys, those that nobody holds are dropped
+  std::map<std::string, std::unique_ptr<TopologyKey>> topology_;
   int node_count_ = 0;
   uint64_t generation_ = 0;
   std::deque<uint32_t> journal_;  // the slots of the last changes, one for each generation

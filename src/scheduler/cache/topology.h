@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -25,20 +24,13 @@ class TopologyKey {
   // How many values there are or were; domains are numbered below it.
   size_t domain_count() const { return ids_.size(); }
 
-  // The slots of the nodes with this value.
-  const std::vector<uint32_t>& SlotsAt(int32_t domain) const {
-    return slots_[static_cast<size_t>(domain)];
-  }
-
   // `labels` null: the node is gone.
   void Set(size_t slot, const LabelMap* labels);
 
  private:
   std::string name_;
   std::unordered_map<std::string, int32_t> ids_;
-  std::vector<int32_t> domains_;              // by slot, up to the last that has the label
-  std::vector<std::vector<uint32_t>> slots_;  // by domain
+  std::vector<int32_t> domains_;
 };
-using TopologyKeyPtr = std::shared_ptr<const TopologyKey>;
 
 }  // namespace gantry::scheduler

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/check.h"
-
 namespace gantry::scheduler {
 namespace {
 
@@ -21,18 +19,16 @@ bool GoesFirst(const PodInfo& nominated, const PodInfo& pod) {
 }  // namespace
 
 struct Evaluation::FilterPart {
-  FilterPart(const Plugin* plugin, std::unique_ptr<PlaceFilter> made, NodeTable& nodes,
-             const NodeClasses& classes)
-      : plugin(plugin), rule(std::move(made)), counts(*rule, nodes, classes) {}
+  FilterPart(const Plugin* plugin, std::unique_ptr<PlaceFilter> made, NodeTable& nodes)
+      : plugin(plugin), rule(std::move(made)), counts(*rule, nodes) {}
   const Plugin* plugin;
   std::unique_ptr<PlaceFilter> rule;
   PlaceCounts counts;
 };
 
 struct Evaluation::ScorePart {
-  ScorePart(int64_t weight, std::unique_ptr<PlaceScore> made, NodeTable& nodes,
-            const NodeClasses& classes)
-      : weight(weight), rule(std::move(made)), counts(*rule, nodes, classes) {}
+  ScorePart(int64_t weight, std::unique_ptr<PlaceScore> made, NodeTable& nodes)
+      : weight(weight), rule(std::move(made)), counts(*rule, nodes) {}
   int64_t weight;
   std::unique_ptr<PlaceScore> rule;
   PlaceCounts counts;
@@ -52,9 +48,8 @@ void Evaluation::Build() {
   compared_scores_.clear();
   place_filters_.clear();
   place_scores_.clear();
-  class_answers_.clear();
-  raw_scores_.clear();
   slots_.clear();
+  raw_scores_.clear();
   verdicts_.assign(1, Verdict());
   kinds_.clear();
   free_kinds_.clear();
@@ -66,48 +61,27 @@ void Evaluation::Build() {
   selectors_seen_ = facts_.selectors_generation();
   namespaces_seen_ = facts_.namespaces_generation();
 
-  NodeAspects aspects;
   for (const auto& filter : profile_.filters) {
-    if (filter->Filters(*pod_))
-      filters_.push_back({filter.get(), filter->AddAspects(*pod_, &aspects)});
+    if (filter->Filters(*pod_)) filters_.push_back(filter.get());
   }
   for (const auto& score : profile_.scores) {
     if (!score.plugin->Scores(*pod_)) continue;
-    const bool by_class = score.plugin->AddAspects(*pod_, &aspects);
     const bool final = score.plugin->normalize() == ScorePlugin::Normalize::kNone;
-    GANTRY_CHECK(final || by_class, score.plugin->name());
     (final ? own_scores_ : compared_scores_).push_back(score);
   }
-  std::vector<std::pair<const Plugin*, std::unique_ptr<PlaceFilter>>> place_filters;
   for (const auto& plugin : profile_.place_filters) {
-    if (auto rule = plugin->MakeFilter(*pod_, facts_)) {
-      rule->AddAspects(&aspects);
-      place_filters.emplace_back(plugin.get(), std::move(rule));
-    }
+    if (auto rule = plugin->MakeFilter(*pod_, facts_))
+      place_filters_.push_back(std::make_unique<FilterPart>(plugin.get(), std::move(rule), nodes_));
   }
-  std::vector<std::pair<int64_t, std::unique_ptr<PlaceScore>>> place_scores;
   for (const auto& score : profile_.place_scores) {
-    if (auto rule = score.plugin->MakeScore(*pod_, facts_)) {
-      rule->AddAspects(&aspects);
-      place_scores.emplace_back(score.weight, std::move(rule));
-    }
-  }
-  classes_.emplace(aspects, nodes_);
-  for (auto& [plugin, rule] : place_filters) {
-    place_filters_.push_back(
-        std::make_unique<FilterPart>(plugin, std::move(rule), nodes_, *classes_));
-  }
-  for (auto& [weight, rule] : place_scores) {
-    place_scores_.push_back(
-        std::make_unique<ScorePart>(weight, std::move(rule), nodes_, *classes_));
+    if (auto rule = score.plugin->MakeScore(*pod_, facts_))
+      place_scores_.push_back(std::make_unique<ScorePart>(score.weight, std::move(rule), nodes_));
   }
   score_basis_ = ScoreBasis();
 }
 
 // Rules about places are made from the labels of namespaces and the selectors of siblings.
 bool Evaluation::IsOutdated() const {
-  // Labels that take ever new values are not to fill the memory.
-  if (classes_->size() > 2 * nodes_.slots().size() + 16) return true;
   if (namespaces_seen_ != facts_.namespaces_generation()) return true;
   if (selectors_seen_ == facts_.selectors_generation()) return false;
   selectors_seen_ = facts_.selectors_generation();
@@ -123,15 +97,23 @@ uint64_t Evaluation::ScoreBasis() const {
 
 void Evaluation::Refresh() {
   if (IsOutdated()) Build();
+  const auto& nodes = nodes_.slots();
+  slots_.resize(nodes.size());
+  raw_scores_.resize(nodes.size() * compared_scores_.size());
   if (nodes_.generation() == seen_generation_) return;
-  slots_.resize(nodes_.slots().size());
-  std::vector<uint32_t> dirty;
+  dirty_.clear();
   if (const uint64_t basis = ScoreBasis(); basis != score_basis_) {
     score_basis_ = basis;
     RescoreAll();
   }
-  for (const Changed& changed : SeeChanges())
-    Ask(changed, &dirty);
+  auto see = [&](size_t slot) {
+    if (slots_[slot].generation != nodes[slot].generation) Ask(slot);
+  };
+  if (seen_generation_ == 0 || !nodes_.ChangesSince(seen_generation_, see)) {
+    for (size_t slot = 0; slot < nodes.size(); ++slot)
+      see(slot);
+  }
+  seen_generation_ = nodes_.generation();
 
   bool grown = false;
   for (const auto& part : place_filters_)
@@ -142,79 +124,24 @@ void Evaluation::Refresh() {
     for (size_t slot = 0; slot < slots_.size(); ++slot)
       SortIn(slot);
   } else {
-    for (const uint32_t slot : dirty)
+    for (const uint32_t slot : dirty_)
       SortIn(slot);
   }
 }
 
-// The slots that have changed since this was called last; their classes are up to date then.
-std::vector<Evaluation::Changed> Evaluation::SeeChanges() {
-  const auto& nodes = nodes_.slots();
-  std::vector<Changed> changes;
-  auto see = [&](size_t slot) {
-    const NodeInfo& node = nodes[slot];
-    uint64_t& seen = slots_[slot].generation;
-    if (seen == node.generation) return;
-    const bool object_changed = node.object_generation > seen;
-    seen = node.generation;
-    if (object_changed) classes_->Update(slot);
-    changes.push_back({static_cast<uint32_t>(slot), object_changed});
-  };
-  if (seen_generation_ == 0 || !nodes_.ChangesSince(seen_generation_, see)) {
-    for (size_t slot = 0; slot < nodes.size(); ++slot)
-      see(slot);
-  }
-  seen_generation_ = nodes_.generation();
-  return changes;
-}
-
-int32_t Evaluation::VerdictOf(const FilterPlugin* filter, std::vector<Rejection> rejections) {
-  for (size_t i = 1; i < verdicts_.size(); ++i) {
-    if (verdicts_[i].rule == filter && verdicts_[i].rejections == rejections)
-      return static_cast<int32_t>(i);
-  }
-  verdicts_.push_back({filter, std::move(rejections)});
-  return static_cast<int32_t>(verdicts_.size() - 1);
-}
-
-Evaluation::ClassAnswer Evaluation::AskOfClass(const NodeInfo& node) {
-  ClassAnswer answer;
-  for (size_t i = 0; i < filters_.size(); ++i) {
-    if (!filters_[i].by_class) continue;
-    std::vector<Rejection> rejections = filters_[i].plugin->Filter(*pod_, node);
-    if (rejections.empty()) continue;
-    answer.verdict = VerdictOf(filters_[i].plugin, std::move(rejections));
-    answer.filter = i;
-    return answer;
-  }
-  std::vector<int64_t> scores;
-  for (const auto& score : compared_scores_)
-    scores.push_back(score.plugin->Score(*pod_, node));
-  auto it = std::find(raw_scores_.begin(), raw_scores_.end(), scores);
-  answer.raw_scores = static_cast<int32_t>(it - raw_scores_.begin());
-  if (it == raw_scores_.end()) raw_scores_.push_back(std::move(scores));
-  return answer;
-}
-
-const Evaluation::ClassAnswer& Evaluation::AnswerOf(size_t slot) {
-  const uint32_t node_class = classes_->Of(slot);
-  if (class_answers_.size() <= node_class) class_answers_.resize(classes_->size());
-  std::optional<ClassAnswer>& answer = class_answers_[node_class];
-  if (!answer) answer = AskOfClass(nodes_.slots()[slot]);
-  return *answer;
-}
-
-// That of the first filter that turns the node away.
-int32_t Evaluation::VerdictOn(size_t slot) {
-  const NodeInfo& node = nodes_.slots()[slot];
+int32_t Evaluation::VerdictOn(const NodeInfo& node) {
   if (!node.node) return kGone;
-  const ClassAnswer answer = AnswerOf(slot);
-  for (size_t i = 0; i < std::min(answer.filter, filters_.size()); ++i) {
-    if (filters_[i].by_class) continue;
-    std::vector<Rejection> rejections = filters_[i].plugin->Filter(*pod_, node);
-    if (!rejections.empty()) return VerdictOf(filters_[i].plugin, std::move(rejections));
+  for (const FilterPlugin* filter : filters_) {
+    std::vector<Rejection> rejections = filter->Filter(*pod_, node);
+    if (rejections.empty()) continue;
+    for (size_t i = 1; i < verdicts_.size(); ++i) {
+      if (verdicts_[i].rule == filter && verdicts_[i].rejections == rejections)
+        return static_cast<int32_t>(i);
+    }
+    verdicts_.push_back({filter, std::move(rejections)});
+    return static_cast<int32_t>(verdicts_.size() - 1);
   }
-  return answer.verdict;
+  return kPassed;
 }
 
 void Evaluation::ScoreSlot(size_t slot) {
@@ -222,52 +149,51 @@ void Evaluation::ScoreSlot(size_t slot) {
   int64_t sum = 0;
   for (const auto& score : own_scores_)
     sum += score.weight * score.plugin->Score(*pod_, node);
-  Slot& answer = slots_[slot];
-  if (sum == answer.own_score) return;
-  if (answer.kind >= 0) TakeFromList(slot);
-  answer.own_score = sum;
-  if (answer.kind >= 0) PutIntoList(slot);
+  slots_[slot].own_score = sum;
 }
 
 void Evaluation::RescoreAll() {
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
-    // The others are asked anew when they change, or never were.
-    const bool passes = slots_[slot].verdict == kPassed && slots_[slot].generation != 0;
-    if (passes && nodes_.slots()[slot].node) ScoreSlot(slot);
+    if (slots_[slot].verdict != kPassed || !nodes_.slots()[slot].node) continue;
+    TakeOut(slot);
+    ScoreSlot(slot);
+    dirty_.push_back(static_cast<uint32_t>(slot));
   }
 }
 
-// Those whose kind may be another one now are appended to `dirty`.
-void Evaluation::Ask(const Changed& changed, std::vector<uint32_t>* dirty) {
-  const size_t slot = changed.slot;
+void Evaluation::Ask(size_t slot) {
   const NodeInfo& node = nodes_.slots()[slot];
+  TakeOut(slot);
   Slot& answer = slots_[slot];
-  answer.verdict = VerdictOn(slot);
-  const bool contested =
+  answer.generation = node.generation;
+  answer.verdict = VerdictOn(node);
+  answer.contested =
       node.node &&
       std::any_of(node.nominated.begin(), node.nominated.end(), [&](const auto& nominated) {
         return nominated.second->shape->priority >= pod_->shape->priority;
       });
-  if (contested != answer.contested) {
-    answer.contested = contested;
-    if (contested) {
-      contested_.insert(changed.slot);
-    } else {
-      contested_.erase(changed.slot);
+  if (answer.contested) {
+    contested_.insert(static_cast<uint32_t>(slot));
+  } else {
+    contested_.erase(static_cast<uint32_t>(slot));
+  }
+  if (answer.verdict == kPassed) {
+    ScoreSlot(slot);
+    for (size_t i = 0; i < compared_scores_.size(); ++i) {
+      raw_scores_[slot * compared_scores_.size() + i] =
+          compared_scores_[i].plugin->Score(*pod_, node);
     }
   }
-  if (answer.verdict == kPassed) ScoreSlot(slot);
-  const bool listed = answer.verdict == kPassed && !contested;
-  bool moves = changed.object || listed != (answer.kind >= 0);
   for (const auto& part : place_filters_)
-    moves = part->counts.Update(slot, changed.object, dirty) || moves;
+    part->counts.Update(slot, &dirty_);
   for (const auto& part : place_scores_)
-    moves = part->counts.Update(slot, changed.object, dirty) || moves;
-  if (moves) dirty->push_back(changed.slot);
+    part->counts.Update(slot, &dirty_);
+  dirty_.push_back(static_cast<uint32_t>(slot));
 }
 
-void Evaluation::TakeFromList(size_t slot) {
-  const Slot& answer = slots_[slot];
+void Evaluation::TakeOut(size_t slot) {
+  Slot& answer = slots_[slot];
+  if (answer.kind < 0) return;
   Kind& kind = kinds_[static_cast<size_t>(answer.kind)];
   auto list = kind.slots.find(answer.own_score);
   const uint32_t last = list->second.back();
@@ -275,71 +201,48 @@ void Evaluation::TakeFromList(size_t slot) {
   slots_[last].position = answer.position;
   list->second.pop_back();
   if (list->second.empty()) kind.slots.erase(list);
-  --kind.size;
-}
-
-void Evaluation::TakeOut(size_t slot) {
-  Slot& answer = slots_[slot];
-  if (answer.kind < 0) return;
-  TakeFromList(slot);
-  Kind& kind = kinds_[static_cast<size_t>(answer.kind)];
-  if (kind.size == 0) {
+  if (--kind.size == 0) {
     kind_of_code_.erase(kind.code);
     free_kinds_.push_back(answer.kind);
   }
   answer.kind = -1;
 }
 
-void Evaluation::PutIntoList(size_t slot) {
+void Evaluation::SortIn(size_t slot) {
+  TakeOut(slot);
   Slot& answer = slots_[slot];
-  Kind& kind = kinds_[static_cast<size_t>(answer.kind)];
+  if (answer.verdict != kPassed || answer.contested) return;
+  std::vector<int64_t> code;
+  code.reserve(8);
+  for (size_t i = 0; i < compared_scores_.size(); ++i)
+    code.push_back(raw_scores_[slot * compared_scores_.size() + i]);
+  for (const auto& part : place_filters_)
+    part->counts.AppendCodes(slot, &code);
+  for (const auto& part : place_scores_)
+    part->counts.AppendCodes(slot, &code);
+  auto [it, added] = kind_of_code_.try_emplace(code, 0);
+  if (added) {
+    if (free_kinds_.empty()) {
+      it->second = static_cast<int32_t>(kinds_.size());
+      kinds_.emplace_back();
+    } else {
+      it->second = free_kinds_.back();
+      free_kinds_.pop_back();
+    }
+    kinds_[static_cast<size_t>(it->second)].code = std::move(code);
+  }
+  answer.kind = it->second;
+  Kind& kind = kinds_[static_cast<size_t>(it->second)];
   auto& list = kind.slots[answer.own_score];
   answer.position = static_cast<uint32_t>(list.size());
   list.push_back(static_cast<uint32_t>(slot));
   ++kind.size;
 }
 
-int32_t Evaluation::KindOfCode() {
-  auto it = kind_of_code_.find(code_);
-  if (it != kind_of_code_.end()) return it->second;
-  int32_t kind = 0;
-  if (free_kinds_.empty()) {
-    kind = static_cast<int32_t>(kinds_.size());
-    kinds_.emplace_back();
-  } else {
-    kind = free_kinds_.back();
-    free_kinds_.pop_back();
-  }
-  kinds_[static_cast<size_t>(kind)].code = code_;
-  kind_of_code_.emplace(code_, kind);
-  return kind;
-}
-
-void Evaluation::SortIn(size_t slot) {
-  Slot& answer = slots_[slot];
-  if (answer.verdict != kPassed || answer.contested) {
-    TakeOut(slot);
-    return;
-  }
-  code_.assign(1, AnswerOf(slot).raw_scores);
-  for (const auto& part : place_filters_)
-    part->counts.AppendCodes(slot, &code_);
-  for (const auto& part : place_scores_)
-    part->counts.AppendCodes(slot, &code_);
-  if (answer.kind >= 0 && kinds_[static_cast<size_t>(answer.kind)].code == code_) return;
-  TakeOut(slot);
-  answer.kind = KindOfCode();
-  PutIntoList(slot);
-}
-
-const std::vector<int64_t>& Evaluation::RawScoresOf(size_t slot) const {
-  return raw_scores_[static_cast<size_t>(class_answers_[classes_->Of(slot)]->raw_scores)];
-}
-
 const Rejection* Evaluation::JudgePlaces(size_t slot, const Plugin** rule) const {
   for (const auto& part : place_filters_) {
-    part->counts.NumbersAt(slot, &numbers_);
-    const Rejection* rejection = part->rule->Judge(numbers_, part->counts.totals());
+    const Rejection* rejection =
+        part->rule->Judge(part->counts.NumbersAt(slot), part->counts.totals());
     if (rejection == nullptr) continue;
     if (rule != nullptr) *rule = part->plugin;
     return rejection;
@@ -349,10 +252,10 @@ const Rejection* Evaluation::JudgePlaces(size_t slot, const Plugin** rule) const
 
 std::vector<Rejection> Evaluation::Judge(const PodInfo& pod, const NodeInfo& node, size_t slot,
                                          const Plugin** rule) const {
-  for (const Filter& filter : filters_) {
-    std::vector<Rejection> rejections = filter.plugin->Filter(pod, node);
+  for (const FilterPlugin* filter : filters_) {
+    std::vector<Rejection> rejections = filter->Filter(pod, node);
     if (rejections.empty()) continue;
-    if (rule != nullptr) *rule = filter.plugin;
+    if (rule != nullptr) *rule = filter;
     return rejections;
   }
   const Rejection* rejection = JudgePlaces(slot, rule);
@@ -394,14 +297,15 @@ std::vector<Evaluation::Choice> Evaluation::Choices(const PodInfo& pod) {
 }
 
 void Evaluation::AddNormalized(std::vector<Choice>* choices) const {
-  for (size_t i = 0; i < compared_scores_.size(); ++i) {
+  const size_t width = compared_scores_.size();
+  for (size_t i = 0; i < width; ++i) {
     int64_t largest = 0;
     for (const Choice& choice : *choices)
-      largest = std::max(largest, RawScoresOf(choice.slot)[i]);
+      largest = std::max(largest, raw_scores_[choice.slot * width + i]);
     const bool reverse =
         compared_scores_[i].plugin->normalize() == ScorePlugin::Normalize::kReverse;
     for (Choice& choice : *choices) {
-      const int64_t raw = RawScoresOf(choice.slot)[i];
+      const int64_t raw = raw_scores_[choice.slot * width + i];
       const int64_t scaled = largest == 0 ? 0 : raw * ScorePlugin::kMaxScore / largest;
       choice.score +=
           compared_scores_[i].weight * (reverse ? ScorePlugin::kMaxScore - scaled : scaled);
@@ -410,13 +314,13 @@ void Evaluation::AddNormalized(std::vector<Choice>* choices) const {
 }
 
 void Evaluation::AddPlaceScores(std::vector<Choice>* choices) const {
-  if (all_numbers_.size() < choices->size()) all_numbers_.resize(choices->size());
-  const std::span<PlaceNumbers> numbers(all_numbers_.data(), choices->size());
+  std::vector<PlaceNumbers> numbers;
   for (const auto& part : place_scores_) {
     if (part->rule->columns().empty()) continue;
-    for (size_t i = 0; i < choices->size(); ++i) {
-      part->counts.NumbersAt((*choices)[i].slot, &numbers[i]);
-      numbers[i].nodes = (*choices)[i].nodes;
+    numbers.clear();
+    for (const Choice& choice : *choices) {
+      numbers.push_back(part->counts.NumbersAt(choice.slot));
+      numbers.back().nodes = choice.nodes;
     }
     const std::vector<std::optional<int64_t>> scores = part->rule->Score(numbers);
     int64_t smallest = std::numeric_limits<int64_t>::max();

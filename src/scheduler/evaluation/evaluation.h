@@ -13,7 +13,6 @@
 #include "scheduler/cache/cluster_facts.h"
 #include "scheduler/cache/node_table.h"
 #include "scheduler/evaluation/explanation.h"
-#include "scheduler/evaluation/node_classes.h"
 #include "scheduler/evaluation/place_counts.h"
 #include "scheduler/framework/plugin.h"
 
@@ -25,9 +24,6 @@ namespace gantry::scheduler {
 // Nodes that pass what looks at the node alone are sorted into kinds: nodes of a kind get the same
 // answer from everything else (rules about places, scores that are compared with those of other
 // nodes), so a decision asks once for each kind and takes the node that scores best by itself.
-//
-// Rules that look at a node's object only are asked once for each class of alike objects
-// (NodeClasses); when pods come and go on a node, only the others are asked again.
 //
 // Threading: the scheduler's strand. The table and the facts must not change between Refresh and
 // the calls that answer from it.
@@ -91,29 +87,15 @@ class Evaluation {
   struct Slot {
     uint64_t generation = 0;
     int32_t verdict = kGone;
-    int32_t kind = -1;
-    int64_t own_score = 0;   // by what looks at the node alone
-    uint32_t position = 0;   // in the kind's list for this score
     bool contested = false;  // room is being made here for pods that go first
+    int32_t kind = -1;
+    uint32_t position = 0;  // in its list of the kind
+    int64_t own_score = 0;  // by what looks at the node alone
   };
   static constexpr int32_t kGone = -1, kPassed = 0;  // else an index of verdicts_
   struct Verdict {
     const Plugin* rule = nullptr;
     std::vector<Rejection> rejections;
-  };
-  // What the rules that look at nothing else say of a class of nodes.
-  struct ClassAnswer {
-    int32_t verdict = kPassed;
-    size_t filter = SIZE_MAX;  // which one turned it away
-    int32_t raw_scores = 0;    // an index of raw_scores_
-  };
-  struct Filter {
-    const FilterPlugin* plugin = nullptr;
-    bool by_class = false;
-  };
-  struct Changed {
-    uint32_t slot = 0;
-    bool object = false;
   };
   struct Kind {
     std::vector<int64_t> code;
@@ -131,20 +113,12 @@ class Evaluation {
 
   void Build();
   bool IsOutdated() const;
-  std::vector<Changed> SeeChanges();
   void RescoreAll();
-  void Ask(const Changed& changed, std::vector<uint32_t>* dirty);
+  void Ask(size_t slot);
   void ScoreSlot(size_t slot);
-  const ClassAnswer& AnswerOf(size_t slot);
-  ClassAnswer AskOfClass(const NodeInfo& node);
-  int32_t VerdictOn(size_t slot);
-  int32_t VerdictOf(const FilterPlugin* filter, std::vector<Rejection> rejections);
-  int32_t KindOfCode();
+  int32_t VerdictOn(const NodeInfo& node);
   void SortIn(size_t slot);
   void TakeOut(size_t slot);
-  void PutIntoList(size_t slot);
-  void TakeFromList(size_t slot);
-  const std::vector<int64_t>& RawScoresOf(size_t slot) const;
   const Rejection* JudgePlaces(size_t slot, const Plugin** rule) const;
   std::vector<Rejection> Judge(const PodInfo& pod, const NodeInfo& node, size_t slot,
                                const Plugin** rule) const;
@@ -163,7 +137,7 @@ class Evaluation {
   uint64_t seen_generation_ = 0;
   uint64_t score_basis_ = 0;
 
-  std::vector<Filter> filters_;
+  std::vector<const FilterPlugin*> filters_;
   std::vector<Profile::Weighted<ScorePlugin>> own_scores_;       // final as they are
   std::vector<Profile::Weighted<ScorePlugin>> compared_scores_;  // normalized over nodes
   std::vector<std::unique_ptr<FilterPart>> place_filters_;
@@ -172,19 +146,14 @@ class Evaluation {
   std::optional<Explanation> remembered_;
   uint64_t remembered_at_ = 0, budgets_then_ = 0;
 
-  std::optional<NodeClasses> classes_;
-  std::vector<std::optional<ClassAnswer>> class_answers_;  // by class
-  std::vector<std::vector<int64_t>> raw_scores_;           // by compared score; no two are equal
-
   std::vector<Slot> slots_;
+  std::vector<int64_t> raw_scores_;  // slot * compared_scores_.size() + score
   std::vector<Verdict> verdicts_;
   std::vector<Kind> kinds_;
   std::vector<int32_t> free_kinds_;
   absl::flat_hash_map<std::vector<int64_t>, int32_t> kind_of_code_;
   std::set<uint32_t> contested_;
-  std::vector<int64_t> code_;                      // of the node that is being sorted in
-  mutable PlaceNumbers numbers_;                   // of the node that is being judged
-  mutable std::vector<PlaceNumbers> all_numbers_;  // of the choices that are being scored
+  std::vector<uint32_t> dirty_;
 };
 
 }  // namespace gantry::scheduler

@@ -5,9 +5,8 @@
 namespace gantry::scheduler {
 namespace {
 
-// How many evaluations are kept: that they hold so many nodes together, and so many in any case.
-constexpr size_t kMaxKeptNodes = 1000000;
-constexpr size_t kMaxKept = 256;
+// What is kept costs about a hundred bytes for each node.
+constexpr size_t kMaxKeptNodes = 200000;
 constexpr size_t kMinKept = 4;
 
 }  // namespace
@@ -30,7 +29,7 @@ Evaluation& Evaluations::For(const Profile& profile, const PodInfoPtr& pod) {
   } else {
     const size_t max =
         std::max(kMinKept, kMaxKeptNodes / std::max<size_t>(1, nodes_.slots().size()));
-    while (by_use_.size() >= std::min(max, kMaxKept)) {
+    while (by_use_.size() >= std::min<size_t>(max, 256)) {
       by_key_.erase(by_use_.back().key);
       by_use_.pop_back();
     }

@@ -1,85 +1,59 @@
 #include "scheduler/evaluation/place_counts.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace gantry::scheduler {
 namespace {
 
 constexpr int64_t kNoLabel = std::numeric_limits<int64_t>::min();
-constexpr int8_t kUnasked = -1;
+constexpr size_t kMaxKeptGroups = 100000;
 
 }  // namespace
 
-uint32_t PlaceCounts::NumberOf(PlaceRule::Additions additions) {
-  auto [it, added] = numbers_.try_emplace(additions, static_cast<uint32_t>(additions_.size()));
-  if (added) additions_.push_back(std::move(additions));
-  return it->second;
+const PlaceRule::Additions& PlaceCounts::AdditionsOf(const PodGroup& group) {
+  if (group.id == 0) return scratch_ = rule_.CountGroup(group);
+  auto it = additions_.find(group.id);
+  if (it != additions_.end()) return it->second;
+  if (additions_.size() >= kMaxKeptGroups) additions_.clear();
+  return additions_.emplace(group.id, rule_.CountGroup(group)).first->second;
 }
 
-uint32_t PlaceCounts::AdditionsOf(const PodGroup& group) {
-  if (group.index == PodGroup::kNoIndex) return NumberOf(rule_.CountGroup(group));
-  if (groups_.size() <= group.index) groups_.resize(group.index + 1);
-  KnownGroup& known = groups_[group.index];
-  if (known.incarnation != group.incarnation)
-    known = {group.incarnation, NumberOf(rule_.CountGroup(group))};
-  return known.additions;
-}
-
-PlaceCounts::PlaceCounts(PlaceRule& rule, NodeTable& nodes, const NodeClasses& classes)
-    : rule_(rule), nodes_(nodes), classes_(classes) {
-  AddColumns();
-}
-
-bool PlaceCounts::AddColumns() {
+void PlaceCounts::AddColumns() {
   const auto& wanted = rule_.columns();
-  const size_t had = columns_.size();
   while (columns_.size() < wanted.size()) {
     const PlaceColumn& from = wanted[columns_.size()];
     Column& column = columns_.emplace_back();
-    column.key = nodes_.Topology(from.topology_key);
+    column.key = &nodes_.Topology(from.topology_key);
     const auto nodes = static_cast<size_t>(nodes_.node_count());
     column.by_place = from.distinct_places || column.key->domain_count() * 2 <= nodes;
-    Grow(&column);
-  }
-  return columns_.size() > had;
-}
-
-// For columns that come when nodes have been counted. What the nodes add to them is nothing so far,
-// or their Update comes; their places count.
-void PlaceCounts::AddColumnsLater() {
-  const size_t had = columns_.size();
-  if (!AddColumns()) return;
-  grown_ = true;
-  for (size_t index = had; index < columns_.size(); ++index) {
+    grown_ = true;
+    // What the nodes add to it is nothing so far, or their Update comes; their places count.
+    Grow(&column, nodes_.slots().size());
     for (size_t slot = 0; slot < nodes_.slots().size(); ++slot)
-      Place(index, slot, 0, nullptr);
+      Place(columns_.size() - 1, slot, 0, nullptr);
   }
 }
 
-bool PlaceCounts::CountsNode(size_t index, size_t slot) {
-  const uint32_t node_class = classes_.Of(slot);
-  auto& by_class = columns_[index].counts_by_class;
-  if (by_class.size() <= node_class) by_class.resize(classes_.size(), kUnasked);
-  int8_t& counts = by_class[node_class];
-  if (counts == kUnasked) counts = rule_.CountsNode(index, nodes_.slots()[slot]) ? 1 : 0;
-  return counts == 1;
-}
-
-bool PlaceCounts::Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* others) {
+void PlaceCounts::Place(size_t index, size_t slot, int64_t adds, std::vector<uint32_t>* others) {
+  const NodeInfo& node = nodes_.slots()[slot];
   Column& column = columns_[index];
-  Counted now;
-  if (nodes_.slots()[slot].node) now.place = column.key->DomainOf(slot);
-  now.counts = now.place != TopologyKey::kNone && CountsNode(index, slot);
-  if (now.counts) now.adds = adds;
-  return Set(&column, slot, now, others);
+  const int32_t place = node.node ? column.key->DomainOf(slot) : TopologyKey::kNone;
+  const bool counts = place != TopologyKey::kNone && rule_.CountsNode(index, node);
+  Set(&column, slot, place, counts, counts ? adds : 0, others);
 }
 
-void PlaceCounts::Grow(Column* column) const {
-  if (column->counted.size() < nodes_.slots().size()) column->counted.resize(nodes_.slots().size());
+void PlaceCounts::Grow(Column* column, size_t slots) const {
+  if (column->place_of.size() < slots) {
+    column->place_of.resize(slots, TopologyKey::kNone);
+    column->adds.resize(slots);
+    column->counts.resize(slots);
+  }
   const size_t places = column->key->domain_count();
   if (column->number.size() < places) {
     column->number.resize(places);
     column->nodes.resize(places);
+    if (!column->by_place) column->slots.resize(places);
   }
 }
 
@@ -90,101 +64,86 @@ void PlaceCounts::Column::Forget(int64_t held) {
 
 void PlaceCounts::Column::AddToPlace(int32_t place, int64_t change, int32_t nodes_change) {
   if (place == TopologyKey::kNone || (change == 0 && nodes_change == 0)) return;
-  int64_t& held = number[static_cast<size_t>(place)];
-  int32_t& counting = nodes[static_cast<size_t>(place)];
-  const bool was = counting > 0;
-  counting += nodes_change;
-  const bool is = counting > 0;
-  if (was && is && change == 0) return;
-  if (was) {
-    Forget(held);
+  const auto index = static_cast<size_t>(place);
+  if (nodes[index] > 0) {
+    Forget(number[index]);
     --totals.places;
   }
-  held += change;
+  number[index] += change;
+  nodes[index] += nodes_change;
   totals.sum += change;
-  if (is) {
-    ++places_with[held];
+  if (nodes[index] > 0) {
+    ++places_with[number[index]];
     ++totals.places;
   }
   totals.smallest = places_with.empty() ? 0 : places_with.begin()->first;
 }
 
-bool PlaceCounts::Set(Column* column, size_t slot, Counted now, std::vector<uint32_t>* others) {
-  const Counted was = column->counted[slot];
-  if (was == now) return false;
-  column->counted[slot] = now;
-  if (was.place == now.place) {
-    column->AddToPlace(now.place, now.adds - was.adds, int{now.counts} - int{was.counts});
-    if (column->by_place) return false;
-  } else {
-    column->AddToPlace(was.place, -was.adds, was.counts ? -1 : 0);
-    column->AddToPlace(now.place, now.adds, now.counts ? 1 : 0);
+void PlaceCounts::Set(Column* column, size_t slot, int32_t place, bool counts, int64_t adds,
+                      std::vector<uint32_t>* others) {
+  const int32_t old_place = column->place_of[slot];
+  const bool counted = column->counts[slot];
+  const int64_t added = column->adds[slot];
+  if (old_place == place && counted == counts && added == adds) return;
+  column->AddToPlace(old_place, -added, counted ? -1 : 0);
+  column->AddToPlace(place, adds, counts ? 1 : 0);
+  column->place_of[slot] = place;
+  column->counts[slot] = counts;
+  column->adds[slot] = adds;
+  if (column->by_place) return;
+  if (old_place != place) {
+    if (old_place != TopologyKey::kNone)
+      std::erase(column->slots[static_cast<size_t>(old_place)], static_cast<uint32_t>(slot));
+    if (place != TopologyKey::kNone)
+      column->slots[static_cast<size_t>(place)].push_back(static_cast<uint32_t>(slot));
   }
-  if (column->by_place || others == nullptr) return true;
-  // One that was there and is not by now has changed too: that is seen to by its own Update.
-  auto all_at = [&](int32_t place) {
-    if (place == TopologyKey::kNone) return;
-    for (const uint32_t other : column->key->SlotsAt(place)) {
+  for (const int32_t changed : {old_place, place}) {
+    if (changed == TopologyKey::kNone || others == nullptr) continue;
+    for (const uint32_t other : column->slots[static_cast<size_t>(changed)]) {
       if (other != slot) others->push_back(other);
     }
-  };
-  all_at(now.place);
-  if (was.place != now.place) all_at(was.place);
-  return true;
+  }
 }
 
-bool PlaceCounts::Update(size_t slot, bool object_changed, std::vector<uint32_t>* others) {
+void PlaceCounts::Update(size_t slot, std::vector<uint32_t>* others) {
   const NodeInfo& node = nodes_.slots()[slot];
-  bool any = false;
   for (const auto& [group, pods] : node.groups)
-    any = AdditionsOf(*group) != 0 || any;
-  AddColumnsLater();  // the rule may want new ones for these groups
+    (void)AdditionsOf(*group);  // the rule may want new columns for it
+  AddColumns();
   adds_.assign(columns_.size(), 0);
-  if (any) {
-    for (const auto& [group, pods] : node.groups) {
-      for (const auto& [column, amount] : additions_[AdditionsOf(*group)])
-        adds_[column] += static_cast<int32_t>(amount * pods);
-    }
+  for (const auto& [group, pods] : node.groups) {
+    for (const auto& [column, amount] : AdditionsOf(*group))
+      adds_[column] += amount * pods;
   }
-  bool changed = false;
   for (size_t i = 0; i < columns_.size(); ++i) {
-    Column& column = columns_[i];
-    Grow(&column);
-    if (object_changed) {
-      changed = Place(i, slot, adds_[i], others) || changed;
-    } else {
-      Counted now = column.counted[slot];
-      if (now.counts) now.adds = adds_[i];
-      changed = Set(&column, slot, now, others) || changed;
-    }
+    Grow(&columns_[i], nodes_.slots().size());
+    Place(i, slot, adds_[i], others);
   }
-  return changed;
 }
 
 void PlaceCounts::Shift(size_t slot, const PodGroup& group, int64_t pods) {
-  const PlaceRule::Additions& additions = additions_[AdditionsOf(group)];
-  AddColumnsLater();
+  const PlaceRule::Additions additions = AdditionsOf(group);
+  AddColumns();
   for (const auto& [index, amount] : additions) {
     Column& column = columns_[index];
-    Grow(&column);
-    const Counted& node = column.counted[slot];
-    if (node.counts) column.AddToPlace(node.place, amount * pods, 0);
+    Grow(&column, nodes_.slots().size());
+    if (column.counts[slot]) column.AddToPlace(column.place_of[slot], amount * pods, 0);
   }
 }
 
-void PlaceCounts::NumbersAt(size_t slot, PlaceNumbers* numbers) const {
-  numbers->columns.resize(columns_.size());
-  for (size_t i = 0; i < columns_.size(); ++i) {
-    const Column& column = columns_[i];
+PlaceNumbers PlaceCounts::NumbersAt(size_t slot) const {
+  PlaceNumbers numbers;
+  numbers.columns.reserve(columns_.size());
+  for (const Column& column : columns_) {
     const int32_t place =
-        slot < column.counted.size() ? column.counted[slot].place : TopologyKey::kNone;
-    PlaceNumbers::Number& number = numbers->columns[i];
-    number = {};
+        slot < column.place_of.size() ? column.place_of[slot] : TopologyKey::kNone;
+    auto& number = numbers.columns.emplace_back();
     if (place == TopologyKey::kNone) continue;
     number.has_label = true;
     number.place = place;
     number.count = column.number[static_cast<size_t>(place)];
   }
+  return numbers;
 }
 
 std::span<const ColumnTotals> PlaceCounts::totals() const {
@@ -197,7 +156,7 @@ std::span<const ColumnTotals> PlaceCounts::totals() const {
 void PlaceCounts::AppendCodes(size_t slot, std::vector<int64_t>* codes) const {
   for (const Column& column : columns_) {
     const int32_t place =
-        slot < column.counted.size() ? column.counted[slot].place : TopologyKey::kNone;
+        slot < column.place_of.size() ? column.place_of[slot] : TopologyKey::kNone;
     if (place == TopologyKey::kNone) {
       codes->push_back(kNoLabel);
     } else {

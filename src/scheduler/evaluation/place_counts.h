@@ -1,6 +1,6 @@
 #pragma once
 
-#include <absl/container/btree_map.h>
+#include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
 #include <map>
@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "scheduler/cache/node_table.h"
-#include "scheduler/evaluation/node_classes.h"
 #include "scheduler/framework/place_rule.h"
 
 namespace gantry::scheduler {
@@ -22,13 +21,12 @@ namespace gantry::scheduler {
 // anew would give.
 class PlaceCounts {
  public:
-  // All outlive it. The rule's aspects are among those of the classes, which are up to date
-  // whenever anything is called.
-  PlaceCounts(PlaceRule& rule, NodeTable& nodes, const NodeClasses& classes);
+  // Both outlive it.
+  PlaceCounts(PlaceRule& rule, NodeTable& nodes) : rule_(rule), nodes_(nodes) {}
 
-  // Counts the node as it is now; `object_changed`: not only its pods may have changed. True when
-  // its codes are other ones now; the other slots of which that is so are appended to `others`.
-  bool Update(size_t slot, bool object_changed, std::vector<uint32_t>* others);
+  // Counts the node as it is now. The other slots whose codes that changed are appended to
+  // `others`.
+  void Update(size_t slot, std::vector<uint32_t>* others);
   // True once after the rule has got new columns: the codes of all slots are other ones then.
   bool TakeGrown() { return std::exchange(grown_, false); }
 
@@ -36,8 +34,8 @@ class PlaceCounts {
   // shifted.
   void Shift(size_t slot, const PodGroup& group, int64_t pods);
 
-  // Puts the numbers at the node's places into `numbers`.
-  void NumbersAt(size_t slot, PlaceNumbers* numbers) const;
+  // The numbers at the node's places.
+  PlaceNumbers NumbersAt(size_t slot) const;
   std::span<const ColumnTotals> totals() const;
 
   // Nodes with the same codes have the same numbers; one code for each column. Where a column has
@@ -45,55 +43,40 @@ class PlaceCounts {
   // nearly one for each node, it is the number there.
   void AppendCodes(size_t slot, std::vector<int64_t>* codes) const;
 
- private:
-  // A node as it has been counted.
-  struct Counted {
-    int32_t place = TopologyKey::kNone;
-    bool counts : 1 = false;
-    int32_t adds : 31 = 0;
+  // One pod of the group adds this.
+  const PlaceRule::Additions& AdditionsOf(const PodGroup& group);
 
-    friend bool operator==(const Counted&, const Counted&) = default;
-  };
+ private:
   struct Column {
-    TopologyKeyPtr key;
+    const TopologyKey* key = nullptr;
     bool by_place = true;
-    std::vector<Counted> counted;         // by slot
-    std::vector<int8_t> counts_by_class;  // 1 or 0; kUnasked
-    std::vector<int64_t> number;          // by place
-    std::vector<int32_t> nodes;           // by place: those that count
-    // How many places with counting nodes have a number.
-    absl::btree_map<int64_t, int32_t> places_with;
+    std::vector<int32_t> place_of;             // by slot, as counted; TopologyKey::kNone
+    std::vector<int64_t> adds;                 // by slot
+    std::vector<bool> counts;                  // by slot: the node counts
+    std::vector<int64_t> number;               // by place
+    std::vector<int32_t> nodes;                // by place: those that count
+    std::vector<std::vector<uint32_t>> slots;  // by place; only !by_place
+    std::map<int64_t, int32_t> places_with;    // how many places with counting nodes have a number
     ColumnTotals totals;
 
     void AddToPlace(int32_t place, int64_t change, int32_t nodes_change);
     void Forget(int64_t number);
   };
-  // What is known of the group that has an index.
-  struct KnownGroup {
-    uint32_t incarnation = 0;
-    uint32_t additions = 0;  // an index of additions_
-  };
-
-  bool AddColumns();
-  void AddColumnsLater();
-  void Grow(Column* column) const;
-  bool CountsNode(size_t index, size_t slot);
-  bool Place(size_t index, size_t slot, int32_t adds, std::vector<uint32_t>* others);
-  bool Set(Column* column, size_t slot, Counted now, std::vector<uint32_t>* others);
-  uint32_t AdditionsOf(const PodGroup& group);
-  uint32_t NumberOf(PlaceRule::Additions additions);
+  void AddColumns();
+  void Grow(Column* column, size_t slots) const;
+  void Place(size_t index, size_t slot, int64_t adds, std::vector<uint32_t>* others);
+  void Set(Column* column, size_t slot, int32_t place, bool counts, int64_t adds,
+           std::vector<uint32_t>* others);
 
   PlaceRule& rule_;
   NodeTable& nodes_;
-  const NodeClasses& classes_;
   std::vector<Column> columns_;
   bool grown_ = false;
   mutable std::vector<ColumnTotals> totals_;
-  std::vector<int32_t> adds_;       // of the node that is being counted, by column
-  std::vector<KnownGroup> groups_;  // by index
-  // What one pod of a group adds: few different lists. The first is that of most groups, nothing.
-  std::vector<PlaceRule::Additions> additions_{1};
-  std::map<PlaceRule::Additions, uint32_t> numbers_{{{}, 0}};  // of lists in additions_
+  std::vector<int64_t> adds_;
+  // By the id of the group; those of groups that are gone are dropped now and then.
+  absl::flat_hash_map<uint64_t, PlaceRule::Additions> additions_;
+  PlaceRule::Additions scratch_;
 };
 
 }  // namespace gantry::scheduler

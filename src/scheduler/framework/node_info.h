@@ -1,7 +1,5 @@
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-
 #include <cstdint>
 #include <map>
 #include <string>
@@ -19,11 +17,8 @@ namespace gantry::scheduler {
 struct PodGroup {
   explicit PodGroup(const PodInfo& one) : shape(one.shape), terminating(one.terminating()) {}
 
-  // Indices are small and given again; `index` and `incarnation` together are not.
-  static constexpr uint32_t kNoIndex = UINT32_MAX;
-  uint32_t index = kNoIndex;  // kNoIndex: it is on no node
-  uint32_t incarnation = 0;   // from 1 on
-  PodShapePtr shape;          // of one of them, for what they have in common
+  uint64_t id = 0;    // never given twice; 0 for one that is on no node
+  PodShapePtr shape;  // of one of them, for what they have in common
   bool terminating = false;
   int64_t pods = 0;  // on all nodes
 };
@@ -40,8 +35,7 @@ struct NodeInfo {
   Resources requested;
   int64_t score_milli_cpu = 0;  // requested, counting PodShape::score_requests
   int64_t score_memory = 0;
-  int32_t taints = 0;  // equal where taints and `unschedulable` are
-  absl::flat_hash_map<std::string, int64_t> image_sizes;  // by every name of the image
+  std::map<std::string, int64_t, std::less<>> image_sizes;  // by every name of the image
   struct Placed {
     PodInfoPtr pod;
     PodGroup* group = nullptr;
@@ -51,8 +45,6 @@ struct NodeInfo {
   std::map<std::string, PodInfoPtr> nominated;  // by uid: those for which room is being made here
   // Grows with every change of this node, across all nodes.
   uint64_t generation = 0;
-  // `generation` as it was when `node` changed last.
-  uint64_t object_generation = 0;
 };
 
 }  // namespace gantry::scheduler

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "scheduler/framework/node_aspects.h"
 #include "scheduler/framework/node_info.h"
 
 namespace gantry::scheduler {
@@ -64,8 +63,6 @@ class PlaceRule {
   virtual Additions CountGroup(const PodGroup& group) = 0;
   // Whether the node and the pods on it count in the column.
   virtual bool CountsNode(size_t column, const NodeInfo& node) const { return true; }
-  // Adds what CountsNode looks at, which is nothing but the node's object.
-  virtual void AddAspects(NodeAspects* aspects) const {}
 
  protected:
   size_t AddColumn(const std::string& topology_key, bool distinct_places = false);

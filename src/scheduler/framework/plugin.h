@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "scheduler/framework/cluster_event.h"
-#include "scheduler/framework/node_aspects.h"
 #include "scheduler/framework/place_rule.h"
 
 namespace gantry::scheduler {
@@ -25,10 +24,6 @@ class Plugin {
  public:
   virtual ~Plugin() = default;
   virtual std::string_view name() const = 0;
-
-  // Of rules by what is on the node: adds what this one looks at of a node's object for this pod.
-  // False when it looks at more of the node than that, at its pods or amounts.
-  virtual bool AddAspects(const PodInfo& pod, NodeAspects* aspects) const { return false; }
 
   // ClusterEvent kinds after which a pod that this rule turned away may pass.
   virtual uint32_t WakesOn() const { return 0; }
@@ -60,7 +55,7 @@ class ScorePlugin : public virtual Plugin {
   // A number that changes whenever something other than the node changes what Score says.
   virtual uint64_t ScoreBasis(const PodInfo& pod) const { return 0; }
   // How raw scores become [0, kMaxScore]: kLargest scales by the largest, kReverse turns that
-  // around. Only of rules that look at nothing but the node's object.
+  // around.
   enum class Normalize : uint8_t { kNone, kLargest, kReverse };
   virtual Normalize normalize() const { return Normalize::kNone; }
 };

@@ -55,15 +55,6 @@ api::Selector SelectorOf(const api::core::v1::TopologySpreadConstraint& constrai
   return SelectorOrNothing(whole);
 }
 
-// "nginx" is "nginx:latest"; a digest or a tag stays.
-std::string WithTag(const std::string& image) {
-  const size_t slash = image.rfind('/');
-  const size_t colon = image.rfind(':');
-  const bool tagged = image.find('@') != std::string::npos ||
-                      (colon != std::string::npos && (slash == std::string::npos || colon > slash));
-  return tagged ? image : image + ":latest";
-}
-
 SpreadConstraint ReadConstraint(const api::core::v1::TopologySpreadConstraint& from,
                                 const LabelMap& labels) {
   SpreadConstraint constraint;
@@ -159,10 +150,6 @@ PodShape::PodShape(const Pod& pod, std::string signature)
   if (const auto* owner = ControllerOf(pod)) {
     owner_kind = owner->kind();
     owner_name = owner->name();
-  }
-  for (const auto* containers : {&pod.spec().containers(), &pod.spec().init_containers()}) {
-    for (const auto& container : *containers)
-      images.push_back(WithTag(container.image()));
   }
   requests.pods = 1;
   score_requests = requests;

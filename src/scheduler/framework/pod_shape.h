@@ -48,7 +48,6 @@ struct PodShape {
   Resources score_requests;  // as `requests`, with the scheduler's minimum for containers that ask
                              // for nothing
   std::vector<api::HostPort> host_ports;
-  std::vector<std::string> images;  // of all its containers, with their tags: "nginx:latest"
   PodTerms terms;
   std::vector<SpreadConstraint> spread;
   // Equal for pods that count alike in the rules about other pods: namespace, labels, pod affinity.

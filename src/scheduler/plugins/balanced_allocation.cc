@@ -11,23 +11,23 @@ namespace {
 class BalancedAllocation : public ScorePlugin {
  public:
   explicit BalancedAllocation(NodeResourcesBalancedAllocationArgs args)
-      : resources_(args.resources.begin(), args.resources.end()) {}
+      : resources_(std::move(args.resources)) {}
 
   std::string_view name() const override { return "NodeResourcesBalancedAllocation"; }
   // A pod that asks for nothing would always go to the node that is best balanced.
   bool Scores(const PodInfo& pod) const override {
-    return std::any_of(resources_.begin(), resources_.end(), [&](const WeightedResource& resource) {
-      return resource.name.AmountIn(pod.shape->requests) > 0;
+    return std::any_of(resources_.begin(), resources_.end(), [&](const ResourceWeight& resource) {
+      return AmountOf(pod.shape->requests, resource.name) > 0;
     });
   }
   int64_t Score(const PodInfo& pod, const NodeInfo& node) const override {
     double sum = 0, squares = 0;
     int count = 0;
-    for (const auto& [name, weight] : resources_) {
-      const int64_t has = name.AmountIn(node.allocatable);
-      const int64_t wants = name.AmountIn(pod.shape->requests);
-      if (has == 0 || (wants == 0 && name.is_scalar())) continue;
-      const double used = static_cast<double>(name.AmountIn(node.requested) + wants);
+    for (const ResourceWeight& resource : resources_) {
+      const int64_t has = AmountOf(node.allocatable, resource.name);
+      const int64_t wants = AmountOf(pod.shape->requests, resource.name);
+      if (has == 0 || (wants == 0 && IsScalar(resource.name))) continue;
+      const double used = static_cast<double>(AmountOf(node.requested, resource.name) + wants);
       const double share = std::min(1.0, used / static_cast<double>(has));
       sum += share;
       squares += share * share;
@@ -40,7 +40,7 @@ class BalancedAllocation : public ScorePlugin {
   }
 
  private:
-  const std::vector<WeightedResource> resources_;
+  const std::vector<ResourceWeight> resources_;
 };
 
 }  // namespace

@@ -9,14 +9,6 @@ class NodeAffinity : public FilterPlugin, public ScorePlugin {
   explicit NodeAffinity(NodeAffinityArgs args) : added_(std::move(args.added_affinity)) {}
 
   std::string_view name() const override { return "NodeAffinity"; }
-  bool AddAspects(const PodInfo& pod, NodeAspects* aspects) const override {
-    aspects->AddPlacementOf(pod.pod->spec());
-    AddPreferences(pod.pod->spec().affinity().node_affinity(), aspects);
-    if (!added_) return true;
-    aspects->Add(added_->required_during_scheduling_ignored_during_execution());
-    AddPreferences(*added_, aspects);
-    return true;
-  }
   uint32_t WakesOn() const override { return ClusterEvent::kNodeAdded | ClusterEvent::kNodeLabels; }
   bool MayHelp(const PodInfo& pod, const ClusterEvent& event, const ClusterFacts&) const override {
     return event.node == nullptr || Filter(pod, *event.node).empty();
@@ -49,10 +41,6 @@ class NodeAffinity : public FilterPlugin, public ScorePlugin {
   }
 
  private:
-  static void AddPreferences(const api::core::v1::NodeAffinity& affinity, NodeAspects* aspects) {
-    for (const auto& term : affinity.preferred_during_scheduling_ignored_during_execution())
-      aspects->Add(term.preference());
-  }
   static bool Prefers(const api::core::v1::NodeAffinity& affinity) {
     return affinity.preferred_during_scheduling_ignored_during_execution_size() > 0;
   }

@@ -6,10 +6,6 @@ namespace {
 class NodeName : public FilterPlugin {
  public:
   std::string_view name() const override { return "NodeName"; }
-  bool AddAspects(const PodInfo& pod, NodeAspects* aspects) const override {
-    aspects->names.insert(pod.pod->spec().node_name());
-    return true;
-  }
   uint32_t WakesOn() const override { return ClusterEvent::kNodeAdded; }
   bool MayHelp(const PodInfo& pod, const ClusterEvent& event, const ClusterFacts&) const override {
     return event.node == nullptr || event.node->name == pod.pod->spec().node_name();

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "scheduler/plugins/plugins.h"
 #include "scheduler/plugins/resource_amounts.h"
@@ -11,16 +10,12 @@ namespace {
 using Strategy = NodeResourcesFitArgs::Strategy;
 
 int64_t Percent(int64_t part, int64_t whole) {
-  // Nearly all amounts leave room for the product in 64 bits, where dividing is much faster.
-  if (part <= std::numeric_limits<int64_t>::max() / ScorePlugin::kMaxScore)
-    return part * ScorePlugin::kMaxScore / whole;
   return static_cast<int64_t>(static_cast<__int128>(part) * ScorePlugin::kMaxScore / whole);
 }
 
 class NodeResourcesFit : public FilterPlugin, public ScorePlugin {
  public:
-  explicit NodeResourcesFit(NodeResourcesFitArgs args)
-      : args_(std::move(args)), scored_(args_.resources.begin(), args_.resources.end()) {}
+  explicit NodeResourcesFit(NodeResourcesFitArgs args) : args_(std::move(args)) {}
 
   std::string_view name() const override { return "NodeResourcesFit"; }
   uint32_t WakesOn() const override {
@@ -32,9 +27,9 @@ class NodeResourcesFit : public FilterPlugin, public ScorePlugin {
     if (event.node == nullptr) return true;
     const Resources& has = event.node->allocatable;
     bool fits = true, grew = event.node_before == nullptr;
-    ForEachWanted(pod, [&](const ResourceName& name, int64_t wants) {
-      fits = fits && wants <= name.AmountIn(has);
-      grew = grew || name.AmountIn(has) > name.AmountIn(event.node_before->allocatable);
+    ForEachWanted(pod, [&](const std::string& name, int64_t wants) {
+      fits = fits && wants <= AmountOf(has, name);
+      grew = grew || AmountOf(has, name) > AmountOf(event.node_before->allocatable, name);
     });
     return fits && grew;
   }
@@ -50,24 +45,25 @@ class NodeResourcesFit : public FilterPlugin, public ScorePlugin {
     Check("ephemeral-storage", wants.ephemeral_storage, used.ephemeral_storage,
           has.ephemeral_storage, &missing);
     for (const auto& [name, amount] : wants.others) {
-      if (!IsIgnored(name)) Check(name, amount, OtherIn(used, name), OtherIn(has, name), &missing);
+      if (!IsIgnored(name))
+        Check(name, amount, AmountOf(used, name), AmountOf(has, name), &missing);
     }
     return missing;
   }
 
   int64_t Score(const PodInfo& pod, const NodeInfo& node) const override {
     int64_t sum = 0, weights = 0;
-    for (const auto& [name, weight] : scored_) {
-      const int64_t has = name.AmountIn(node.allocatable);
+    for (const ResourceWeight& resource : args_.resources) {
+      const int64_t has = AmountOf(node.allocatable, resource.name);
       if (has == 0) continue;
-      const int64_t wants = name.AmountIn(pod.shape->score_requests);
+      const int64_t wants = AmountOf(pod.shape->score_requests, resource.name);
       // What the pod does not ask for of a resource that few have says nothing about the node.
-      if (wants == 0 && name.is_scalar()) continue;
-      const int64_t score = ScoreOf(name.ScoredOn(node) + wants, has);
+      if (wants == 0 && IsScalar(resource.name)) continue;
+      const int64_t score = ScoreOf(UsedOf(node, resource.name) + wants, has);
       // A resource without a score does not count in the average of this strategy.
       if (args_.strategy == Strategy::kRequestedToCapacityRatio && score <= 0) continue;
-      sum += score * weight;
-      weights += weight;
+      sum += score * resource.weight;
+      weights += resource.weight;
     }
     if (weights == 0) return 0;
     if (args_.strategy == Strategy::kRequestedToCapacityRatio)
@@ -78,12 +74,11 @@ class NodeResourcesFit : public FilterPlugin, public ScorePlugin {
  private:
   template <class See>
   static void ForEachWanted(const PodInfo& pod, See see) {
-    for (const char* text : {"cpu", "memory", "ephemeral-storage", "pods"}) {
-      const ResourceName name(text);
-      if (const int64_t wants = name.AmountIn(pod.shape->requests); wants > 0) see(name, wants);
+    for (const char* name : {"cpu", "memory", "ephemeral-storage", "pods"}) {
+      if (const int64_t wants = AmountOf(pod.shape->requests, name); wants > 0) see(name, wants);
     }
-    for (const auto& [text, wants] : pod.shape->requests.others) {
-      if (wants > 0) see(ResourceName(text), wants);
+    for (const auto& [name, wants] : pod.shape->requests.others) {
+      if (wants > 0) see(name, wants);
     }
   }
   static void Check(std::string_view name, int64_t wants, int64_t used, int64_t has,
@@ -92,15 +87,16 @@ class NodeResourcesFit : public FilterPlugin, public ScorePlugin {
     if (wants == 0 || wants <= has - used) return;
     missing->push_back({"Insufficient " + std::string(name), wants > has});
   }
-  static int64_t OtherIn(const Resources& resources, const std::string& name) {
-    auto it = resources.others.find(name);
-    return it == resources.others.end() ? 0 : it->second;
-  }
   bool IsIgnored(const std::string& name) const {
     const auto& names = args_.ignored_resources;
     const auto& groups = args_.ignored_resource_groups;
     return std::find(names.begin(), names.end(), name) != names.end() ||
            std::find(groups.begin(), groups.end(), name.substr(0, name.find('/'))) != groups.end();
+  }
+  static int64_t UsedOf(const NodeInfo& node, const std::string& name) {
+    if (name == "cpu") return node.score_milli_cpu;
+    if (name == "memory") return node.score_memory;
+    return AmountOf(node.requested, name);
   }
   int64_t ScoreOf(int64_t requested, int64_t capacity) const {
     switch (args_.strategy) {
@@ -130,7 +126,6 @@ class NodeResourcesFit : public FilterPlugin, public ScorePlugin {
   }
 
   const NodeResourcesFitArgs args_;
-  const std::vector<WeightedResource> scored_;
 };
 
 }  // namespace

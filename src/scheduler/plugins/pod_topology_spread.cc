@@ -33,14 +33,6 @@ class SpreadCounts : public Base {
     return additions;
   }
 
-  void AddAspects(NodeAspects* aspects) const override {
-    for (const SpreadConstraint& constraint : constraints_) {
-      if (needs_all_labels_) aspects->has_labels.insert(constraint.topology_key);
-      if (constraint.honor_affinity) aspects->AddPlacementOf(pod_.pod->spec());
-      if (constraint.honor_taints) aspects->taints = true;
-    }
-  }
-
   bool CountsNode(size_t column, const NodeInfo& node) const override {
     const SpreadConstraint& constraint = constraints_[column];
     const auto& labels = node.node->metadata().labels();
@@ -64,10 +56,8 @@ class HardSpread : public SpreadCounts<PlaceFilter> {
  public:
   HardSpread(const PodInfo& pod, std::vector<SpreadConstraint> constraints)
       : SpreadCounts(pod, std::move(constraints), true) {
-    for (const SpreadConstraint& constraint : constraints_) {
+    for (const SpreadConstraint& constraint : constraints_)
       AddColumn(constraint.topology_key);
-      counts_itself_.push_back(constraint.selector.Matches(pod_.shape->labels) ? 1 : 0);
-    }
   }
 
   const Rejection* Judge(const PlaceNumbers& node,
@@ -76,13 +66,11 @@ class HardSpread : public SpreadCounts<PlaceFilter> {
       const SpreadConstraint& constraint = constraints_[i];
       if (!node.columns[i].has_label) return &kNoLabel;
       const int64_t least = totals[i].places < constraint.min_domains ? 0 : totals[i].smallest;
-      if (node.columns[i].count + counts_itself_[i] - least > constraint.max_skew) return &kSkewed;
+      const int64_t itself = constraint.selector.Matches(pod_.shape->labels) ? 1 : 0;
+      if (node.columns[i].count + itself - least > constraint.max_skew) return &kSkewed;
     }
     return nullptr;
   }
-
- private:
-  std::vector<int64_t> counts_itself_;  // by constraint: 1 where it means the pod itself
 };
 
 class SoftSpread : public SpreadCounts<PlaceScore> {

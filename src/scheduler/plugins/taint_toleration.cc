@@ -7,10 +7,6 @@ namespace {
 class TaintToleration : public FilterPlugin, public ScorePlugin {
  public:
   std::string_view name() const override { return "TaintToleration"; }
-  bool AddAspects(const PodInfo&, NodeAspects* aspects) const override {
-    aspects->taints = true;
-    return true;
-  }
   uint32_t WakesOn() const override { return ClusterEvent::kNodeAdded | ClusterEvent::kNodeTaints; }
   bool MayHelp(const PodInfo& pod, const ClusterEvent& event, const ClusterFacts&) const override {
     return event.node == nullptr || Filter(pod, *event.node).empty();

@@ -2,13 +2,10 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/env/time.h"
@@ -54,10 +51,6 @@ class SchedulingQueue {
   size_t ready() const { return active_.size(); }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
   enum class State : uint8_t { kActive, kBackoff, kWaiting, kInFlight };
   // Waiting pods of one shape that the same rules turned away.
   struct GroupKey {
@@ -94,7 +87,7 @@ class SchedulingQueue {
 
   const ClusterFacts& facts_;
   const Backoff backoff_;
-  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;  // by uid
+  std::map<std::string, Entry, std::less<>> entries_;
   std::set<ActiveKey> active_;
   std::set<std::pair<SteadyTime, std::string>> timed_;  // kBackoff and kWaiting by ready_at
   std::map<GroupKey, Group> waiting_;

